@@ -1,0 +1,394 @@
+"""The typed configuration and results that cross a process boundary: recipes, jobs, records.
+
+Nothing heavy is imported here, so that a scheduler can validate a run without a GPU stack.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PACKAGE = Path(__file__).parent
+
+
+class Config(BaseModel):
+    """A frozen value; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- recipe: what is trained, on what, and how it is judged -----------------------------------------------------------
+
+
+class Viewport(Config):
+    """The window a page is rendered in, in CSS pixels; a page may be taller and is captured in full."""
+
+    width: int = Field(512, ge=64, le=4096)
+    height: int = Field(512, ge=64, le=8192)
+
+
+class PagesConfig(Config):
+    """Where the screenshot-HTML pairs come from. `folder_digest` identifies the content of a user's folder."""
+
+    source: Literal["generated", "folder"] = "generated"
+    folder_digest: str = ""
+    num_train: int = Field(3600, ge=1)
+    num_eval: int = Field(128, ge=1)
+    seed: int = 0
+    viewport: Viewport = Viewport()
+    max_html_chars: int = Field(900, ge=100, description="pages of a folder are cut into sections of at most this many")
+    questions_per_page: int = Field(5, ge=0)
+
+
+class VisionConfig(Config):
+    """A CLIP vision tower."""
+
+    image_size: int = 128
+    patch_size: int = 16
+    hidden_size: int = 128
+    intermediate_size: int = 512
+    num_layers: int = 3
+    num_heads: int = 4
+
+
+class LanguageConfig(Config):
+    """A Llama language model with tied embeddings."""
+
+    vocab_size: int = 640
+    hidden_size: int = 160
+    intermediate_size: int = 448
+    num_layers: int = 3
+    num_heads: int = 4
+    max_length: int = Field(512, description="tokens in a sequence, image tokens included")
+
+
+class ModelConfig(Config):
+    """The base checkpoint: made from scratch, its language model warmed up on the text of the training pages."""
+
+    vision: VisionConfig = VisionConfig()
+    language: LanguageConfig = LanguageConfig()
+    projector: Literal["mlp2x_gelu"] = "mlp2x_gelu"
+    vision_feature_layer: int = -1
+    warmup_steps: int = Field(0, ge=0)
+
+
+Module = Literal["projector", "language_model", "vision_tower"]
+
+
+class StageConfig(Config):
+    """One stage of training under DeepSpeed."""
+
+    name: str
+    trainable: tuple[Module, ...]
+    zero_stage: Literal[0, 1, 2, 3]
+    template: Literal["plain", "vicuna_v1"]
+    steps: int = Field(ge=1)
+    global_batch: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    warmup_ratio: float = Field(0.03, ge=0, lt=1)
+    weight_decay: float = Field(0.0, ge=0)
+    checkpoint_every: int = Field(200, ge=1)
+    precision: Literal["bf16", "fp32"] = "bf16"
+    question_share: float = Field(0.0, ge=0, le=1, description="share of samples that are page questions")
+
+
+class EvaluationConfig(Config):
+    """How a model is judged. `screenshots_digest` identifies a folder of real screenshots without reference HTML."""
+
+    max_new_tokens: int = Field(320, ge=1)
+    bootstrap_samples: int = Field(1000, ge=100)
+    constant_candidates: int = Field(32, ge=1, description="training pages tried as the best constant answer")
+    screenshots_digest: str = ""
+
+
+class GateConfig(Config):
+    """What a candidate needs to become champion."""
+
+    margin: float = Field(0.1, ge=0, description="points (0 to 10) that a score may fall behind the champion's")
+    max_render_failed: float = Field(0.1, ge=0, le=1, description="largest share of pages that do not render")
+
+
+class Recipe(Config):
+    """Everything that decides what a training run produces."""
+
+    name: str
+    model_name: str
+    seed: int = 0
+    pages: PagesConfig
+    model: ModelConfig
+    align: StageConfig
+    instruct: StageConfig
+    evaluation: EvaluationConfig = EvaluationConfig()
+    gate: GateConfig = GateConfig()
+
+
+# --- jobs: a recipe's part (identity) and where it runs (execution) ---------------------------------------------------
+
+
+class Where(Config):
+    """Execution only: none of this may change a result."""
+
+    home: str = Field(description="URL of the folder that holds artifacts and runs")
+    data_dir: str = Field(description="the checked-out dataset, data/ in the repository")
+    num_workers: int = Field(2, ge=1, description="training workers")
+    cpus_per_worker: float = Field(1.0, gt=0)
+    gpus_per_worker: float = Field(0.0, ge=0)
+    pages_folder: str = ""
+    screenshots_folder: str = ""
+
+
+class Job(Config):
+    """A unit of work for the cluster. Its fingerprint names its output and its submission."""
+
+    kind: ClassVar[str]
+    code: ClassVar[tuple[str, ...]]
+    where: Where
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the result: every field but `where`, and the code that computes it."""
+        return {"kind": self.kind, "code": code_digest(self.code), **self.model_dump(mode="json", exclude={"where"})}
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change exactly when the identity does."""
+        return digest(self.identity())[:16]
+
+    def output(self) -> str:
+        """URL of the committed directory that the job leaves behind."""
+        return f"{self.where.home}/artifacts/{self.kind}/{self.fingerprint()}"
+
+
+class BuildJob(Job):
+    """Make the screenshot-HTML pairs and page questions, as Parquet shards."""
+
+    kind: ClassVar[str] = "dataset"
+    code: ClassVar[tuple[str, ...]] = ("pages", "rendering", "dataset")
+    pages: PagesConfig
+
+
+class PrepareJob(Job):
+    """Train the tokenizer, make the base checkpoint, turn the dataset into arrays of tokens and pixels."""
+
+    kind: ClassVar[str] = "prepared"
+    code: ClassVar[tuple[str, ...]] = ("modelling", "training")
+    dataset_version: str
+    model: ModelConfig
+    seed: int
+
+
+class TrainJob(Job):
+    """Train one stage, from the prepared base checkpoint or from the stage before."""
+
+    kind: ClassVar[str] = "stage"
+    code: ClassVar[tuple[str, ...]] = ("modelling", "training")
+    stage: StageConfig
+    prepared: str = Field(description="fingerprint of the prepared artifact")
+    previous: str = Field("", description="fingerprint of the stage whose weights this one starts from")
+    num_workers: int = Field(2, description="the order of summation depends on it, so it is part of the identity")
+    seed: int
+
+
+class EvaluateJob(Job):
+    """Judge a stage's model and the baselines on the held-out pages."""
+
+    kind: ClassVar[str] = "evaluation"
+    code: ClassVar[tuple[str, ...]] = ("rendering", "evaluation", "modelling")
+    dataset_version: str
+    prepared: str
+    candidate: str = Field(description="fingerprint of the stage that is judged")
+    champion: str = Field("", description="fingerprint of the champion's stage, judged on the same pages")
+    evaluation: EvaluationConfig
+    viewport: Viewport
+    seed: int
+
+
+# --- records: what a step leaves behind -------------------------------------------------------------------------------
+
+
+class Shard(Config):
+    """One Parquet file of a dataset."""
+
+    path: str
+    split: Literal["train", "eval"]
+    num_rows: int
+    num_bytes: int
+    sha256: str
+
+
+class DatasetRecord(Config):
+    """What a dataset holds."""
+
+    fingerprint: str
+    pages: PagesConfig
+    num_pages: int
+    num_train: int
+    num_eval: int
+    num_questions: int
+    num_dropped: int = 0
+    licences: tuple[str, ...] = ()
+    chromium: str = ""
+    shards: tuple[Shard, ...] = ()
+
+
+class PreparedRecord(Config):
+    """The tokenizer, base checkpoint and arrays that training reads."""
+
+    fingerprint: str
+    dataset_version: str
+    num_parameters: int
+    vocab_size: int
+    num_samples: dict[str, int]
+    num_truncated: int
+    mean_tokens: float
+    warmup_first_loss: float | None = None
+    warmup_last_loss: float | None = None
+
+
+class StageRecord(Config):
+    """How a training stage went. Times are in seconds."""
+
+    fingerprint: str
+    name: str
+    zero_stage: int
+    steps: int
+    first_loss: float
+    last_loss: float
+    seconds_to_first_step: float
+    seconds: float
+    resumed_from_step: int = 0
+    num_trained_parameters: int = 0
+    samples_per_second: float = 0.0
+    losses: tuple[float, ...] = Field((), description="loss of every step")
+    learning_rates: tuple[float, ...] = ()
+
+
+class Interval(Config):
+    """A score with its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class Understanding(Config):
+    """WUB: yes/no questions about held-out pages. Accuracies are shares of all `num` questions."""
+
+    accuracy: float
+    num: int
+    unparsed: int
+    interval: Interval
+    balanced_accuracy: float
+    yes_ratio: float
+    majority: float
+
+
+GROUPS = ("overall", "vsa", "cad", "tcc", "uii")
+
+
+class Visual(Config):
+    """WCGB visual scores, 0 to 10, over all `num` pages; a page that did not render scores 0."""
+
+    overall: float
+    vsa: float
+    cad: float
+    tcc: float
+    uii: float
+    num: int
+    render_failed: int
+    intervals: dict[str, Interval]
+    aspects: dict[str, float] = {}
+
+
+class SystemResult(Config):
+    """Scores of one system: a model or a baseline."""
+
+    wub: Understanding
+    wcgb_visual: Visual
+
+
+class PixelResult(Config):
+    """Scores on screenshots that have no reference HTML: pixels only, 0 to 10."""
+
+    num: int
+    render_failed: int
+    similarity: Interval
+
+
+class EvaluationRecord(Config):
+    """All systems on the same frozen pages. Per-sample rows and pictures lie beside this record."""
+
+    fingerprint: str
+    dataset_version: str
+    evaluator: str
+    systems: dict[str, SystemResult] = Field(description="candidate, untrained, constant_page and perhaps champion")
+    screenshots: dict[str, PixelResult] = {}
+    seconds: dict[str, float] = {}
+
+
+class Decision(Config):
+    """The gate's verdict, in a sentence."""
+
+    promoted: bool
+    reason: str
+
+
+class ModelRecord(Config):
+    """A registered version."""
+
+    name: str
+    version: int
+    aliases: tuple[str, ...]
+
+
+class ValidationRecord(Config):
+    """The verdict of the data gate."""
+
+    success: bool
+    num_rows: int
+    num_expectations: int
+    data_docs: str
+    dataset_version: str
+
+
+# --- identity ---------------------------------------------------------------------------------------------------------
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a JSON value, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@cache
+def code_digest(parts: tuple[str, ...]) -> str:
+    """SHA-256 of the source of the named subpackages or modules of `web2code`."""
+    return digest({part: [_file_digest(path) for path in _sources(part)] for part in parts})
+
+
+def _sources(part: str) -> list[Path]:
+    module = PACKAGE / f"{part}.py"
+    found = [module] if module.exists() else sorted((PACKAGE / part).rglob("*.py"))
+    if not found:
+        raise ValueError(f"web2code has no module named {part!r}: a job's code list is wrong")
+    return found
+
+
+def _file_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def digest_folder(path: Path, suffixes: tuple[str, ...]) -> str:
+    """Digest of the names and bytes of the files below `path` that end in one of `suffixes`.
+
+    Raises:
+        ValueError: the folder is not there, or holds no such file.
+    """
+    if not path.is_dir():
+        raise ValueError(f"{path} is not a folder: name a folder that holds {' or '.join(suffixes)} files")
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix.lower() in suffixes)
+    if not files:
+        raise ValueError(f"{path} holds no {' or '.join(suffixes)} file: name a folder that does")
+    return digest([(str(file.relative_to(path)), _file_digest(file)) for file in files])[:16]

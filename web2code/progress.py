@@ -1,0 +1,32 @@
+"""Progress of a distributed job, as lines of its own log that the submitting side turns into bars and artifacts."""
+
+from __future__ import annotations
+
+import json
+import time
+
+MARK = "@progress "
+INTERVAL_SECONDS = 0.5
+
+_last_line: dict[str, float] = {}
+
+
+def report(stage: str, done: int, total: int, text: str = "") -> None:
+    """Say how far `stage` is: `done` of `total` units; at most two lines a second, the last one always."""
+    now = time.monotonic()
+    if done < total and now - _last_line.get(stage, 0.0) < INTERVAL_SECONDS:
+        return
+    _last_line[stage] = now
+    line = {"stage": stage, "done": done, "total": total, "text": text, "time": time.time()}
+    print(MARK + json.dumps(line), flush=True)
+
+
+def parse(line: str) -> dict | None:
+    """The progress that a log line carries, or None where it is an ordinary line."""
+    start = line.find(MARK)
+    if start < 0:
+        return None
+    try:
+        return json.loads(line[start + len(MARK) :])
+    except json.JSONDecodeError:
+        return None
