@@ -86,9 +86,10 @@ class StageConfig(Config):
     name: str
     trainable: tuple[Module, ...]
     zero_stage: Literal[0, 1, 2, 3]
-    template: Literal["plain", "vicuna_v1"]
+    template: Literal["plain", "vicuna_v1", "user_assistant"]
     steps: int = Field(ge=1)
     global_batch: int = Field(ge=1)
+    micro_batch: int = Field(32, ge=1, description="samples that a worker holds at once")
     learning_rate: float = Field(gt=0)
     warmup_ratio: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
@@ -177,6 +178,7 @@ class PrepareJob(Job):
     code: ClassVar[tuple[str, ...]] = ("modelling", "training")
     dataset_version: str
     model: ModelConfig
+    template: str = Field(description="the template of the instruction stage; captions are always plain")
     seed: int
 
 

@@ -27,7 +27,7 @@ def tiny() -> Recipe:
         ),
         instruct=StageConfig(
             name="instruct", trainable=("projector", "language_model", "vision_tower"), zero_stage=3,
-            template="vicuna_v1", steps=200, global_batch=64, learning_rate=2e-3, question_share=0.15,
+            template="user_assistant", steps=200, global_batch=64, learning_rate=2e-3, question_share=0.15,
         ),
     )  # fmt: skip
 

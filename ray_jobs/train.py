@@ -1,0 +1,116 @@
+"""The job that trains one stage with Ray Train and DeepSpeed: `python -m ray_jobs.train JOB`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import ray.train
+from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from web2code.artifacts import publish, read_record
+from web2code.config import StageRecord, TrainJob
+from web2code.progress import report
+
+# Set by whoever submits the job; the time to the first step counts from there.
+SUBMITTED_AT = "WEB2CODE_SUBMITTED_AT"
+
+
+def main(job: TrainJob) -> StageRecord:
+    """Train the stage, or go on with it; returns the committed record."""
+    if done := read_record(job.output(), StageRecord):
+        return done
+    gpu = job.where.gpus_per_worker > 0
+    resources = {"CPU": job.where.cpus_per_worker} | ({"GPU": job.where.gpus_per_worker} if gpu else {})
+    started = float(os.environ.get(SUBMITTED_AT, time.time()))
+    TorchTrainer(
+        train_worker,
+        train_loop_config={"job": job.model_dump_json(), "started": started},
+        torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+        scaling_config=ScalingConfig(num_workers=job.num_workers, use_gpu=gpu, resources_per_worker=resources),
+        run_config=RunConfig(
+            name=job.fingerprint(),
+            storage_path=f"{job.where.home}/ray_train",
+            failure_config=FailureConfig(max_failures=2),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+        ),
+    ).fit()
+    record = read_record(job.output(), StageRecord)
+    assert record is not None, "the workers finished without a committed stage"
+    return record
+
+
+def train_worker(config: dict[str, Any]) -> None:
+    """What each training worker runs."""
+    import torch  # heavy: only workers need it
+    from transformers import AutoTokenizer, LlavaForConditionalGeneration
+
+    from web2code.modelling.base import load_template, save_checkpoint
+    from web2code.training.arrays import load_arrays
+    from web2code.training.loop import Callbacks, History, save_weights, train_stage, trained_weights
+
+    job = TrainJob.model_validate_json(config["job"])
+    home, rank = Path(job.where.home), ray.train.get_context().get_world_rank()
+    prepared = home / "artifacts" / "prepared" / job.prepared
+    source = home / "artifacts" / "stage" / job.previous / "model" if job.previous else prepared / "base"
+    torch.manual_seed(job.seed)
+    model = LlavaForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
+    resumed = 0
+
+    def save(engine: Any, step: int, history: History) -> None:
+        from web2code.training import checkpoint
+
+        with tempfile.TemporaryDirectory() as directory:
+            checkpoint.save(engine, Path(directory), rank, step, history)
+            ray.train.report({"step": step}, checkpoint=Checkpoint.from_directory(directory))
+
+    def restore(engine: Any) -> tuple[int, History] | None:
+        from web2code.training import checkpoint
+
+        nonlocal resumed
+        if (latest := ray.train.get_checkpoint()) is None:
+            return None
+        with latest.as_directory() as directory:
+            resumed, history = checkpoint.load(engine, Path(directory), rank)
+        return resumed, history
+
+    def on_step(step: int, history: History) -> None:
+        if rank == 0:
+            report(job.stage.name, step, job.stage.steps, f"loss {history.losses[-1]:.3f}")
+
+    arrays = load_arrays(prepared)
+    engine, history = train_stage(model, job.stage, arrays, job.seed, Callbacks(on_step, save, restore))
+    weights = trained_weights(engine)
+    if rank == 0:
+        out = Path(job.output())
+        tokenizer = AutoTokenizer.from_pretrained(source)
+        save_checkpoint(out / "model", save_weights(source, weights), tokenizer, load_template(prepared / "base"))
+        publish(out, job.output(), record_of(job, history, config["started"], resumed, weights))
+
+
+def record_of(job: TrainJob, history: Any, started: float, resumed: int, weights: dict[str, Any]) -> StageRecord:
+    """How the stage went."""
+    return StageRecord(
+        fingerprint=job.fingerprint(),
+        name=job.stage.name,
+        zero_stage=job.stage.zero_stage,
+        steps=len(history.losses),
+        first_loss=history.losses[0],
+        last_loss=sum(history.losses[-10:]) / len(history.losses[-10:]),
+        seconds_to_first_step=history.first_step_at - started,
+        seconds=time.time() - started,
+        resumed_from_step=resumed,
+        num_trained_parameters=sum(tensor.numel() for tensor in weights.values()),
+        samples_per_second=job.stage.global_batch * len(history.losses) / history.seconds,
+        losses=tuple(history.losses),
+        learning_rates=tuple(history.learning_rates),
+    )
+
+
+if __name__ == "__main__":
+    main(TrainJob.model_validate_json(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""The model: tokenizer, prompts, base checkpoint, image preprocessing, generation."""

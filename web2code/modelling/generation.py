@@ -1,0 +1,71 @@
+"""Greedy generation by transformers from a checkpoint that carries its own template."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, LlavaForConditionalGeneration
+
+from web2code.modelling.base import load_template
+from web2code.modelling.images import normalise, square_pixels
+from web2code.modelling.prompts import answer_text, prompt_tokens
+
+BATCH = 64
+
+
+class Generator:
+    """A loaded checkpoint."""
+
+    def __init__(self, checkpoint: Path, device: str = "cpu") -> None:
+        self.model = LlavaForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32).to(device).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+        self.template = load_template(checkpoint)
+        self.device = device
+
+    def generate(
+        self,
+        images: list[bytes],
+        prompts: list[str],
+        max_new_tokens: int,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> list[str]:
+        """The model's answer to each (picture, prompt) pair, in order. Pictures are encoded PNG or JPEG."""
+        return list(self.stream(images, prompts, max_new_tokens, progress))
+
+    def stream(
+        self,
+        images: list[bytes],
+        prompts: list[str],
+        max_new_tokens: int,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> Iterator[str]:
+        """As `generate`, yielding each batch's answers as soon as the batch is done."""
+        for start in range(0, len(images), BATCH):
+            chunk = slice(start, start + BATCH)
+            yield from self._generate_batch(images[chunk], prompts[chunk], max_new_tokens)
+            progress(min(start + BATCH, len(images)))
+
+    @torch.inference_mode()
+    def _generate_batch(self, images: list[bytes], prompts: list[str], max_new_tokens: int) -> list[str]:
+        config = self.model.config
+        size = config.vision_config.image_size
+        rows = [prompt_tokens(self.tokenizer, self.template, prompt, config.image_seq_length) for prompt in prompts]
+        length = max(len(row) for row in rows)
+        pad = self.tokenizer.pad_token_id
+        # Left padding: every answer starts at the same position.
+        input_ids = torch.tensor([[pad] * (length - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
+        room = config.text_config.max_position_embeddings - length
+        output = self.model.generate(
+            input_ids=input_ids.to(self.device),
+            attention_mask=mask.to(self.device),
+            pixel_values=normalise(np.stack([square_pixels(image, size) for image in images])).to(self.device),
+            max_new_tokens=min(max_new_tokens, room),
+            do_sample=False,
+            pad_token_id=pad,
+            eos_token_id=self.tokenizer.eos_token_id,
+        )
+        return [answer_text(self.tokenizer, row[length:].tolist()) for row in output]

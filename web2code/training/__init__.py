@@ -1,0 +1,1 @@
+"""The training core: free of Ray, given a process group and prepared arrays."""

@@ -1,0 +1,152 @@
+"""One training stage under DeepSpeed, on whatever process group is already there."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import deepspeed
+import numpy as np
+import torch
+import torch.distributed as dist
+from deepspeed.utils import safe_get_full_fp32_param
+from transformers import LlavaForConditionalGeneration
+
+from web2code.config import StageConfig
+from web2code.training.arrays import Arrays
+from web2code.training.batches import collate
+from web2code.training.deepspeed_config import deepspeed_config
+from web2code.training.loss import AnswerLoss
+from web2code.training.order import Order
+
+MODULES = {
+    "projector": "model.multi_modal_projector.",
+    "language_model": "model.language_model.",
+    "vision_tower": "model.vision_tower.",
+}
+
+
+@dataclass
+class History:
+    """What a stage has been through, saved with its checkpoints. Losses are nats a token, averaged over all workers."""
+
+    losses: list[float]
+    learning_rates: list[float]
+    seconds: float = 0.0
+    first_step_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What the surroundings of a stage are told, and may do."""
+
+    on_step: Callable[[int, History], None]
+    save: Callable[[deepspeed.DeepSpeedEngine, int, History], None]
+    restore: Callable[[deepspeed.DeepSpeedEngine], tuple[int, History] | None]
+
+
+def train_stage(
+    model: LlavaForConditionalGeneration, stage: StageConfig, arrays: Arrays, seed: int, callbacks: Callbacks
+) -> tuple[deepspeed.DeepSpeedEngine, History]:
+    """Train to the stage's last step, from the newest checkpoint if there is one.
+
+    Raises:
+        FloatingPointError: the loss is not a finite number; the last checkpoint is kept.
+    """
+    rank, world_size = dist.get_rank(), dist.get_world_size()
+    engine = _build_engine(model, stage, world_size)
+    order = Order(arrays, stage.template == "plain", stage.question_share, stage.global_batch, seed)
+    start, history = callbacks.restore(engine) or (0, History([], []))
+    began = time.perf_counter() - history.seconds
+    for step in range(start, stage.steps):
+        rate = learning_rate(stage, step)
+        for group in engine.optimizer.param_groups:
+            group["lr"] = rate
+        loss = _step(engine, stage, arrays, order.batch(step), rank, world_size)
+        if not math.isfinite(loss):
+            raise FloatingPointError(
+                f"{stage.name}: the loss of step {step + 1} is {loss}; lower {stage.name}.learning_rate (now {rate:g})"
+            )
+        history.losses.append(loss)
+        history.learning_rates.append(rate)
+        history.first_step_at = history.first_step_at or time.time()
+        history.seconds = time.perf_counter() - began
+        callbacks.on_step(step + 1, history)
+        if (step + 1) % stage.checkpoint_every == 0 and step + 1 < stage.steps:
+            callbacks.save(engine, step + 1, history)
+    return engine, history
+
+
+def learning_rate(stage: StageConfig, step: int) -> float:
+    """Linear warm-up, then a cosine down to zero, as in LLaVA's recipes; `step` counts from 0."""
+    warmup = max(1, round(stage.steps * stage.warmup_ratio))
+    if step < warmup:
+        return stage.learning_rate * (step + 1) / warmup
+    progress = (step - warmup) / max(1, stage.steps - warmup)
+    return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def set_trainable(model: LlavaForConditionalGeneration, trainable: tuple[str, ...]) -> int:
+    """Freeze all but the named modules; returns the number of trained parameters."""
+    prefixes = tuple(MODULES[name] for name in trainable)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(prefixes))
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def trained_weights(engine: deepspeed.DeepSpeedEngine) -> dict[str, torch.Tensor]:
+    """The trained parameters in float32, gathered from all workers; every worker must call this."""
+    return {
+        name.removeprefix("llava."): safe_get_full_fp32_param(parameter).detach().cpu()
+        for name, parameter in engine.module.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def save_weights(source: Path, weights: dict[str, torch.Tensor]) -> LlavaForConditionalGeneration:
+    """The model of `source` with `weights` in place of its own."""
+    model = LlavaForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
+    unexpected = model.load_state_dict(weights, strict=False).unexpected_keys
+    assert not unexpected, unexpected
+    return model
+
+
+def _build_engine(
+    model: LlavaForConditionalGeneration, stage: StageConfig, world_size: int
+) -> deepspeed.DeepSpeedEngine:
+    set_trainable(model, stage.trainable)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay)
+    engine, *_ = deepspeed.initialize(
+        model=AnswerLoss(model), optimizer=optimizer, config=deepspeed_config(stage, world_size)
+    )
+    return engine
+
+
+def _step(
+    engine: deepspeed.DeepSpeedEngine,
+    stage: StageConfig,
+    arrays: Arrays,
+    batch: np.ndarray,
+    rank: int,
+    world_size: int,
+) -> float:
+    dtype = torch.bfloat16 if stage.precision == "bf16" else torch.float32
+    accumulation = engine.gradient_accumulation_steps()
+    # DeepSpeed averages over workers and accumulation steps; this turns that average into the sum of the global batch.
+    num_tokens = float(arrays.label_counts[batch].sum()) / (world_size * accumulation)
+    pad = engine.module.llava.config.text_config.pad_token_id
+    total = torch.zeros(1)
+    for micro in np.split(batch[rank::world_size], accumulation):
+        tensors = collate(arrays, micro, pad, dtype)
+        loss = engine(**{name: value.to(engine.device) for name, value in tensors.items()}, num_tokens=num_tokens)
+        engine.backward(loss)
+        engine.step()
+        total += loss.detach().float().cpu()
+    # All workers see the same loss, so that all take the same decision about it.
+    device_total = (total / (world_size * accumulation)).to(engine.device)
+    dist.all_reduce(device_total)
+    return float(device_total)

@@ -1,0 +1,98 @@
+"""From a dataset to what training reads: tokenizer, base checkpoint, arrays of tokens and pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+
+from web2code.modelling.prompts import CODE_PROMPT, TEMPLATES, Sample, build_sample, encode, question_prompt
+from web2code.training.arrays import CAPTION, CODE, QUESTION
+
+WARMUP_BATCH = 64
+WARMUP_LEARNING_RATE = 3e-3
+
+
+@dataclass
+class Counts:
+    """What happened to samples on the way into the arrays."""
+
+    num_truncated: int = 0
+
+
+def tokenizer_texts(rows: Iterable[dict[str, Any]], template: str) -> Iterator[str]:
+    """The text that the tokenizer's merges are learned from."""
+    before, after = TEMPLATES[template]
+    for row in rows:
+        yield row["html"]
+        yield row["caption"] + "\n"
+        yield f"{before}\n{CODE_PROMPT}{after}"
+        for item in row["questions"]:
+            yield f"{before}\n{question_prompt(item['question'])}{after} {item['answer']}"
+
+
+def samples(
+    tokenizer: PreTrainedTokenizerFast,
+    rows: Iterable[dict[str, Any]],
+    template: str,
+    image_tokens: int,
+    max_length: int,
+    counts: Counts,
+) -> Iterator[tuple[Sample, int, int]]:
+    """Every training sample as (sample, page, kind). One that is too long is cut, without an end, and counted."""
+    for page, row in enumerate(rows):
+        asks = [
+            (CAPTION, "plain", "", row["caption"]),
+            (CODE, template, CODE_PROMPT, row["html"]),
+            *((QUESTION, template, question_prompt(item["question"]), item["answer"]) for item in row["questions"]),
+        ]
+        for kind, name, prompt, answer in asks:
+            sample = build_sample(tokenizer, name, prompt, answer, image_tokens)
+            if len(sample.tokens) > max_length:
+                counts.num_truncated += 1
+                sample = Sample(sample.tokens[:max_length], sample.labels[:max_length])
+            yield sample, page, kind
+
+
+def warm_up(
+    model: LlavaForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    texts: list[str],
+    steps: int,
+    seed: int,
+    on_step: Any = lambda step, loss: None,
+) -> list[float]:
+    """Teach the language model the text of the training pages, without pictures; returns the loss of every step.
+
+    It stands for the pre-trained language model of a full-size recipe.
+    """
+    language, head = model.model.language_model, model.lm_head
+    optimizer = torch.optim.AdamW(language.parameters(), lr=WARMUP_LEARNING_RATE, weight_decay=0.01)
+    rng = np.random.default_rng(seed)
+    rows = [[tokenizer.bos_token_id, *encode(tokenizer, text), tokenizer.eos_token_id] for text in texts]
+    limit = model.config.text_config.max_position_embeddings
+    losses = []
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = WARMUP_LEARNING_RATE * min(1.0, (step + 1) / 10, (steps - step) / steps * 2)
+        chosen = [rows[i][:limit] for i in rng.integers(len(rows), size=WARMUP_BATCH)]
+        width = max(map(len, chosen))
+        ids = torch.full((WARMUP_BATCH, width), tokenizer.pad_token_id)
+        for i, row in enumerate(chosen):
+            ids[i, : len(row)] = torch.tensor(row)
+        with torch.autocast("cpu", torch.bfloat16):
+            hidden = language(input_ids=ids, use_cache=False).last_hidden_state
+            real = ids[:, 1:] != tokenizer.pad_token_id
+            loss = functional.cross_entropy(head(hidden[:, :-1][real]).float(), ids[:, 1:][real])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(language.parameters(), 1.0)
+        optimizer.step()
+        losses.append(float(loss))
+        on_step(step + 1, losses[-1])
+    return losses
