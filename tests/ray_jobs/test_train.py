@@ -1,0 +1,87 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from ray_jobs.train import main
+from tests.web2code.training.conftest import make_prepared
+from web2code.artifacts import read_record, verify
+from web2code.config import StageConfig, StageRecord, TrainJob, Where
+
+ALIGN = StageConfig(
+    name="align", trainable=("projector",), zero_stage=2, template="plain", steps=6, global_batch=8,
+    learning_rate=1e-2, checkpoint_every=100,
+)  # fmt: skip
+INSTRUCT = StageConfig(
+    name="instruct", trainable=("projector", "language_model", "vision_tower"), zero_stage=3,
+    template="user_assistant", steps=40, global_batch=16, micro_batch=4, learning_rate=5e-3, question_share=0.2,
+    checkpoint_every=5,
+)  # fmt: skip
+
+
+def home_with_prepared(folder: Path) -> Path:
+    make_prepared(folder / "artifacts" / "prepared" / "pages")
+    return folder
+
+
+def job(home: Path, stage: StageConfig, previous: str = "") -> TrainJob:
+    where = Where(home=str(home), data_dir=str(home / "data"))
+    return TrainJob(where=where, stage=stage, prepared="pages", previous=previous, seed=0)
+
+
+def weights(record: StageRecord, home: Path):
+    return load_file(home / "artifacts" / "stage" / record.fingerprint / "model" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(local_ray, tmp_path_factory):
+    home = home_with_prepared(tmp_path_factory.mktemp("undisturbed"))
+    align = main(job(home, ALIGN))
+    return home, align, main(job(home, INSTRUCT, previous=align.fingerprint))
+
+
+def test_both_stages_learn_and_the_first_changes_the_projector_alone(undisturbed):
+    home, align, instruct = undisturbed
+    assert align.losses[-1] < align.losses[0]
+    assert instruct.last_loss < 0.5 * instruct.first_loss
+    base = load_file(home / "artifacts" / "prepared" / "pages" / "base" / "model.safetensors")
+    changed = {name for name, tensor in weights(align, home).items() if not tensor.equal(base[name])}
+    assert changed
+    assert all("multi_modal_projector" in name for name in changed)
+
+
+def test_the_same_job_again_does_no_work(undisturbed):
+    home, align, _ = undisturbed
+    before = (home / "artifacts" / "stage" / align.fingerprint / "COMMITTED").stat().st_mtime_ns
+    assert main(job(home, ALIGN)) == align
+    assert (home / "artifacts" / "stage" / align.fingerprint / "COMMITTED").stat().st_mtime_ns == before
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_weights(undisturbed, local_ray, tmp_path):
+    _, align, expected = undisturbed
+    home = home_with_prepared(tmp_path)
+    main(job(home, ALIGN))
+    again = job(home, INSTRUCT, previous=align.fingerprint)
+    environment = {**os.environ, "RAY_ADDRESS": local_ray}
+    command = [sys.executable, "-m", "ray_jobs.train", again.model_dump_json()]
+    driver = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    snapshots = home / "ray_train" / again.fingerprint()
+    deadline = time.monotonic() + 120
+    while len(list(snapshots.glob("checkpoint_*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    assert read_record(again.output(), StageRecord) is None, "it finished before it was killed: nothing is shown"
+    record = main(again)
+    assert record.resumed_from_step >= 5
+    assert record.losses == expected.losses
+    verify(again.output())
+    for name, tensor in weights(record, home).items():
+        assert tensor.equal(weights(expected, undisturbed[0])[name]), name
+    assert json.loads((Path(again.output()) / "manifest.json").read_text())["files"]
