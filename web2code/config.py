@@ -59,7 +59,7 @@ class VisionConfig(Config):
 class LanguageConfig(Config):
     """A Llama language model with tied embeddings."""
 
-    vocab_size: int = 640
+    vocab_size: int = 1024
     hidden_size: int = 160
     intermediate_size: int = 448
     num_layers: int = 3

@@ -20,7 +20,7 @@ def tiny() -> Recipe:
         name="tiny",
         model_name="web2code-tiny",
         pages=PagesConfig(),
-        model=ModelConfig(vision=VisionConfig(), language=LanguageConfig(), warmup_steps=150),
+        model=ModelConfig(vision=VisionConfig(), language=LanguageConfig(), warmup_steps=60),
         align=StageConfig(
             name="align", trainable=("projector",), zero_stage=2, template="plain",
             steps=40, global_batch=64, learning_rate=2e-3,

@@ -9,8 +9,11 @@ from transformers import PreTrainedTokenizerFast
 
 SPECIAL_TOKENS = ["<s>", "</s>", "<pad>", "<image>"]
 
-# A whole tag may become one token; a word takes its leading space along.
-UNITS = r"</?[a-z][a-z0-9]*|[#.][a-z0-9]+| ?[A-Za-z]+|[0-9]+| ?[^\sA-Za-z0-9<]+|<|\s+"
+# What may become one token: a run of tags, a selector with its brace, a property, a value with its semicolon, a word.
+UNITS = (
+    r"(?:</?[a-z][a-z0-9]*>)+|</?[a-z][a-z0-9]*>?|[.#]?[a-z0-9,]+\{|[a-z-]+:|[^;{}<>:]+[;}]+"
+    r"| ?[A-Za-z]+|[0-9]+|\s+|[^\sA-Za-z0-9<]+|<"
+)
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:

@@ -1,0 +1,53 @@
+"""Which Chromium renders, and the flags that cut it off from everything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chromium-headless-shell")
+
+FLAGS = (
+    # No name resolves and no address is reached, loopback included.
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--no-first-run",
+    # The same pixels on every machine that has the same fonts.
+    "--disable-gpu",
+    "--disable-lcd-text",
+    "--font-render-hinting=none",
+    "--force-color-profile=srgb",
+    "--hide-scrollbars",
+)
+
+
+@cache
+def find_chromium() -> str:
+    """Path of the Chromium on PATH, or else of Playwright's own.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for name in NAMES:
+        if path := shutil.which(name):
+            return path
+    browsers = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", Path.home() / ".cache" / "ms-playwright"))
+    for pattern in ("chromium-*/chrome-linux*/chrome", "chromium-*/chrome-mac*/*.app/Contents/MacOS/*"):
+        if found := sorted(browsers.glob(pattern)):
+            return str(found[-1])
+    raise ValueError(
+        "no Chromium on PATH: install it with 'apt-get install chromium' or 'playwright install chromium' and run again"
+    )
+
+
+@cache
+def chromium_version() -> str:
+    """What the browser says of itself: its version is part of what a rendering depends on."""
+    output = subprocess.run([find_chromium(), "--version"], capture_output=True, text=True, timeout=60, check=True)
+    return output.stdout.strip()
