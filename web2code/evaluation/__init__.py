@@ -1,0 +1,1 @@
+"""What a model's answers are worth: pages compared with pages, yes/no answers with the truth."""
