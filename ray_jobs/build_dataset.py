@@ -1,4 +1,4 @@
-"""Draw pages, render them in parallel and store them as Parquet shards: `python -m ray_jobs.build_dataset JOB`."""
+"""Draw pages, render them in parallel and store them as Parquet shards: `python -m ray_jobs.build_dataset JOB.json`."""
 
 from __future__ import annotations
 
@@ -83,4 +83,4 @@ class Renderer:
 
 
 if __name__ == "__main__":
-    main(BuildJob.model_validate_json(sys.argv[1]))
+    main(BuildJob.model_validate_json(Path(sys.argv[1]).read_text()))

@@ -1,4 +1,4 @@
-"""Make the tokenizer, the base checkpoint and the arrays of a dataset: `python -m ray_jobs.prepare JOB`."""
+"""Make the tokenizer, the base checkpoint and the arrays of a dataset: `python -m ray_jobs.prepare JOB.json`."""
 
 from __future__ import annotations
 
@@ -65,4 +65,4 @@ def decode_all(images: list[bytes], size: int, chunk: int = 256) -> list[ray.Obj
 
 
 if __name__ == "__main__":
-    main(PrepareJob.model_validate_json(sys.argv[1]))
+    main(PrepareJob.model_validate_json(Path(sys.argv[1]).read_text()))

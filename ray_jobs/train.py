@@ -1,4 +1,4 @@
-"""The job that trains one stage with Ray Train and DeepSpeed: `python -m ray_jobs.train JOB`."""
+"""The job that trains one stage with Ray Train and DeepSpeed: `python -m ray_jobs.train JOB.json`."""
 
 from __future__ import annotations
 
@@ -113,4 +113,4 @@ def record_of(job: TrainJob, history: Any, started: float, resumed: int, weights
 
 
 if __name__ == "__main__":
-    main(TrainJob.model_validate_json(sys.argv[1]))
+    main(TrainJob.model_validate_json(Path(sys.argv[1]).read_text()))

@@ -4,9 +4,9 @@ Aspects and groups follow the Web2Code rubric (arXiv 2406.20098): VSA is the mea
 TCC of 7 to 9, UII is the tenth, and overall is the mean of the four groups. These scores and a judge's are never
 comparable.
 
-Identical pages score 10 everywhere. A candidate of a single colour scores 0 everywhere, unless the reference is one too.
-Where the reference has nothing that an aspect could be about (no number, no control), a candidate without any scores
-10 and one with some scores 0.
+Identical pages score 10 everywhere. A candidate of a single colour scores 0 everywhere, unless the reference is one
+too. Where the reference has nothing that an aspect could be about (no number, no control), a candidate without any
+scores 10 and one with some scores 0.
 """
 
 from __future__ import annotations

@@ -18,9 +18,7 @@ def test_the_global_batch_is_what_the_recipe_says_on_any_number_of_workers():
 
 
 def test_a_batch_that_does_not_split_is_refused_with_what_to_change():
-    with pytest.raises(
-        ValueError, match=r"a global batch of 128 does not split over 3 workers; set instruct"
-    ):
+    with pytest.raises(ValueError, match=r"a global batch of 128 does not split over 3 workers; set instruct"):
         accumulation_steps(STAGE, 3)
     with pytest.raises(ValueError, match=r"set instruct\.micro_batch to a divisor of 64"):
         accumulation_steps(STAGE.model_copy(update={"micro_batch": 24}), 2)

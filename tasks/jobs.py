@@ -1,0 +1,149 @@
+"""Jobs on Ray: submitted once by identity, followed to their end, and never run again once committed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TypeVar
+
+from prefect import task
+from prefect.logging import get_run_logger
+from pydantic import BaseModel
+
+from tasks.progress_display import ProgressDisplay
+from web2code.artifacts import read_record
+from web2code.config import DatasetRecord, EvaluationRecord, Job, PreparedRecord, StageRecord
+from web2code.progress import MARK
+from web2code.services import find_service, ray_environment, start_ray, stop_service, wait_until_up
+
+POLL_SECONDS = 0.4
+STARTED_HERE: set[str] = set()
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@task(task_run_name="build-dataset")
+def build_dataset(job: Job) -> DatasetRecord:
+    """Make the screenshot-HTML pairs."""
+    return run_job("build_dataset", job, DatasetRecord)
+
+
+@task(task_run_name="prepare")
+def prepare(job: Job) -> PreparedRecord:
+    """Make tokenizer, base checkpoint and arrays."""
+    return run_job("prepare", job, PreparedRecord)
+
+
+@task(task_run_name="train-{name}")
+def train(name: str, job: Job) -> StageRecord:
+    """Train one stage."""
+    return run_job("train", job, StageRecord)
+
+
+@task(task_run_name="evaluate")
+def evaluate(job: Job) -> EvaluationRecord:
+    """Judge the candidate and the baselines."""
+    return run_job("evaluate", job, EvaluationRecord)
+
+
+def run_job(module: str, job: Job, result: type[T]) -> T:
+    """The committed record of a job: read where the work is done, or else computed on Ray.
+
+    The submission is named after the job's identity, so that a flow that starts again goes on with the job that is
+    still running. A cancelled flow stops its job.
+
+    Raises:
+        RuntimeError: the job failed; the message holds its last line and the path of its log.
+    """
+    logger = get_run_logger()
+    if done := read_record(job.output(), result):
+        logger.info("%s: unchanged, reused %s", module, job.fingerprint())
+        return done
+    submitted_at = time.time()
+    home = Path(job.where.home)
+    # Ray reads its authentication mode when it is first imported.
+    os.environ.update(ray_environment(home))
+    service = find_service(home, "ray")
+    if service is None:
+        service = start_ray(home)
+        STARTED_HERE.add(str(home))
+        wait_until_up(home, service, "/api/version")
+    client, submission = _submit(service.url, module, job, submitted_at)
+    logger.info("%s: job %s on %s", module, submission, service.url)
+    try:
+        _follow(client, submission, module, home)
+    except BaseException:
+        if not client.get_job_status(submission).is_terminal():
+            client.stop_job(submission)
+        raise
+    record = read_record(job.output(), result)
+    if record is None:
+        raise RuntimeError(f"job {submission} ended without a committed result: {_log_path(home, submission)}")
+    return record
+
+
+def stop_own_ray(home: Path) -> None:
+    """End the Ray that `run_job` started in this process, if it did."""
+    if str(home) in STARTED_HERE:
+        stop_service(home, "ray")
+        STARTED_HERE.discard(str(home))
+
+
+def _submit(url: str, module: str, job: Job, submitted_at: float):
+    from ray.job_submission import JobStatus, JobSubmissionClient  # heavy, and not needed where nothing is to be done
+
+    client = JobSubmissionClient(url)
+    earlier = {info.submission_id: info.status for info in client.list_jobs()}
+    attempt = 0
+    while (submission := f"{job.kind}-{job.fingerprint()}-{attempt}") in earlier:
+        if earlier[submission] in (JobStatus.PENDING, JobStatus.RUNNING):
+            return client, submission
+        attempt += 1
+    threads = str(max(1, (os.cpu_count() or 1) // job.where.num_workers))
+    environment = {
+        "WEB2CODE_SUBMITTED_AT": str(submitted_at),
+        "OMP_NUM_THREADS": threads,
+        "TOKENIZERS_PARALLELISM": "false",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "PYTHONWARNINGS": "ignore",
+    }
+    if not job.where.gpus_per_worker:
+        environment["DS_ACCELERATOR"] = "cpu"
+    specification = Path(job.where.home) / "jobs" / f"{submission}.json"
+    specification.parent.mkdir(parents=True, exist_ok=True)
+    specification.write_text(job.model_dump_json())
+    client.submit_job(
+        entrypoint=f"{sys.executable} -m ray_jobs.{module} {specification}",
+        submission_id=submission,
+        runtime_env={"env_vars": environment},
+    )
+    return client, submission
+
+
+def _follow(client, submission: str, name: str, home: Path) -> None:
+    log = _log_path(home, submission)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    seen = 0
+    with ProgressDisplay(name) as display:
+        while True:
+            status = client.get_job_status(submission)
+            text = client.get_job_logs(submission)
+            for line in text[seen:].splitlines():
+                display.show(line)
+            seen = text.rfind("\n") + 1
+            log.write_text(text)
+            if status.is_terminal():
+                break
+            time.sleep(POLL_SECONDS)
+    if status != "SUCCEEDED":
+        lines = [line for line in text.splitlines() if line.strip() and MARK not in line]
+        reason = next((line for line in reversed(lines) if "Error:" in line), lines[-1] if lines else status.value)
+        raise RuntimeError(f"{name} failed: {reason.strip()} (log: {log})")
+
+
+def _log_path(home: Path, submission: str) -> Path:
+    return home / "jobs" / f"{submission}.log"

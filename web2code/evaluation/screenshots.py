@@ -1,0 +1,36 @@
+"""Real screenshots from a user's folder, which are hostile until they are decoded."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from web2code.evaluation.writing import Screenshot
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+MAX_BYTES = 30_000_000
+MAX_PIXELS = 64_000_000
+
+
+def read_screenshots(folder: str) -> list[Screenshot]:
+    """Every picture of a folder, in a fixed order; one that cannot be used is kept with the reason."""
+    if not folder:
+        return []
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES)
+    return [_read(path, str(path.relative_to(folder)).replace("/", "_")) for path in paths]
+
+
+def _read(path: Path, name: str) -> Screenshot:
+    if path.stat().st_size > MAX_BYTES:
+        return Screenshot(name, b"", f"the file is larger than {MAX_BYTES} bytes")
+    data = path.read_bytes()
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return Screenshot(name, b"", f"{image.width}x{image.height} pixels are over the limit of {MAX_PIXELS}")
+            image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return Screenshot(name, b"", f"it cannot be decoded ({type(error).__name__})")
+    return Screenshot(name, data)

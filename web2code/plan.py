@@ -1,0 +1,123 @@
+"""A planned run: its recipe, where it runs, and the jobs that follow from both."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from web2code.config import (
+    BuildJob,
+    EvaluateJob,
+    PreparedRecord,
+    PrepareJob,
+    Recipe,
+    StageConfig,
+    StageRecord,
+    TrainJob,
+    Where,
+    digest_folder,
+)
+from web2code.recipes import resolve
+
+HTML_SUFFIXES = (".html", ".htm", ".xhtml")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+NEEDED_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do; nothing has started yet."""
+
+    recipe: Recipe
+    where: Where
+
+    @property
+    def home(self) -> Path:
+        """The folder of artifacts and runs."""
+        return Path(self.where.home)
+
+    @property
+    def data_dir(self) -> Path:
+        """The checked-out dataset."""
+        return Path(self.where.data_dir)
+
+    def build_job(self) -> BuildJob:
+        """Make the dataset."""
+        return BuildJob(where=self.where, pages=self.recipe.pages)
+
+    def prepare_job(self, version: str) -> PrepareJob:
+        """Turn a dataset version into what training reads."""
+        recipe = self.recipe
+        return PrepareJob(
+            where=self.where,
+            dataset_version=version,
+            model=recipe.model,
+            template=recipe.instruct.template,
+            seed=recipe.seed,
+        )
+
+    def train_job(self, stage: StageConfig, prepared: PreparedRecord, previous: StageRecord | None = None) -> TrainJob:
+        """Train a stage on top of the one before, if any."""
+        return TrainJob(
+            where=self.where,
+            stage=stage,
+            prepared=prepared.fingerprint,
+            previous=previous.fingerprint if previous else "",
+            num_workers=self.where.num_workers,
+            seed=self.recipe.seed,
+        )
+
+    def evaluate_job(
+        self, version: str, prepared: PreparedRecord, candidate: StageRecord, champion: str
+    ) -> EvaluateJob:
+        """Judge a stage beside the baselines and, where it is another model that is still there, the champion."""
+        there = (self.home / "artifacts" / "stage" / champion / "model").is_dir()
+        return EvaluateJob(
+            where=self.where,
+            dataset_version=version,
+            prepared=prepared.fingerprint,
+            candidate=candidate.fingerprint,
+            champion=champion if there and champion != candidate.fingerprint else "",
+            evaluation=self.recipe.evaluation,
+            viewport=self.recipe.pages.viewport,
+            seed=self.recipe.seed,
+        )
+
+
+def home_folder() -> Path:
+    """`$WEB2CODE_HOME`, or `.web2code` in the current folder."""
+    return Path(os.environ.get("WEB2CODE_HOME") or ".web2code").resolve()
+
+
+def make_plan(recipe: str, overrides: dict[str, Any], pages: str | None, screenshots: str | None) -> Plan:
+    """Resolve and check everything that can be checked before anything starts.
+
+    Raises:
+        ValueError: an unknown recipe or override, a folder that is not there or is empty, too little disk space.
+    """
+    overrides = dict(overrides)
+    if pages:
+        folder_digest = digest_folder(Path(pages), HTML_SUFFIXES)
+        overrides |= {"pages.source": "folder", "pages.folder_digest": folder_digest}
+    if screenshots:
+        overrides["evaluation.screenshots_digest"] = digest_folder(Path(screenshots), PICTURE_SUFFIXES)
+    resolved = resolve(recipe, overrides)
+    home = home_folder()
+    free = shutil.disk_usage(home if home.exists() else home.parent).free
+    if free < NEEDED_BYTES:
+        raise ValueError(
+            f"{home} has {free / 1e9:.1f} GB of free disk space and a run needs {NEEDED_BYTES / 1e9:.1f} GB: "
+            "free some, or set WEB2CODE_HOME to a larger disk"
+        )
+    return Plan(
+        recipe=resolved,
+        where=Where(
+            home=str(home),
+            data_dir=str(Path("data").resolve()),
+            pages_folder=str(Path(pages).resolve()) if pages else "",
+            screenshots_folder=str(Path(screenshots).resolve()) if screenshots else "",
+        ),
+    )
