@@ -13,6 +13,7 @@ from prefect.logging import get_run_logger
 from pydantic import BaseModel
 
 from tasks.progress_display import ProgressDisplay
+from tasks.reuse import note_reuse
 from web2code.artifacts import read_record
 from web2code.config import DatasetRecord, EvaluationRecord, Job, PreparedRecord, StageRecord
 from web2code.progress import MARK
@@ -59,7 +60,7 @@ def run_job(module: str, job: Job, result: type[T]) -> T:
     """
     logger = get_run_logger()
     if done := read_record(job.output(), result):
-        logger.info("%s: unchanged, reused %s", module, job.fingerprint())
+        note_reuse(job.fingerprint())
         return done
     submitted_at = time.time()
     home = Path(job.where.home)

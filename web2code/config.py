@@ -50,18 +50,18 @@ class VisionConfig(Config):
 
     image_size: int = 128
     patch_size: int = 16
-    hidden_size: int = 128
-    intermediate_size: int = 512
+    hidden_size: int = 192
+    intermediate_size: int = 768
     num_layers: int = 3
-    num_heads: int = 4
+    num_heads: int = 3
 
 
 class LanguageConfig(Config):
     """A Llama language model with tied embeddings."""
 
     vocab_size: int = 1024
-    hidden_size: int = 160
-    intermediate_size: int = 448
+    hidden_size: int = 256
+    intermediate_size: int = 704
     num_layers: int = 3
     num_heads: int = 4
     max_length: int = Field(512, description="tokens in a sequence, image tokens included")
@@ -95,6 +95,7 @@ class StageConfig(Config):
     weight_decay: float = Field(0.0, ge=0)
     checkpoint_every: int = Field(200, ge=1)
     precision: Literal["bf16", "fp32"] = "bf16"
+    attention: Literal["sdpa", "eager"] = "sdpa"
     question_share: float = Field(0.0, ge=0, le=1, description="share of samples that are page questions")
 
 
@@ -344,6 +345,13 @@ class ModelRecord(Config):
     name: str
     version: int
     aliases: tuple[str, ...]
+
+
+class VersionRecord(Config):
+    """A dataset that has been versioned and pushed."""
+
+    dataset: str = Field(description="fingerprint of the dataset")
+    version: str = Field(description="DVC's hash of the folder")
 
 
 class ValidationRecord(Config):

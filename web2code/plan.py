@@ -70,6 +70,10 @@ class Plan:
             seed=self.recipe.seed,
         )
 
+    def model_dir(self, stage: StageRecord) -> Path:
+        """Where a stage's checkpoint lies."""
+        return self.home / "artifacts" / "stage" / stage.fingerprint / "model"
+
     def evaluate_job(
         self, version: str, prepared: PreparedRecord, candidate: StageRecord, champion: str
     ) -> EvaluateJob:

@@ -23,11 +23,12 @@ def tiny() -> Recipe:
         model=ModelConfig(vision=VisionConfig(), language=LanguageConfig(), warmup_steps=60),
         align=StageConfig(
             name="align", trainable=("projector",), zero_stage=2, template="plain",
-            steps=40, global_batch=64, learning_rate=2e-3,
+            steps=40, global_batch=64, learning_rate=2e-3, attention="eager",
         ),
         instruct=StageConfig(
             name="instruct", trainable=("projector", "language_model", "vision_tower"), zero_stage=3,
-            template="user_assistant", steps=200, global_batch=64, learning_rate=2e-3, question_share=0.15,
+            template="user_assistant", steps=500, global_batch=32, learning_rate=1.5e-3, question_share=0.15,
+            attention="eager",
         ),
     )  # fmt: skip
 

@@ -122,6 +122,7 @@ def _build_engine(
     model: LlavaForConditionalGeneration, stage: StageConfig, world_size: int
 ) -> deepspeed.DeepSpeedEngine:
     set_trainable(model, stage.trainable)
+    model.set_attn_implementation(stage.attention)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=stage.learning_rate, betas=ADAM_BETAS, weight_decay=stage.weight_decay)
     engine, *_ = deepspeed.initialize(

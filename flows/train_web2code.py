@@ -1,0 +1,48 @@
+"""The lifecycle: data, gate, two stages of training, evaluation, decision, registration, report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+
+from tasks.jobs import build_dataset, evaluate, prepare, train
+from tasks.records import decide, publish_report, running
+from tasks.register import find_champion, register_model
+from tasks.validate import validate_dataset
+from tasks.version import version_dataset
+from web2code.plan import make_plan
+
+
+@flow(name="train-web2code")
+def train_web2code(
+    recipe: str = "tiny",
+    overrides: dict[str, Any] | None = None,
+    pages: str | None = None,
+    screenshots: str | None = None,
+) -> str:
+    """Train, judge and register a screenshot-to-HTML model; returns the path of the report.
+
+    Args:
+        recipe: name of a recipe.
+        overrides: values that replace the recipe's, by dotted key (`instruct.steps`).
+        pages: a folder of HTML documents to train on, in place of generated pages.
+        screenshots: a folder of real screenshots to show the model as well.
+    """
+    plan = make_plan(recipe, overrides or {}, pages, screenshots)
+    chosen, home, data = plan.recipe, plan.home, plan.data_dir
+    with running(plan) as run:
+        dataset = run.step("dataset", build_dataset, plan.build_job())
+        version = run.step("version", version_dataset, plan.build_job().output(), data, home, dataset)
+        run.step("validate", validate_dataset, data, version, home)
+        prepared = run.step("prepare", prepare, plan.prepare_job(version))
+        aligned = run.step("align", train, "align", plan.train_job(chosen.align, prepared))
+        instructed = run.step("instruct", train, "instruct", plan.train_job(chosen.instruct, prepared, aligned))
+        champion = find_champion(chosen.model_name, home)
+        judging = plan.evaluate_job(version, prepared, instructed, champion)
+        evaluation = run.step("evaluate", evaluate, judging)
+        decision = run.step("decide", decide, evaluation, chosen.gate)
+        stages, model_dir = [aligned, instructed], plan.model_dir(instructed)
+        run.step("register", register_model, chosen, version, stages, evaluation, decision, model_dir, home)
+        report = run.step("report", publish_report, run, judging.output())
+    return str(report)

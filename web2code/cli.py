@@ -1,0 +1,128 @@
+"""The command line: run the lifecycle, start and stop the local services, list recipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from web2code.plan import home_folder
+from web2code.recipes import RECIPES, parse_overrides
+from web2code.services import Service, find_service
+from web2code.stack import bring_down, bring_up
+from web2code.summary import RunSummary
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train, judge and register a vision-language model that turns screenshots of web pages into HTML.",
+)
+console = Console()
+
+
+@app.command()
+def run(
+    recipe: Annotated[str, typer.Option(help="Name of a recipe; `web2code recipes` lists them.")] = "tiny",
+    set: Annotated[  # noqa: A002
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, e.g. instruct.steps=50.")
+    ] = None,
+    pages: Annotated[str | None, typer.Option(help="Train on this folder of HTML documents.")] = None,
+    screenshots: Annotated[str | None, typer.Option(help="Also show the model this folder of screenshots.")] = None,
+) -> None:
+    """Run the whole lifecycle: data, gate, training, evaluation, registration, report.
+
+    What is done already is not done again: after a kill, the same command goes on.
+    """
+    try:
+        overrides = parse_overrides(set or [])
+    except ValueError as error:
+        fail(str(error))
+    parameters = {"recipe": recipe, "overrides": overrides, "pages": pages or None, "screenshots": screenshots or None}
+    try:
+        status = subprocess.call([sys.executable, "-m", "flows", json.dumps(parameters)])
+    except KeyboardInterrupt:
+        status = 130
+    if status == 0:
+        show_latest(home_folder())
+    raise typer.Exit(status)
+
+
+@app.command()
+def up() -> None:
+    """Start Prefect with a worker, Ray with its dashboard, and MLflow, all on loopback, and deploy prefect.yaml."""
+    try:
+        services = bring_up(home_folder())
+    except (ValueError, RuntimeError) as error:
+        fail(str(error))
+    show_services(services, home_folder())
+    console.print("\nStart a run with: prefect deployment run train-web2code --watch")
+
+
+@app.command()
+def down() -> None:
+    """Stop exactly what `web2code up` started."""
+    stopped = bring_down(home_folder())
+    console.print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes."""
+    for name, make in RECIPES.items():
+        console.print(f"[bold]{name}[/bold]  {(make.__doc__ or '').strip().splitlines()[0]}")
+
+
+def fail(sentence: str) -> None:
+    """End with one sentence and status 2."""
+    print(f"error: {sentence}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+def show_latest(home: Path) -> None:
+    """A short table of the newest run, its report, and how to open the UIs."""
+    summary = RunSummary.model_validate_json((home / "runs" / "latest" / "summary.json").read_text())
+    steps = Table(title=f"run {summary.run}", title_justify="left")
+    steps.add_column("step")
+    steps.add_column("seconds", justify="right")
+    steps.add_column("")
+    for name, seconds in summary.seconds.items():
+        steps.add_row(name, f"{seconds:.1f}", "unchanged, reused" if name in summary.reused else "")
+    console.print(steps)
+    scores = Table(title="held-out pages, 0 to 10 (95 % interval)", title_justify="left")
+    for column in ("system", "overall", "VSA", "CAD", "TCC", "UII", "failed", "WUB"):
+        scores.add_column(column, justify="left" if column == "system" else "right")
+    for name, system in {"candidate": summary.evaluation, **summary.baselines}.items():
+        if system:
+            visual = system.wcgb_visual
+            interval = visual.intervals["overall"]
+            groups = [f"{getattr(visual, group):.2f}" for group in ("vsa", "cad", "tcc", "uii")]
+            overall = f"{visual.overall:.2f} ({interval.low:.2f}-{interval.high:.2f})"
+            scores.add_row(
+                name, overall, *groups, f"{visual.render_failed}/{visual.num}", f"{system.wub.accuracy:.1%}"
+            )
+    console.print(scores)
+    if summary.decision and summary.model:
+        aliases = f" ({', '.join(summary.model.aliases)})" if summary.model.aliases else ""
+        console.print(f"{summary.decision.reason}\nmodel   {summary.model.name} version {summary.model.version}{aliases}")
+    console.print(f"report  {os.path.relpath(summary.report)}", soft_wrap=True)
+    console.print("UIs     make up   (Prefect, Ray dashboard and MLflow on this machine; make down stops them)")
+
+
+def show_services(services: list[Service], home: Path) -> None:
+    """Names and addresses."""
+    for service in services:
+        if find_service(home, service.name):
+            console.print(f"{service.name:<16} {service.url}")
+    console.print(f"Ray's token      {os.path.relpath(home / 'services' / 'ray.token')}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    app()
