@@ -22,7 +22,7 @@ def main(parameters: dict) -> int:
     os.environ.update(prefect_environment(home))
     if server := find_service(home, "prefect"):
         os.environ["PREFECT_API_URL"] = f"{server.url}/api"
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
     # Prefect reads its settings when it is imported.
     from flows.train_web2code import train_web2code
@@ -34,7 +34,7 @@ def main(parameters: dict) -> int:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return 130
     except Exception as error:
-        log = home / "runs" / "latest" / "error.log"
+        log = home / "error.log"
         log.write_text(traceback.format_exc())
         print(f"error: {error} [details: {log}]", file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -44,5 +45,5 @@ def train_web2code(
         decision = run.step("decide", decide, evaluation, chosen.gate)
         stages, model_dir = [aligned, instructed], plan.model_dir(instructed)
         run.step("register", register_model, chosen, version, stages, evaluation, decision, model_dir, home)
-        report = run.step("report", publish_report, run, judging.output())
+        report = run.step("report", publish_report, run, stages, Path(judging.output()))
     return str(report)

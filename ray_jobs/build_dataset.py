@@ -83,4 +83,5 @@ class Renderer:
 
 
 if __name__ == "__main__":
+    ray.init()
     main(BuildJob.model_validate_json(Path(sys.argv[1]).read_text()))

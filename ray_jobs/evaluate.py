@@ -84,4 +84,5 @@ def checkpoints(job: EvaluateJob) -> dict[str, Path]:
 
 
 if __name__ == "__main__":
+    ray.init()
     main(EvaluateJob.model_validate_json(Path(sys.argv[1]).read_text()))

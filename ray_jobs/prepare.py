@@ -65,4 +65,5 @@ def decode_all(images: list[bytes], size: int, chunk: int = 256) -> list[ray.Obj
 
 
 if __name__ == "__main__":
+    ray.init()
     main(PrepareJob.model_validate_json(Path(sys.argv[1]).read_text()))

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.train
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
@@ -113,4 +114,5 @@ def record_of(job: TrainJob, history: Any, started: float, resumed: int, weights
 
 
 if __name__ == "__main__":
+    ray.init()
     main(TrainJob.model_validate_json(Path(sys.argv[1]).read_text()))

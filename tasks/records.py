@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 from prefect import task
 from pydantic import BaseModel
-from web2code.report import write_report
 
 from tasks.jobs import stop_own_ray
 from tasks.reuse import note_reuse, take_reuse
 from web2code.artifacts import publish, read_record
-from web2code.config import Decision, EvaluationRecord, GateConfig, digest
+from web2code.config import Decision, EvaluationRecord, GateConfig, StageRecord, digest
 from web2code.gate import decide as decide_purely
 from web2code.plan import Plan
+from web2code.report import write_report
 from web2code.summary import RunSummary, begin_run, run_folder, write_summary
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class ReportRecord(BaseModel):
 
 
 @task(task_run_name="report")
-def publish_report(run: Run, evaluation_job_output: str) -> Path:
+def publish_report(run: Run, stages: list[StageRecord], evaluation_dir: Path) -> Path:
     """Write the run's report, or copy the one that shows the same results; returns its path."""
     shown = run.summary.model_dump(mode="json", exclude={"run", "seconds", "status", "reused", "report"})
     marker = Path(f"{run.plan.home}/artifacts/report/{digest(shown)[:16]}")
@@ -98,7 +98,7 @@ def publish_report(run: Run, evaluation_job_output: str) -> Path:
         note_reuse(marker.name)
     else:
         marker.mkdir(parents=True, exist_ok=True)
-        write_report(marker / "report.html", run.summary, run.plan, Path(evaluation_job_output))
+        write_report(marker / "report.html", run.summary, run.plan, stages, evaluation_dir)
         publish(marker, str(marker), ReportRecord(path=str(marker / "report.html")))
     target = run.folder / "report.html"
     shutil.copyfile(marker / "report.html", target)

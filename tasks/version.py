@@ -1,8 +1,8 @@
 """Dataset versions by DVC: the dataset goes to `data/`, its identity to `data.dvc`, its bytes to the default remote.
 
 DVC runs as a process of its own: its Python interface keeps repository locks and state in the calling process, and a
-flow that is killed must not hold them. The remote is a local folder unless `.dvc/config.local` or `dvc remote default` names
-another, for example `dvc remote add -d store s3://bucket/path && dvc remote modify store verify true`.
+flow that is killed must not hold them. The remote is a local folder unless `.dvc/config.local` names another, for
+example `dvc remote add --local -d store s3://bucket/path` and `dvc remote modify --local store verify true`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from web2code.config import DatasetRecord, VersionRecord
 
 
 @task(
-    task_run_name="version-dataset", retries=2, retry_delay_seconds=2, retry_condition_fn=lambda *run: is_network(*run)
+    task_run_name="version-dataset", retries=2, retry_delay_seconds=2, retry_condition_fn=lambda *run: dvc_failed(*run)
 )
 def version_dataset(artifact: str, data_dir: Path, home: Path, record: DatasetRecord) -> str:
     """Make `data_dir` hold the dataset, version it and push it; returns DVC's hash of the folder.

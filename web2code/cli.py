@@ -31,7 +31,7 @@ console = Console()
 @app.command()
 def run(
     recipe: Annotated[str, typer.Option(help="Name of a recipe; `web2code recipes` lists them.")] = "tiny",
-    set: Annotated[  # noqa: A002
+    set: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, e.g. instruct.steps=50.")
     ] = None,
     pages: Annotated[str | None, typer.Option(help="Train on this folder of HTML documents.")] = None,
@@ -105,13 +105,13 @@ def show_latest(home: Path) -> None:
             interval = visual.intervals["overall"]
             groups = [f"{getattr(visual, group):.2f}" for group in ("vsa", "cad", "tcc", "uii")]
             overall = f"{visual.overall:.2f} ({interval.low:.2f}-{interval.high:.2f})"
-            scores.add_row(
-                name, overall, *groups, f"{visual.render_failed}/{visual.num}", f"{system.wub.accuracy:.1%}"
-            )
+            scores.add_row(name, overall, *groups, f"{visual.render_failed}/{visual.num}", f"{system.wub.accuracy:.1%}")
     console.print(scores)
     if summary.decision and summary.model:
         aliases = f" ({', '.join(summary.model.aliases)})" if summary.model.aliases else ""
-        console.print(f"{summary.decision.reason}\nmodel   {summary.model.name} version {summary.model.version}{aliases}")
+        console.print(
+            f"{summary.decision.reason}\nmodel   {summary.model.name} version {summary.model.version}{aliases}"
+        )
     console.print(f"report  {os.path.relpath(summary.report)}", soft_wrap=True)
     console.print("UIs     make up   (Prefect, Ray dashboard and MLflow on this machine; make down stops them)")
 

@@ -50,20 +50,20 @@ class VisionConfig(Config):
 
     image_size: int = 128
     patch_size: int = 16
-    hidden_size: int = 192
-    intermediate_size: int = 768
+    hidden_size: int = 128
+    intermediate_size: int = 512
     num_layers: int = 3
-    num_heads: int = 3
+    num_heads: int = 4
 
 
 class LanguageConfig(Config):
     """A Llama language model with tied embeddings."""
 
     vocab_size: int = 1024
-    hidden_size: int = 256
-    intermediate_size: int = 704
+    hidden_size: int = 192
+    intermediate_size: int = 512
     num_layers: int = 3
-    num_heads: int = 4
+    num_heads: int = 3
     max_length: int = Field(512, description="tokens in a sequence, image tokens included")
 
 

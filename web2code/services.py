@@ -40,7 +40,8 @@ def find_service(home: Path, name: str) -> Service | None:
         return None
     service = Service(**json.loads(path.read_text()))
     try:
-        alive = abs(psutil.Process(service.pid).create_time() - service.created) < 1.0
+        process = psutil.Process(service.pid)
+        alive = abs(process.create_time() - service.created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         alive = False
     return service if alive else None
@@ -167,7 +168,7 @@ def start_ray(home: Path, gcs_port: int | None = None, dashboard_port: int | Non
     command = [
         str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--disable-usage-stats",
         f"--node-ip-address={HOST}", f"--port={gcs}", f"--dashboard-host={HOST}", f"--dashboard-port={dashboard}",
-        "--ray-client-server-port=0", "--object-store-memory=1000000000",
+        f"--ray-client-server-port={free_port()}", "--object-store-memory=1000000000",
     ]  # fmt: skip
     return start_service(
         home, "ray", command, f"http://{HOST}:{dashboard}", {"gcs": gcs, "dashboard": dashboard},
@@ -200,9 +201,11 @@ def start_worker(home: Path, prefect: Service, pool: str) -> Service:
 
 
 def prefect_environment(home: Path) -> dict[str, str]:
-    """Prefect's state in this home, and no telemetry."""
+    """Prefect's state in this home, whose folder is made, and no telemetry."""
+    state = home / "prefect"
+    state.mkdir(parents=True, exist_ok=True)
     return {
-        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_HOME": str(state),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "WEB2CODE_HOME": str(home),
