@@ -49,7 +49,7 @@ def loss_curve(losses: Sequence[float], title: str) -> Markup:
 
 def interval_plot(rows: Sequence[tuple[str, Sequence[tuple[str, Interval]]]], title: str) -> Markup:
     """Groups of systems: a dot at the mean and a bar over the 95 % interval, on 0 to 10."""
-    row_height, left = 18, 170
+    row_height, left = 18, 236
     height = sum(len(systems) * row_height + 14 for _, systems in rows) + 30
 
     def x(score: float) -> float:

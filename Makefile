@@ -1,0 +1,41 @@
+# demo · test · lint · up · down; every target sets up what it needs first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := requirements/base.txt requirements/torch-cpu.txt requirements/torch-cuda.txt
+STAMP := $(VENV)/.complete-$(shell cat $(LOCKS) 2>/dev/null | sha256sum | cut -c1-16)
+export DS_ACCELERATOR ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,cpu)
+
+.PHONY: demo test lint up down setup chromium lock
+
+demo: setup  ## the whole lifecycle: make demo [RECIPE=tiny] [PAGES=folder] [SCREENSHOTS=folder]
+	@$(BIN)/web2code run --recipe $(or $(RECIPE),tiny) $(if $(PAGES),--pages "$(PAGES)") $(if $(SCREENSHOTS),--screenshots "$(SCREENSHOTS)")
+
+test: setup  ## the whole test suite
+	$(BIN)/pytest
+
+lint: setup  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+up: setup  ## Prefect with a worker, Ray and MLflow on this machine
+	@$(BIN)/web2code up
+
+down:  ## stop what `make up` started
+	@$(BIN)/web2code down
+
+setup: $(STAMP) chromium
+
+$(STAMP): $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+		|| { echo "error: $(PYTHON) is not Python 3.11 to 3.13: name one that is, for example make PYTHON=python3.11"; exit 1; }
+	@PYTHON=$(PYTHON) sh requirements/install.sh $(VENV)
+	@rm -f $(VENV)/.complete-* && touch $@
+
+chromium:
+	@sh requirements/chromium.sh $(BIN)
+
+lock:  ## resolve the dependencies of pyproject.toml again
+	sh requirements/lock.sh

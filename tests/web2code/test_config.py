@@ -1,0 +1,42 @@
+import pytest
+
+from web2code.config import BuildJob, PagesConfig, Where, digest_folder
+from web2code.plan import make_plan
+
+
+def where(**changes):
+    return Where(home="home", data_dir="data", **changes)
+
+
+def test_where_a_job_runs_does_not_change_its_identity():
+    job = BuildJob(where=where(), pages=PagesConfig())
+    elsewhere = BuildJob(where=where(num_workers=64, cpus_per_worker=8), pages=PagesConfig())
+    assert job.fingerprint() == elsewhere.fingerprint()
+
+
+def test_what_a_job_does_changes_its_identity():
+    job = BuildJob(where=where(), pages=PagesConfig())
+    assert job.fingerprint() != BuildJob(where=where(), pages=PagesConfig(seed=1)).fingerprint()
+
+
+def test_a_folder_is_known_by_its_content(tmp_path):
+    (tmp_path / "a.html").write_text("one")
+    first = digest_folder(tmp_path, (".html",))
+    (tmp_path / "note.txt").write_text("not a page")
+    assert digest_folder(tmp_path, (".html",)) == first
+    (tmp_path / "a.html").write_text("two")
+    assert digest_folder(tmp_path, (".html",)) != first
+
+
+@pytest.mark.parametrize(("name", "word"), [("absent", "is not a folder"), ("", "holds no .html")])
+def test_a_folder_that_cannot_serve_is_refused_before_anything_starts(tmp_path, monkeypatch, name, word):
+    monkeypatch.setenv("WEB2CODE_HOME", str(tmp_path))
+    with pytest.raises(ValueError, match=word):
+        make_plan("tiny", {}, str(tmp_path / name), None)
+
+
+def test_too_little_disk_is_said_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEB2CODE_HOME", str(tmp_path))
+    monkeypatch.setattr("web2code.plan.NEEDED_BYTES", 10**18)
+    with pytest.raises(ValueError, match="free disk space and a run needs"):
+        make_plan("tiny", {}, None, None)
