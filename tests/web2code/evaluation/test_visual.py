@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import pytest
+
+from web2code.config import Viewport
+from web2code.evaluation.features import page_features
+from web2code.evaluation.visual import ASPECTS, pixel_similarity, score_aspects, score_groups
+from web2code.rendering import Browsers
+
+SAMPLE = Path(__file__).parents[4] / "shared" / "data" / "design2code_sample"
+PAGE = (
+    "<html><style>body{margin:0;background:#fff;font:16px arial}header{background:#136;color:#fff;padding:20px}"
+    "div{background:#fc3;margin:20px;height:80px}</style><body><header><h1>Blue Garden</h1></header>"
+    "<div>Tea $24</div><div>Cake $9</div><form><input><button>Send</button></form></body></html>"
+)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with Browsers(2, Viewport(width=400, height=400)) as browsers:
+        yield browsers
+
+
+def features(pool, *htmls):
+    return [page_features(snapshot) for snapshot in pool.render(htmls)]
+
+
+def aspects(pool, candidate, reference=PAGE):
+    return score_aspects(*features(pool, reference, candidate))
+
+
+def test_identical_pages_score_ten_on_every_aspect(pool):
+    assert aspects(pool, PAGE) == pytest.approx(dict.fromkeys(ASPECTS, 10.0))
+
+
+@pytest.mark.parametrize(
+    "blank", ["", "<html><body></body></html>", "<html><body style='background:#136'></body></html>"]
+)
+def test_a_page_of_one_colour_scores_nothing(pool, blank):
+    assert aspects(pool, blank) == dict.fromkeys(ASPECTS, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "falls", "stays"),
+    [
+        ("#fc3", "#2a5", {"colour_scheme", "aesthetics"}, {"layout", "alignment", "text", "numbers", "interface"}),
+        ("Blue Garden", "Red Desert", {"text"}, {"numbers", "interface", "colour_scheme"}),
+        ("$24", "$71", {"numbers"}, {"interface", "fonts"}),
+        ("<button>Send</button>", "", {"interface"}, {"numbers", "colour_scheme"}),
+        ("height:80px", "height:30px", {"layout", "alignment", "proportions"}, {"text", "numbers", "interface"}),
+        ("16px arial", "24px serif", {"fonts"}, {"text", "numbers", "interface"}),
+        ("<div>Cake $9</div>", "", {"layout", "alignment", "text", "numbers"}, {"interface"}),
+    ],
+)
+def test_each_change_lowers_what_it_is_about_and_nothing_else(pool, old, new, falls, stays):
+    assert old in PAGE
+    scores = aspects(pool, PAGE.replace(old, new))
+    assert {name for name in falls if scores[name] >= 9.9} == set()
+    assert {name for name in stays if scores[name] < 9.0} == set()
+    assert max(scores.values()) <= 10.0 + 1e-9
+
+
+def test_more_damage_never_scores_more(pool):
+    damaged = [
+        PAGE,
+        PAGE.replace("#fc3", "#fd8"),
+        PAGE.replace("#fc3", "#84b"),
+        PAGE.replace("#fc3", "#84b;margin:60px"),
+    ]
+    overall = [score_groups(aspects(pool, page))["overall"] for page in damaged]
+    assert overall == sorted(overall, reverse=True)
+    assert overall[-1] < overall[0] - 1
+
+
+def test_where_the_reference_has_no_number_and_no_control_inventing_them_scores_nothing(pool):
+    plain = "<html><body><h1>Only words</h1></body></html>"
+    scores = aspects(pool, plain.replace("words", "words 42 <button>Go</button>"), plain)
+    assert (scores["numbers"], scores["interface"]) == (0.0, 0.0)
+
+
+def test_groups_are_means_of_their_aspects_and_overall_of_the_groups():
+    scores = score_groups({name: float(number) for number, name in enumerate(ASPECTS)})
+    assert scores == {"overall": 5.5, "vsa": 1.5, "cad": 4.5, "tcc": 7.0, "uii": 9.0}
+
+
+def test_pixel_similarity_of_pictures_alone(pool):
+    same, other, blank, tall = [
+        snapshot.png
+        for snapshot in pool.render([PAGE, PAGE.replace("#136", "#d33"), "", PAGE.replace("80px", "400px")])
+    ]
+    assert pixel_similarity(same, same) == pytest.approx(10.0)
+    assert 0 < pixel_similarity(same, tall) < pixel_similarity(same, other) < 9.9
+    assert pixel_similarity(same, blank) == 0.0
+
+
+@pytest.mark.skipif(not SAMPLE.exists(), reason="the sample of Design2Code pairs is not beside this checkout")
+def test_real_pages_are_nearest_to_themselves(pool):
+    names = [path.name.removesuffix("_reference.html") for path in sorted(SAMPLE.glob("*_reference.html"))]
+    references = features(pool, *((SAMPLE / f"{name}_reference.html").read_text() for name in names))
+    candidates = features(pool, *((SAMPLE / f"{name}_candidate.html").read_text() for name in names))
+    overall = [score_groups(score_aspects(*pair))["overall"] for pair in zip(references, candidates, strict=True)]
+    itself = [score_groups(score_aspects(page, page))["overall"] for page in references]
+    swapped = [
+        score_groups(score_aspects(*pair))["overall"]
+        for pair in zip(references, candidates[1:] + candidates[:1], strict=True)
+    ]
+    assert itself == pytest.approx([10.0] * len(names))
+    assert sum(swapped) < sum(overall) < sum(itself)
