@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 import signal
 import threading
+import time
 from typing import Any
 
 from playwright.sync_api import Error, Playwright
@@ -18,7 +20,40 @@ from web2code.rendering.snapshot import STYLES, Snapshot, parse_elements
 TIMEOUT_SECONDS = 10.0
 MAX_HTML_BYTES = 2_000_000
 MAX_VIEWPORT_HEIGHTS = 8
+CAPTURE_TRIES = 5
 NAVIGATION_EVENTS = ("Page.frameRequestedNavigation", "Page.frameScheduledNavigation", "Page.frameStartedNavigating")
+
+# Runs in a page whose own scripts are off. What moves is put at its end, and pictures and fonts in data URLs are waited
+# for: without it the same page gives different pixels each time.
+SETTLE = """globalThis.settled = false;
+(async () => {
+  if (document.readyState !== 'complete') await new Promise(done => addEventListener('load', done, {once: true}));
+  document.documentElement?.getBoundingClientRect();  // a layout asks for the fonts
+  if (document.fonts.status !== 'loaded') await document.fonts.ready;
+  const images = [...document.images];
+  if (images.length) await Promise.all(images.map(image => image.decode().catch(() => {})));
+  for (const animation of document.getAnimations()) {
+    try { animation.finish(); } catch { animation.cancel(); }
+  }
+  for (const marquee of document.querySelectorAll('marquee')) marquee.replaceWith(...marquee.childNodes);
+  for (const focused of document.querySelectorAll('[autofocus]')) {
+    const copy = focused.cloneNode(true);
+    copy.removeAttribute('autofocus');
+    focused.replaceWith(copy);
+  }
+  for (const bar of document.querySelectorAll('progress:indeterminate')) bar.value = 0;
+  for (const svg of document.querySelectorAll('svg')) { svg.pauseAnimations(); svg.setCurrentTime(0); }
+  globalThis.settled = true;
+})();
+"""
+SETTLED = "globalThis.settled === true"
+
+HARMLESS_META = re.compile(
+    r"""<meta\s+charset=["']?[\w-]+["']?\s*/?>|<meta\s+name=["']?(viewport|description|author|keywords)["']?\s"""
+    r"""+content=("[^"<>&]*"|'[^'<>&]*')\s*/?>""",
+    re.IGNORECASE,
+)
+TRACES = re.compile(r"<meta|link\s*=", re.IGNORECASE)
 
 
 class BrowserDiedError(RuntimeError):
@@ -71,9 +106,10 @@ class Browser:
             watchdog.cancel()
 
     def kill(self) -> None:
-        """End the browser at once; what waits for it fails."""
+        """End the browser's whole process group at once; what waits for it fails."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+            leads_a_group = os.getpgid(self.pid) == self.pid
+            (os.killpg if leads_a_group else os.kill)(self.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End the browser."""
@@ -82,26 +118,51 @@ class Browser:
 
     def _render(self, html: str) -> Snapshot:
         self.navigated = False
-        self.session.send("Page.setDocumentContent", {"frameId": self.frame, "html": html})
-        size = self.session.send("Page.getLayoutMetrics")["cssContentSize"]
-        width = self.viewport.width
-        tallest = self.viewport.height * MAX_VIEWPORT_HEIGHTS
-        height = min(max(self.viewport.height, int(size["height"])), tallest)
-        picture = self.session.send(
-            "Page.captureScreenshot",
-            {
-                "format": "png",
-                "optimizeForSpeed": True,
-                "captureBeyondViewport": height > self.viewport.height,
-                "clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1},
-            },
-        )
-        answer = self._snapshot() if self.layout else None
-        if self.navigated:
+        snapshot = Snapshot("failed", "the page navigated away")
+        try:
+            drawn = self._draw(html)
+            snapshot = snapshot if self.navigated else drawn
+        except Error:
+            # A page on its way to another address refuses most commands.
+            if not self.navigated:
+                raise
+        if self.navigated or leaves_traces(html):
             self._reset()
-            return Snapshot("failed", "the page navigated away")
-        elements = parse_elements(answer) if answer else ()
-        return Snapshot("rendered", "", base64.b64decode(picture["data"]), width, height, elements)
+        return snapshot
+
+    def _draw(self, html: str) -> Snapshot:
+        self.session.send("Page.setDocumentContent", {"frameId": self.frame, "html": html})
+        self._settle()
+        size = self.session.send("Page.getLayoutMetrics")["cssContentSize"]
+        width, tallest = self.viewport.width, self.viewport.height * MAX_VIEWPORT_HEIGHTS
+        height = min(max(self.viewport.height, int(size["height"])), tallest)
+        picture = self._capture(height)
+        elements = parse_elements(self._snapshot(), width, height) if self.layout else ()
+        return Snapshot("rendered", "", picture, width, height, elements)
+
+    def _settle(self) -> None:
+        # Asked for again and again, not awaited: a promise of a document that is navigated away never ends.
+        answer = self.session.send("Runtime.evaluate", {"expression": SETTLE + SETTLED})
+        while not (self.navigated or answer["result"]["value"]):
+            time.sleep(0.002)
+            answer = self.session.send("Runtime.evaluate", {"expression": SETTLED})
+
+    def _capture(self, height: int) -> bytes:
+        options = {
+            "format": "png",
+            "optimizeForSpeed": True,
+            "captureBeyondViewport": height > self.viewport.height,
+            "clip": {"x": 0, "y": 0, "width": self.viewport.width, "height": height, "scale": 1},
+        }
+        for _ in range(CAPTURE_TRIES):
+            try:
+                return base64.b64decode(self.session.send("Page.captureScreenshot", options)["data"])
+            except Error as error:
+                # Right after a reset there may be no surface yet.
+                if "Unable to capture screenshot" not in str(error):
+                    raise
+                time.sleep(0.02)
+        return base64.b64decode(self.session.send("Page.captureScreenshot", options)["data"])
 
     def _snapshot(self) -> dict[str, Any]:
         return self.session.send("DOMSnapshot.captureSnapshot", {"computedStyles": list(STYLES)})
@@ -114,3 +175,12 @@ class Browser:
         self.session.send("Page.stopLoading")
         self.session.send("Page.navigate", {"url": "about:blank"})
         self.frame = self.session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+
+
+def leaves_traces(html: str) -> bool:
+    """Whether a document may change how the next one in the same page is drawn.
+
+    A content security policy, a colour scheme and the link colours of a body belong to the page rather than to its
+    content, and outlive it. Anything that is not known to be harmless counts.
+    """
+    return TRACES.search(HARMLESS_META.sub("", html)) is not None

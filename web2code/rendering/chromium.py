@@ -24,6 +24,12 @@ FLAGS = (
     "--font-render-hinting=none",
     "--force-color-profile=srgb",
     "--hide-scrollbars",
+    # Frames are drawn with the page around them, not whenever a process of their own is ready.
+    "--disable-site-isolation-trials",
+    # Pictures are decoded before a frame is drawn, and an animated one stays at its first frame. Scripts are off in the
+    # whole browser: switched off for the page alone, they still ran in a sandboxed frame with a process of its own.
+    "--disable-checker-imaging",
+    "--blink-settings=imageAnimationPolicy=2,scriptEnabled=false,mediaControlsEnabled=false",
 )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from types import TracebackType
 
 from playwright.sync_api import sync_playwright
@@ -21,57 +24,74 @@ class Browsers:
 
     def __init__(self, num: int = 2, viewport: Viewport | None = None, layout: bool = True) -> None:
         self.num, self.viewport, self.layout = num, viewport or Viewport(), layout
-        self._work: queue.Queue[tuple[str, queue.Queue] | None] = queue.Queue()
+        self._work: queue.Queue[tuple[str, Future[Snapshot]] | None] = queue.Queue()
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Browsers:
-        started: queue.Queue[BaseException | None] = queue.Queue()
+        started: queue.Queue[Exception | None] = queue.Queue()
         self._threads = [threading.Thread(target=self._serve, args=(started,), daemon=True) for _ in range(self.num)]
         for thread in self._threads:
             thread.start()
         failures = [error for error in (started.get() for _ in self._threads) if error]
         if failures:
-            self._stop()
+            self.close()
             raise failures[0]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self.close()
+
+    def submit(self, html: str) -> Future[Snapshot]:
+        """Render one document as soon as a browser is free.
+
+        The future raises what keeps a browser from being started again; what a document does to one is an outcome.
+        """
+        answer: Future[Snapshot] = Future()
+        self._work.put((html, answer))
+        return answer
 
     def render(self, htmls: Iterable[str]) -> Iterator[Snapshot]:
         """A snapshot for each document, in order, with a few documents rendered ahead."""
-        pending: queue.Queue[queue.Queue[Snapshot]] = queue.Queue()
+        pending: deque[Future[Snapshot]] = deque()
         for html in htmls:
-            answer: queue.Queue[Snapshot] = queue.Queue(1)
-            self._work.put((html, answer))
-            pending.put(answer)
-            if pending.qsize() >= AHEAD * self.num:
-                yield pending.get().get()
-        while not pending.empty():
-            yield pending.get().get()
+            pending.append(self.submit(html))
+            if len(pending) >= AHEAD * self.num:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
-    def _serve(self, started: queue.Queue) -> None:
-        try:
-            with sync_playwright() as playwright:
-                browser = Browser(playwright, self.viewport, self.layout)
-                started.put(None)
-                while (task := self._work.get()) is not None:
-                    html, answer = task
-                    try:
-                        answer.put(browser.render(html))
-                    except BrowserDiedError as error:
-                        answer.put(Snapshot("failed", f"Chromium died or took too long: {error}"))
-                        browser.close()
-                        browser = Browser(playwright, self.viewport, self.layout)
-                browser.close()
-        except BaseException as error:
-            started.put(error)
-            raise
-
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """End the browsers; documents that none has begun are dropped."""
+        with contextlib.suppress(queue.Empty):
+            while (task := self._work.get_nowait()) is not None:
+                task[1].cancel()
         for _ in self._threads:
             self._work.put(None)
         for thread in self._threads:
             thread.join(timeout=30)
+
+    def _serve(self, started: queue.Queue[Exception | None]) -> None:
+        try:
+            with sync_playwright() as playwright:
+                browser: Browser | None = Browser(playwright, self.viewport, self.layout)
+                started.put(None)
+                while (task := self._work.get()) is not None:
+                    html, answer = task
+                    try:
+                        browser = browser or Browser(playwright, self.viewport, self.layout)
+                        answer.set_result(browser.render(html))
+                        continue
+                    except BrowserDiedError as error:
+                        answer.set_result(Snapshot("failed", f"Chromium died or took too long: {error}"))
+                    except Exception as error:
+                        # Whoever waits for this document must hear of it, or it waits for ever.
+                        answer.set_exception(error)
+                    if browser:
+                        browser.close()
+                    browser = None
+                if browser:
+                    browser.close()
+        except Exception as error:
+            started.put(error)

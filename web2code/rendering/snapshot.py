@@ -38,18 +38,27 @@ class Snapshot:
     elements: tuple[Element, ...] = ()
 
 
-def parse_elements(answer: dict[str, Any]) -> tuple[Element, ...]:
-    """The visible elements of a `DOMSnapshot.captureSnapshot` answer made with `STYLES`, in document order."""
+def parse_elements(answer: dict[str, Any], page_width: float, page_height: float) -> tuple[Element, ...]:
+    """The visible elements of a `DOMSnapshot.captureSnapshot` answer made with `STYLES`, in document order.
+
+    What is hidden, fully transparent (itself or by what it lies in) or outside the page is not visible.
+    """
     strings, document = answer["strings"], answer["documents"][0]
     nodes, layout = document["nodes"], document["layout"]
     styles_of: dict[int, list[str]] = {}
+    opacity_of: dict[int, float] = {}
     elements = []
     for position, node in enumerate(layout["nodeIndex"]):
         own = [strings[index] for index in layout["styles"][position]]
-        styles = own or styles_of.get(nodes["parentIndex"][node], [])
+        parent = nodes["parentIndex"][node]
+        styles = own or styles_of.get(parent, [])
         styles_of[node] = styles
-        box = tuple(layout["bounds"][position])
-        if len(styles) < len(STYLES) or styles[6] != "visible" or float(styles[7]) == 0 or box[2] * box[3] == 0:
+        opacity_of[node] = opacity_of.get(parent, 1.0) * (float(own[7]) if own else 1.0)
+        x, y, width, height = box = tuple(layout["bounds"][position])
+        outside = x >= page_width or y >= page_height or x + width <= 0 or y + height <= 0
+        if len(styles) < len(STYLES) or styles[6] != "visible" or width * height == 0:
+            continue
+        if outside or opacity_of[node] == 0:
             continue
         index = layout["text"][position]
         text = strings[index].strip() if index >= 0 else ""

@@ -1,10 +1,16 @@
-import http.server
 import io
+import os
+import random
+import signal
+import socket
 import threading
+import time
 
+import psutil
 import pytest
 from PIL import Image
 
+from tests.web2code.rendering.documents import FADE_IN, LEAVING_TRACES, MOVING, PICTURE, PLAIN
 from web2code.config import Viewport
 from web2code.rendering import Browsers, chromium
 from web2code.rendering import browser as browser_module
@@ -23,6 +29,15 @@ def browsers():
 
 def render(pool, *htmls):
     return list(pool.render(htmls))
+
+
+def pixel(snapshot, x, y):
+    return Image.open(io.BytesIO(snapshot.png)).convert("RGB").getpixel((x, y))
+
+
+def browser_processes(parent):
+    children = psutil.Process(parent).children(recursive=True)
+    return [child.pid for child in children if "chrom" in child.name() and "--type=" not in " ".join(child.cmdline())]
 
 
 def test_pixels_and_boxes_of_a_page(browsers):
@@ -52,34 +67,70 @@ def test_repeated_renderings_have_the_same_bytes_and_order(browsers):
     assert [next(e.box[2] for e in s.elements if e.tag == "div") for s in first] == list(range(20, 140, 5))
 
 
+@pytest.mark.parametrize("name", sorted(MOVING))
+def test_what_moves_or_loads_late_gives_the_same_bytes_each_time(browsers, name):
+    snapshots = render(browsers, *[MOVING[name]] * 6)
+    assert snapshots[0].outcome == "rendered"
+    assert len(set(snapshots)) == 1
+
+
+def test_a_page_is_seen_as_it_is_after_its_animations_and_with_its_pictures(browsers):
+    faded, picture = render(browsers, FADE_IN, PICTURE)
+    assert pixel(faded, 5, 5) == (255, 0, 0)
+    assert pixel(picture, 5, 5) == (0, 255, 0)
+
+
+@pytest.mark.parametrize("name", sorted(LEAVING_TRACES))
+def test_no_page_changes_how_the_next_one_is_drawn(name):
+    with Browsers(1, Viewport(width=256, height=128)) as pool:
+        expected, _, after = render(pool, PLAIN, LEAVING_TRACES[name], PLAIN)
+    assert after == expected
+
+
+def test_pages_give_the_same_in_any_order_and_company(browsers):
+    pages = [PLAIN, PAGE, *MOVING.values(), *LEAVING_TRACES.values()]
+    expected = dict(zip(pages, render(browsers, *pages), strict=True))
+    shuffled = random.Random(0).sample(pages * 3, 3 * len(pages))
+    assert [
+        snapshot == expected[page] for page, snapshot in zip(shuffled, render(browsers, *shuffled), strict=True)
+    ] == [True] * len(shuffled)
+
+
 def test_a_page_reaches_nothing(browsers):
-    requests = []
+    connections = []
+    canary = socket.create_server(("127.0.0.1", 0))
 
-    class Canary(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            requests.append(self.path)
-            self.send_response(200)
-            self.end_headers()
+    def listen():
+        while True:
+            try:
+                connections.append(canary.accept())
+            except OSError:
+                return
 
-        def log_message(self, *arguments):
-            pass
-
-    server = http.server.HTTPServer(("127.0.0.1", 0), Canary)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=listen, daemon=True).start()
+    host = f"127.0.0.1:{canary.getsockname()[1]}"
+    url = f"http://{host}"
     hostile = [
-        f"<img src='{url}/img'>",
+        f"<img src='{url}/img' srcset='{url}/set 2x'><input type=image src='{url}/input'>",
         f"<link rel=stylesheet href='{url}/css'><style>@import '{url}/import';body{{background:url({url}/bg)}}</style>",
-        f"<iframe src='{url}/frame'></iframe><object data='{url}/object'></object>",
+        f"<style>@font-face{{font-family:f;src:url({url}/font)}}</style><p style='font-family:f'>a",
+        f"<iframe src='{url}/frame'></iframe><object data='{url}/object'></object><embed src='{url}/embed'>",
+        f"<link rel=preconnect href='{url}'><link rel=prefetch href='{url}/a'>"
+        f"<link rel=preload as=image href='{url}/b'><body background='{url}/body'>",
+        f"<video poster='{url}/poster' src='{url}/video' autoplay></video><svg><use href='{url}/use#a' /></svg>",
+        f'<script type=speculationrules>{{"prerender":[{{"urls":["{url}/rules"]}}]}}</script>a',
+        f"<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; report-uri {url}/report\"><img src=x>",
+        f"<img src='ftp://{host}/ftp'><img src='//{host}/relative'><iframe sandbox=allow-scripts "
+        f"srcdoc=\"<script>fetch('{url}/sandbox')</script>\"></iframe>",
         f"<script>fetch('{url}/fetch')</script><body onload=\"location='{url}/onload'\">",
-        f"<meta http-equiv=refresh content='0;url={url}/refresh'>",
     ]
-    snapshots = render(browsers, *hostile, PAGE)
-    server.shutdown()
-    assert requests == []
-    assert snapshots[4].outcome == "failed"
-    assert snapshots[4].reason == "the page navigated away"
-    assert snapshots[5].outcome == "rendered"
+    away = [f"<meta http-equiv=refresh content='{seconds};url={url}/refresh'>" for seconds in (0, 1, 60)]
+    snapshots = render(browsers, *hostile, *away, PAGE)
+    time.sleep(0.5)  # for whatever still is on its way
+    canary.close()
+    assert connections == []
+    assert [snapshot.outcome for snapshot in snapshots] == ["rendered"] * len(hostile) + ["failed"] * 3 + ["rendered"]
+    assert {snapshot.reason for snapshot in snapshots[-4:-1]} == {"the page navigated away"}
 
 
 def test_a_local_file_is_not_drawn(browsers, tmp_path):
@@ -93,6 +144,38 @@ def test_a_local_file_is_not_drawn(browsers, tmp_path):
 def test_scripts_do_not_run(browsers):
     (snapshot,) = render(browsers, "<body>a<script>document.body.textContent = 'changed'; while (true) {}</script>")
     assert [element.text for element in snapshot.elements if element.tag == "#text"] == ["a"]
+
+
+def test_scripts_do_not_run_in_a_sandboxed_frame_with_a_process_of_its_own(browsers):
+    inner = "<body style='background:#f00'><script>document.body.style.background='#0f0'</script>"
+    page = f'<body style="margin:0"><iframe frameborder=0 sandbox=allow-scripts srcdoc="{inner}"></iframe>'
+    assert {pixel(snapshot, 30, 30) for snapshot in render(browsers, *[page] * 4)} == {(255, 0, 0)}
+
+
+def test_only_what_can_be_seen_is_an_element(browsers):
+    (snapshot,) = render(
+        browsers,
+        "<body>seen<p style='opacity:0'><b>faint</b></p><p style='visibility:hidden'>hidden</p><p hidden>gone</p>"
+        "<p style='position:absolute;left:-9999px'>far</p><p style='position:absolute;left:9999px'>away</p>",
+    )
+    assert [element.text for element in snapshot.elements if element.text] == ["seen"]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "",
+        "just words",
+        "a\0b",
+        "a\ud800b",
+        "<p style='height:1e30px'>",
+        "<span>a</span>" * 5000,
+        "<table><tr><td>" * 500,
+    ],
+)
+def test_odd_documents_render(browsers, page):
+    (snapshot,) = render(browsers, page)
+    assert snapshot.outcome == "rendered"
 
 
 def test_a_document_that_is_too_large_fails_and_the_next_renders(browsers):
@@ -109,6 +192,38 @@ def test_a_browser_that_takes_too_long_is_killed_and_started_again(monkeypatch):
     assert slow.outcome == "failed"
     assert "took too long" in slow.reason
     assert after.outcome == "rendered"
+
+
+def test_a_browser_that_crashes_is_started_again():
+    with Browsers(1, Viewport(width=256, height=128)) as pool:
+        (before,) = render(pool, PAGE)
+        crashed = pool.submit("<span>a</span>" * 20_000)
+        time.sleep(0.2)
+        for pid in browser_processes(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+        after = pool.submit(PAGE)
+        assert crashed.result(timeout=30).outcome == "failed"
+        assert after.result(timeout=30) == before
+
+
+def test_no_process_is_left_behind():
+    with Browsers(2, Viewport(width=256, height=128)) as pool:
+        render(pool, PAGE, PAGE)
+        processes = browser_processes(os.getpid())
+        assert processes
+    deadline = time.monotonic() + 10
+    while any(map(psutil.pid_exists, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [pid for pid in processes if psutil.pid_exists(pid)] == []
+
+
+def test_when_a_browser_cannot_be_started_again_whoever_waits_hears_of_it(monkeypatch, tmp_path):
+    with Browsers(1, Viewport(width=256, height=128)) as pool:
+        monkeypatch.setattr(browser_module, "find_chromium", lambda: str(tmp_path / "gone"))
+        monkeypatch.setattr(browser_module, "TIMEOUT_SECONDS", 0.0)
+        assert render(pool, PAGE)[0].outcome == "failed"
+        with pytest.raises(Exception, match="gone"):
+            render(pool, PAGE)
 
 
 def test_without_a_chromium_one_sentence_says_what_to_install(monkeypatch, tmp_path):
