@@ -221,7 +221,8 @@ def test_a_push_that_failed_is_finished_by_the_next_run(place, bucket, s3, tmp_p
 def test_a_run_that_is_killed_while_it_pushes_is_finished_by_the_next(place, bucket, s3, tmp_path):
     use_s3(place.root, bucket[1], s3)
     code = (
-        "import sys; from pathlib import Path; from tasks.version import version_dataset; from web2code import dataset\n"
+        "import sys; from pathlib import Path\n"
+        "from tasks.version import version_dataset; from web2code import dataset\n"
         "a, d, h = map(Path, sys.argv[1:]); version_dataset.fn(str(a), d, h, dataset.load_record(a))"
     )
     arguments = [str(place.home / "first"), str(place.data), str(place.home)]
