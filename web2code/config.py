@@ -265,6 +265,8 @@ class StageRecord(Config):
     resumed_from_step: int = 0
     num_trained_parameters: int = 0
     samples_per_second: float = 0.0
+    prepared: str = Field("", description="fingerprint of the prepared artifact it was trained on")
+    previous: str = Field("", description="fingerprint of the stage it went on from")
     losses: tuple[float, ...] = Field((), description="loss of every step")
     learning_rates: tuple[float, ...] = ()
 
@@ -327,8 +329,14 @@ class EvaluationRecord(Config):
     fingerprint: str
     dataset_version: str
     evaluator: str
+    candidate: str = Field("", description="fingerprint of the stage that was judged")
+    prepared: str = Field("", description="fingerprint of the prepared artifact of the untrained baseline")
+    champion: str = Field("", description="fingerprint of the champion's stage, where there was one")
     systems: dict[str, SystemResult] = Field(description="candidate, untrained, constant_page and perhaps champion")
     screenshots: dict[str, PixelResult] = {}
+    differences: dict[str, Interval] = Field(
+        {}, description="by other system: the candidate's overall visual score less the other's, page by page"
+    )
     seconds: dict[str, float] = {}
 
 
@@ -345,6 +353,18 @@ class ModelRecord(Config):
     name: str
     version: int
     aliases: tuple[str, ...]
+
+
+class RegistrationRecord(Config):
+    """What was registered, from what: the end of the chain that leads back to the dataset and its sources."""
+
+    model: ModelRecord
+    run: str = Field(description="MLflow's run")
+    recipe: Recipe
+    dataset_version: str
+    stages: tuple[str, ...] = Field(description="fingerprints, the last is the model's")
+    evaluation: str = Field(description="fingerprint")
+    decision: Decision
 
 
 class VersionRecord(Config):
