@@ -10,7 +10,9 @@ BASELINES = {"untrained": "the untrained model", "constant_page": "the best cons
 def decide(record: EvaluationRecord, gate: GateConfig) -> Decision:
     """Promote a candidate that renders, beats both baselines clearly, and falls behind the champion nowhere.
 
-    "Clearly" means 95 % intervals of the overall visual score that do not overlap.
+    Clearly better than a baseline: 95 % intervals of the overall visual score that do not overlap. Better than the
+    champion: the 95 % interval of the difference, page by page, lies above zero; models that are much alike differ by
+    less than their scores are uncertain.
     """
     scores = {name: system.wcgb_visual for name, system in record.systems.items()}
     candidate = scores["candidate"]
@@ -25,8 +27,10 @@ def decide(record: EvaluationRecord, gate: GateConfig) -> Decision:
         behind = [group for group in GROUPS[1:] if getattr(candidate, group) < getattr(champion, group) - gate.margin]
         if behind:
             return _blocked(f"it falls behind the champion by more than {gate.margin:g} in {', '.join(behind)}")
-        if candidate.overall <= champion.overall:
-            return _blocked(f"it is no better than the champion: {_against(candidate, champion)}")
+        gain = record.differences["champion"]
+        if gain.low <= 0:
+            interval = f"{gain.mean:+.2f} ({gain.low:+.2f} to {gain.high:+.2f}) page by page"
+            return _blocked(f"it is not clearly better than the champion: {_against(candidate, champion)}, {interval}")
         return Decision(promoted=True, reason=f"Promoted: it beats the champion, {_against(candidate, champion)}.")
     against = "; ".join(f"{description} has {scores[name].overall:.2f}" for name, description in BASELINES.items())
     return Decision(promoted=True, reason=f"Promoted: {_score(candidate)} overall beats both baselines: {against}.")

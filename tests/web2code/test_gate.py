@@ -20,10 +20,18 @@ def system(overall, failed=0, **groups):
     return SystemResult(wub=UNDERSTANDING, wcgb_visual=visual)
 
 
-def decision(**systems):
+def decision(uncertainty=0.05, **systems):
+    systems = {"untrained": system(0.5), "constant_page": system(3.0), **systems}
+    gains = {
+        name: systems["candidate"].wcgb_visual.overall - other.wcgb_visual.overall
+        for name, other in systems.items()
+        if name != "candidate"
+    }
     record = EvaluationRecord(
-        fingerprint="f", dataset_version="v", evaluator="e",
-        systems={"untrained": system(0.5), "constant_page": system(3.0), **systems},
+        fingerprint="f", dataset_version="v", evaluator="e", systems=systems,
+        differences={
+            name: Interval(mean=gain, low=gain - uncertainty, high=gain + uncertainty) for name, gain in gains.items()
+        },
     )  # fmt: skip
     return decide(record, GateConfig(margin=0.1, max_render_failed=0.1))
 
@@ -39,7 +47,7 @@ def test_a_clear_winner_is_promoted_with_its_figures():
     [
         ({"candidate": system(3.3)}, "does not beat the best constant page clearly"),
         ({"candidate": system(5.0, failed=11)}, "11% of its pages do not render"),
-        ({"candidate": system(5.0), "champion": system(5.0)}, "no better than the champion"),
+        ({"candidate": system(5.0), "champion": system(5.0)}, "not clearly better than the champion: .* page by page"),
         ({"candidate": system(5.5, tcc=4.8), "champion": system(5.0)}, "falls behind the champion.* in tcc"),
     ],
 )
@@ -51,3 +59,8 @@ def test_each_reason_to_refuse_is_said(systems, words):
 
 def test_a_better_model_replaces_the_champion():
     assert decision(candidate=system(5.2), champion=system(5.0)).promoted
+    assert decision(candidate=system(5.2, tcc=4.95), champion=system(5.0)).promoted
+
+
+def test_a_gain_that_may_be_chance_does_not_replace_the_champion():
+    assert not decision(candidate=system(5.2), champion=system(5.0), uncertainty=0.3).promoted

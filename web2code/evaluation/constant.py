@@ -29,6 +29,6 @@ def constant_answers(html: str, rows: Sequence[dict[str, Any]], screenshots: Seq
     word = "Yes" if truth.count("Yes") * 2 >= len(truth) else "No"
     return (
         {f"page/{row['id']}": html for row in rows}
-        | {f"screenshot/{shot.id}": html for shot in screenshots}
+        | {f"screenshot/{shot.id}": html for shot in screenshots if not shot.problem}
         | {f"question/{row['id']}/{number}": word for row in rows for number, _ in enumerate(row["questions"])}
     )

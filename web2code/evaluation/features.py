@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -14,20 +15,26 @@ from web2code.rendering.snapshot import Element, Snapshot
 
 GRID = 32
 MAX_ROWS = 4 * GRID
+# The largest boxes of a page stand for all of them: the cost of matching grows with the cube of their number.
+MAX_BOXES = 256
+# Smaller differences of a channel (0 to 255) are not seen; text in the colour of its background leaves such traces.
+VISIBLE_STEP = 8
 CLASSES = ("block", "text", "control")
 CONTROLS = {"input", "button", "select", "textarea", "a", "nav", "form", "option", "label"}
-BLANK_STD = 1.0
 
 
 @dataclass(frozen=True)
 class PageFeatures:
     """Pixels and boxes of a rendered page; lengths are in units of the page's width.
 
-    `lab` is the picture in CIE Lab at `GRID` columns; `coverage` holds, for each of `CLASSES`, the share of every grid
-    cell that boxes of the class cover; `boxes` are (class, x, y, width, height).
+    `lab` is the picture in CIE Lab at `GRID` columns, `palette` the quantiles of its colours, and `weight` how far each
+    cell is from the page's commonest colour. `coverage` holds, for each of `CLASSES`, the share of every grid cell that
+    boxes of the class cover. `boxes` are (class, x, y, width, height). `blank` says that all of it has one colour.
     """
 
     lab: np.ndarray
+    palette: np.ndarray
+    weight: np.ndarray
     coverage: np.ndarray
     boxes: np.ndarray
     height: float
@@ -39,40 +46,66 @@ class PageFeatures:
 
 
 def page_features(snapshot: Snapshot) -> PageFeatures:
-    """The features of a page that was rendered with its layout."""
-    lab, blank = lab_thumbnail(snapshot.png)
-    boxes = np.array([_box(element, snapshot.width) for element in snapshot.elements if _class(element)])
-    boxes = boxes.reshape(-1, 5)
-    texts = [element for element in snapshot.elements if element.tag == "#text"]
-    tokens = [token.lower() for element in texts for token in element.text.split()]
+    """The features of a page that was rendered with its layout; text that cannot be told from what it is on is none."""
+    pixels = decode(snapshot.png)
+    lab = lab_thumbnail(pixels)
+    elements = [element for element in snapshot.elements if element.tag != "#text" or _shows(element, pixels)]
+    boxes = np.array([_box(element, snapshot.width) for element in elements if _class(element)]).reshape(-1, 5)
+    texts = [element for element in elements if element.tag == "#text"]
+    words = " ".join(element.text.lower() for element in texts)
     fonts: Counter = Counter()
     for element in texts:
         size = round(2 * np.log2(max(element.font_size, 1.0)))
         fonts[element.font_family, element.font_weight >= 600, size] += len(element.text)
-    controls = Counter(
-        f"{element.tag} {element.input_type}".strip() for element in snapshot.elements if element.tag in CONTROLS
-    )
+    controls = Counter(f"{element.tag} {element.input_type}".strip() for element in elements if element.tag in CONTROLS)
     return PageFeatures(
         lab=lab,
+        palette=palette(lab),
+        weight=visual_weight(lab),
         coverage=np.stack([coverage(boxes[boxes[:, 0] == number], len(lab)) for number in range(len(CLASSES))]),
-        boxes=boxes,
+        boxes=_largest(boxes),
         height=snapshot.height / snapshot.width,
         fonts=fonts,
-        words=Counter(re.findall(r"[^\W\d_]+", " ".join(tokens))),
-        numbers=Counter(re.findall(r"[$€£#@%+]?\d[\d.,:/-]*%?|\S+@\S+", " ".join(tokens))),
+        words=Counter(re.findall(r"[^\W\d_]+", words)),
+        numbers=Counter(re.findall(r"[$€£#@%+]?\d[\d.,:/-]*%?|\S+@\S+", words)),
         controls=controls,
-        blank=blank and not tokens,
+        blank=is_blank(pixels),
     )
 
 
-def lab_thumbnail(png: bytes) -> tuple[np.ndarray, bool]:
-    """The picture in CIE Lab at `GRID` columns, and whether it is of one colour."""
-    with Image.open(io.BytesIO(png)) as opened:
-        image = opened.convert("RGB")
-    rows = int(np.clip(round(GRID * image.height / image.width), 1, MAX_ROWS))
-    pixels = np.asarray(image.resize((GRID, rows), Image.Resampling.BOX))
-    extremes = image.getextrema()
-    return to_lab(pixels), all(high - low < BLANK_STD for low, high in extremes)
+def decode(png: bytes) -> np.ndarray:
+    """The picture as sRGB, of shape (height, width, 3)."""
+    with Image.open(io.BytesIO(png)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def is_blank(pixels: np.ndarray) -> bool:
+    """Whether all pixels have one colour, as far as anyone could see."""
+    # Nearly every page is settled by a few of its pixels; all of them take longer than the rest of the features.
+    return not _varies(pixels[::16, ::16]) and not _varies(pixels)
+
+
+def _varies(pixels: np.ndarray) -> bool:
+    low, high = pixels.min(axis=(0, 1)).astype(int), pixels.max(axis=(0, 1)).astype(int)
+    return bool((high - low >= VISIBLE_STEP).any())
+
+
+def lab_thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """The picture in CIE Lab, scaled to `GRID` columns."""
+    height, width, _ = pixels.shape
+    rows = int(np.clip(round(GRID * height / width), 1, MAX_ROWS))
+    return to_lab(np.asarray(Image.fromarray(pixels).resize((GRID, rows), Image.Resampling.BOX)))
+
+
+def palette(lab: np.ndarray) -> np.ndarray:
+    """101 quantiles of each Lab channel, wherever the colours lie."""
+    return np.quantile(lab.reshape(-1, 3), np.linspace(0, 1, 101), axis=0)
+
+
+def visual_weight(lab: np.ndarray) -> np.ndarray:
+    """How far each cell is from the commonest colour, in Lab units."""
+    colours, counts = np.unique(np.round(lab.reshape(-1, 3)), axis=0, return_counts=True)
+    return np.linalg.norm(lab - colours[counts.argmax()], axis=-1)
 
 
 def to_lab(rgb: np.ndarray) -> np.ndarray:
@@ -108,3 +141,14 @@ def _class(element: Element) -> str | None:
 def _box(element: Element, width: int) -> tuple[float, ...]:
     number = CLASSES.index(str(_class(element)))
     return (number, *(length / width for length in element.box))
+
+
+def _shows(element: Element, pixels: np.ndarray) -> bool:
+    x, y, width, height = element.box
+    seen = pixels[max(0, int(y)) : math.ceil(y + height), max(0, int(x)) : math.ceil(x + width)]
+    return seen.size > 0 and not is_blank(seen)
+
+
+def _largest(boxes: np.ndarray) -> np.ndarray:
+    kept = np.argsort(-boxes[:, 3] * boxes[:, 4], kind="stable")[:MAX_BOXES]
+    return boxes[np.sort(kept)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ from web2code.config import Viewport
 from web2code.evaluation.answers import extract_html
 from web2code.evaluation.features import PageFeatures, page_features
 from web2code.evaluation.visual import FAILED, pixel_similarity, score_aspects, score_groups
-from web2code.evaluation.writing import Screenshot
+from web2code.evaluation.writing import Screenshot, answers_to
 from web2code.rendering import Browsers, Snapshot
+
+# A browser waits for frames more than it computes, so each core carries two.
+BROWSERS = 2
 
 
 @dataclass(frozen=True)
@@ -27,78 +30,93 @@ class Judged:
     aspects: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What came of some answers of one system."""
+
+    pages: list[Judged]
+    screenshots: list[Judged]
+
+
 class Judge:
-    """One Chromium and the features of the reference pages that were given to it."""
+    """A few browsers, the features of the reference pages that were given to it, and the real screenshots."""
 
-    def __init__(self, viewport: Viewport) -> None:
-        self.browsers = Browsers(1, viewport, layout=True).__enter__()
+    def __init__(self, viewport: Viewport, screenshots: Sequence[Screenshot], out: Path) -> None:
+        self.browsers = Browsers(BROWSERS, viewport, layout=True).__enter__()
         self.references: dict[str, PageFeatures] = {}
+        self.screenshots = {shot.id: shot.png for shot in screenshots if not shot.problem}
+        self.pictures = out / "pictures"
 
-    def add_references(self, rows: Sequence[dict[str, Any]], out: Path) -> int:
-        """Render reference pages and keep their features; returns how many did not render.
+    def close(self) -> None:
+        """End the browsers."""
+        self.browsers.close()
+
+    def add_references(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Render reference pages, and keep their pictures and features.
 
         Raises:
             ValueError: a reference page does not render: the dataset is bad.
         """
-        folder = out / "pictures" / "reference"
-        folder.mkdir(parents=True, exist_ok=True)
         for row, snapshot in zip(rows, self.browsers.render(row["html"] for row in rows), strict=True):
             if snapshot.outcome == "failed":
                 raise ValueError(f"reference page {row['id']} does not render ({snapshot.reason}): rebuild the dataset")
             self.references[row["id"]] = page_features(snapshot)
-            (folder / f"{row['id']}.png").write_bytes(snapshot.png)
-        return len(rows)
+            self._keep(snapshot, "reference", row["id"])
 
     def constant_scores(self, htmls: Sequence[str]) -> list[float]:
         """For each page, the sum of its overall scores against all references held here."""
-        totals = []
-        for snapshot in self.browsers.render(htmls):
-            features = page_features(snapshot)
-            totals.append(
-                sum(
-                    score_groups(score_aspects(reference, features))["overall"]
-                    for reference in self.references.values()
-                )
-            )
-        return totals
+        return [
+            sum(score_groups(aspects)["overall"] for aspects in self._against_all(snapshot))
+            for snapshot in self.browsers.render(htmls)
+        ]
 
-    def judge_pages(self, system: str, answers: dict[str, str], out: Path) -> list[Judged]:
-        """Score the answers to the reference pages held here and keep their pictures."""
-        ids = list(self.references)
-        texts = [answers[f"page/{page}"] for page in ids]
+    def judge(self, system: str, answers: dict[str, str]) -> Batch:
+        """Score a system's answers to pages and screenshots, by the keys of `writing.asks`."""
+        return Batch(
+            self.judge_pages(system, answers_to("page", answers)),
+            self.judge_screenshots(system, answers_to("screenshot", answers)),
+        )
+
+    def judge_pages(self, system: str, texts: dict[str, str]) -> list[Judged]:
+        """Score answers to reference pages held here (by page), and keep their pictures."""
         judged = []
-        for page, html, snapshot in self._render(ids, texts, out / "pictures" / system):
-            aspects = (
-                score_aspects(self.references[page], page_features(snapshot))
-                if snapshot.outcome == "rendered"
-                else FAILED
-            )
+        for page, html, snapshot in self._render(texts):
+            aspects = FAILED
+            if snapshot.outcome == "rendered":
+                aspects = score_aspects(self.references[page], page_features(snapshot))
+                self._keep(snapshot, system, page)
             judged.append(Judged(page, snapshot.outcome, snapshot.reason, html, score_groups(aspects), aspects))
         return judged
 
-    def judge_screenshots(
-        self, system: str, answers: dict[str, str], shots: Sequence[Screenshot], out: Path
-    ) -> list[Judged]:
-        """Score answers to real screenshots on pixels alone."""
-        usable = [shot for shot in shots if not shot.problem]
-        texts = [answers[f"screenshot/{shot.id}"] for shot in usable]
-        pictures = {shot.id: shot.png for shot in usable}
-        judged = [Judged(shot.id, "failed", shot.problem, "", {"similarity": 0.0}) for shot in shots if shot.problem]
-        for shot, html, snapshot in self._render(list(pictures), texts, out / "pictures" / system / "screenshots"):
-            rendered = snapshot.outcome == "rendered"
-            similarity = pixel_similarity(pictures[shot], snapshot.png) if rendered else 0.0
+    def judge_screenshots(self, system: str, texts: dict[str, str]) -> list[Judged]:
+        """Score answers to real screenshots (by screenshot) on pixels alone, and keep their pictures."""
+        judged = []
+        for shot, html, snapshot in self._render(texts):
+            similarity = 0.0
+            if snapshot.outcome == "rendered":
+                similarity = pixel_similarity(self.screenshots[shot], snapshot.png)
+                self._keep(snapshot, f"{system}/screenshots", shot)
             judged.append(Judged(shot, snapshot.outcome, snapshot.reason, html, {"similarity": similarity}))
         return judged
 
-    def _render(self, ids: Sequence[str], texts: Sequence[str], folder: Path) -> list[tuple[str, str, Snapshot]]:
-        folder.mkdir(parents=True, exist_ok=True)
-        documents = [extract_html(text) for text in texts]
-        snapshots = list(self.browsers.render(document or "" for document in documents))
-        results = []
-        for page, text, document, snapshot in zip(ids, texts, documents, snapshots, strict=True):
+    def _against_all(self, snapshot: Snapshot) -> list[dict[str, float]]:
+        if snapshot.outcome == "failed":
+            return []
+        features = page_features(snapshot)
+        return [score_aspects(reference, features) for reference in self.references.values()]
+
+    def _render(self, texts: dict[str, str]) -> Iterator[tuple[str, str, Snapshot]]:
+        """Key, document (or the text that holds none) and snapshot of every answer; equal documents render once."""
+        documents = {key: extract_html(text) for key, text in texts.items()}
+        distinct = list(dict.fromkeys(document for document in documents.values() if document is not None))
+        snapshots = dict(zip(distinct, self.browsers.render(distinct), strict=True))
+        for key, document in documents.items():
             if document is None:
-                snapshot = Snapshot("failed", "the answer holds no HTML document")
-            if snapshot.outcome == "rendered":
-                (folder / f"{page}.png").write_bytes(snapshot.png)
-            results.append((page, document or text, snapshot))
-        return results
+                yield key, texts[key], Snapshot("failed", "the answer holds no HTML document")
+            else:
+                yield key, document, snapshots[document]
+
+    def _keep(self, snapshot: Snapshot, folder: str, name: str) -> None:
+        path = self.pictures / folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(snapshot.png)

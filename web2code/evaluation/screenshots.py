@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from urllib.parse import quote
 
 from PIL import Image
 
 from web2code.evaluation.writing import Screenshot
 
+FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_BYTES = 30_000_000
 MAX_PIXELS = 64_000_000
 
 
 def read_screenshots(folder: str) -> list[Screenshot]:
-    """Every picture of a folder, in a fixed order; one that cannot be used is kept with the reason."""
+    """Every picture of a folder, in a fixed order; one that cannot be used is kept with the reason.
+
+    The id is the path below the folder, with `/` and what may not be in a file name as `%2F` and so on.
+    """
     if not folder:
         return []
     paths = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES)
-    return [_read(path, str(path.relative_to(folder)).replace("/", "_")) for path in paths]
+    return [_read(path, quote(str(path.relative_to(folder)), safe=" ()+,=@")) for path in paths]
+
+
+def write_screenshots(screenshots: list[Screenshot], folder: Path) -> None:
+    """Copies of those that can be used, as they are."""
+    for shot in screenshots:
+        if not shot.problem:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{shot.id}.png").write_bytes(shot.png)
 
 
 def _read(path: Path, name: str) -> Screenshot:
@@ -27,10 +40,12 @@ def _read(path: Path, name: str) -> Screenshot:
         return Screenshot(name, b"", f"the file is larger than {MAX_BYTES} bytes")
     data = path.read_bytes()
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 return Screenshot(name, b"", f"{image.width}x{image.height} pixels are over the limit of {MAX_PIXELS}")
             image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        return Screenshot(name, b"", f"its pixels are over the limit of {MAX_PIXELS}")
+    except (OSError, ValueError, SyntaxError) as error:
         return Screenshot(name, b"", f"it cannot be decoded ({type(error).__name__})")
     return Screenshot(name, data)

@@ -4,30 +4,76 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from web2code.config import GROUPS, EvaluationConfig, PixelResult, SystemResult, Visual
-from web2code.evaluation.judging import Judged
-from web2code.evaluation.statistics import bootstrap_interval
+from web2code.config import GROUPS, EvaluationConfig, EvaluationRecord, PixelResult, SystemResult, Visual
+from web2code.evaluation.judging import Batch, Judged
+from web2code.evaluation.statistics import bootstrap_interval, paired_difference
 from web2code.evaluation.understanding import parse_answer, score_understanding
 from web2code.evaluation.visual import ASPECTS
+from web2code.evaluation.writing import Screenshot
 
 
-def system_result(
-    judged: Sequence[Judged],
-    rows: Sequence[dict[str, Any]],
-    answers: dict[str, str],
-    config: EvaluationConfig,
-    seed: int,
-) -> SystemResult:
+@dataclass
+class System:
+    """All that one system answered, and what was judged of it."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    pages: list[Judged] = field(default_factory=list)
+    screenshots: list[Judged] = field(default_factory=list)
+
+    def add(self, batch: Batch) -> None:
+        """Take in more judged answers."""
+        self.pages += batch.pages
+        self.screenshots += batch.screenshots
+
+
+def in_order(
+    systems: dict[str, System], rows: Sequence[dict[str, Any]], shots: Sequence[Screenshot]
+) -> dict[str, System]:
+    """The same in a fixed order: all pages and all screenshots, those that cannot be used as failed."""
+    unusable = [Judged(shot.id, "failed", shot.problem, "", {"similarity": 0.0}) for shot in shots if shot.problem]
+    ordered = {}
+    for name in sorted(systems):
+        pages = {page.id: page for page in systems[name].pages}
+        screenshots = {shot.id: shot for shot in (*systems[name].screenshots, *unusable)}
+        ordered[name] = System(
+            systems[name].texts, [pages[row["id"]] for row in rows], [screenshots[shot.id] for shot in shots]
+        )
+    return ordered
+
+
+def evaluation_record(
+    systems: dict[str, System], rows: Sequence[dict[str, Any]], config: EvaluationConfig, seed: int, **about: Any
+) -> EvaluationRecord:
+    """Scores of all systems with their intervals; `about` holds the record's other fields."""
+    overall = {name: [page.scores["overall"] for page in system.pages] for name, system in systems.items()}
+    return EvaluationRecord(
+        systems={name: system_result(system, rows, config, seed) for name, system in systems.items()},
+        screenshots={
+            name: pixel_result(system.screenshots, config, seed)
+            for name, system in systems.items()
+            if system.screenshots
+        },
+        differences={
+            name: paired_difference(overall["candidate"], other, config.bootstrap_samples, seed)
+            for name, other in overall.items()
+            if name != "candidate"
+        },
+        **about,
+    )
+
+
+def system_result(system: System, rows: Sequence[dict[str, Any]], config: EvaluationConfig, seed: int) -> SystemResult:
     """WUB and WCGB visual scores of a system; every page and every question counts."""
-    questions = question_rows("", rows, answers)
+    questions = question_rows("", rows, system.texts)
     return SystemResult(
         wub=score_understanding(
             [row["gold"] for row in questions], [row["answer"] for row in questions], config.bootstrap_samples, seed
         ),
-        wcgb_visual=visual_result(judged, config, seed),
+        wcgb_visual=visual_result(system.pages, config, seed),
     )
 
 
@@ -81,6 +127,12 @@ def sample_rows(system: str, judged: Sequence[Judged]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Rows as JSON lines."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+def write_samples(out: Path, systems: dict[str, System], rows: Sequence[dict[str, Any]]) -> None:
+    """`samples.jsonl`, `questions.jsonl` and `screenshots.jsonl`: one line for each system and sample."""
+    lines: dict[str, list[dict[str, Any]]] = {"samples": [], "questions": [], "screenshots": []}
+    for name, system in systems.items():
+        lines["samples"] += sample_rows(name, system.pages)
+        lines["questions"] += question_rows(name, rows, system.texts)
+        lines["screenshots"] += sample_rows(name, system.screenshots)
+    for name, content in lines.items():
+        (out / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))

@@ -5,8 +5,9 @@ TCC of 7 to 9, UII is the tenth, and overall is the mean of the four groups. The
 comparable.
 
 Identical pages score 10 everywhere. A candidate of a single colour scores 0 everywhere, unless the reference is one
-too. Where the reference has nothing that an aspect could be about (no number, no control), a candidate without any
-scores 10 and one with some scores 0.
+too. Where the reference has nothing that an aspect could be about (no number, no control), a candidate with some
+scores 0, and one without any scores 10 if it holds at least half as many boxes as the reference, less if fewer: an
+almost empty page earns nothing for what it leaves out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from collections import Counter
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from web2code.evaluation.features import GRID, PageFeatures, lab_thumbnail
+from web2code.evaluation.features import (
+    GRID,
+    PageFeatures,
+    decode,
+    is_blank,
+    lab_thumbnail,
+    palette,
+    visual_weight,
+)  # fmt: skip
 
 ASPECTS = (
     "layout", "alignment", "proportions", "harmony", "colour_scheme", "aesthetics", "fonts", "text", "numbers",
@@ -39,17 +48,18 @@ def score_aspects(reference: PageFeatures, candidate: PageFeatures) -> dict[str,
     if candidate.blank and not reference.blank:
         return dict.fromkeys(ASPECTS, 0.0)
     matched = match_boxes(reference.boxes, candidate.boxes)
+    there = presence(reference, candidate)
     shares = {
         "layout": layout_overlap(reference, candidate),
         "alignment": alignment(reference, candidate, matched),
         "proportions": proportions(reference, candidate, matched),
-        "harmony": harmony(reference, candidate),
-        "colour_scheme": colour_scheme(reference, candidate),
-        "aesthetics": aesthetics(reference, candidate),
-        "fonts": overlap(reference.fonts, candidate.fonts),
-        "text": overlap(reference.words, candidate.words),
-        "numbers": overlap(reference.numbers, candidate.numbers),
-        "interface": overlap(reference.controls, candidate.controls),
+        "harmony": harmony(reference.weight, candidate.weight),
+        "colour_scheme": colour_scheme(reference.palette, candidate.palette),
+        "aesthetics": aesthetics(reference.lab, candidate.lab),
+        "fonts": overlap(reference.fonts, candidate.fonts, there),
+        "text": overlap(reference.words, candidate.words, there),
+        "numbers": overlap(reference.numbers, candidate.numbers, there),
+        "interface": overlap(reference.controls, candidate.controls, there),
     }
     return {name: 10.0 * share for name, share in shares.items()}
 
@@ -102,9 +112,9 @@ def proportions(reference: PageFeatures, candidate: PageFeatures, matched: tuple
     return page * _matched_share(ratios.prod(axis=1).sum(), reference, candidate)
 
 
-def harmony(reference: PageFeatures, candidate: PageFeatures) -> float:
-    """Aspect 4: correlation of where visual weight (difference from the page's commonest colour) lies."""
-    first, second = _pad(_weight(reference.lab)[None], _weight(candidate.lab)[None], axis=1)
+def harmony(reference: np.ndarray, candidate: np.ndarray) -> float:
+    """Aspect 4: correlation of where visual weight lies, from two maps of it."""
+    first, second = _pad(reference[None], candidate[None], axis=1)
     if np.array_equal(first, second):
         return 1.0
     if first.std() == 0 or second.std() == 0:
@@ -112,26 +122,27 @@ def harmony(reference: PageFeatures, candidate: PageFeatures) -> float:
     return max(0.0, float(np.corrcoef(first.ravel(), second.ravel())[0, 1]))
 
 
-def colour_scheme(reference: PageFeatures, candidate: PageFeatures) -> float:
-    """Aspect 5: distance of the distributions of colours, wherever they lie (Wasserstein distance along L, a and b)."""
-    quantiles = np.linspace(0, 1, 101)
-    first = np.quantile(reference.lab.reshape(-1, 3), quantiles, axis=0)
-    second = np.quantile(candidate.lab.reshape(-1, 3), quantiles, axis=0)
-    return math.exp(-float(np.linalg.norm(np.abs(first - second).mean(axis=0))) / COLOUR_SCALE)
+def colour_scheme(reference: np.ndarray, candidate: np.ndarray) -> float:
+    """Aspect 5: distance of the distributions of colours (Wasserstein along L, a and b), from two palettes."""
+    return math.exp(-float(np.linalg.norm(np.abs(reference - candidate).mean(axis=0))) / COLOUR_SCALE)
 
 
-def aesthetics(reference: PageFeatures, candidate: PageFeatures) -> float:
+def aesthetics(reference: np.ndarray, candidate: np.ndarray) -> float:
     """Aspect 6: how far the page has the right colour in the right place, from the Lab distance of each cell."""
-    rows = max(len(reference.lab), len(candidate.lab))
-    shared = min(len(reference.lab), len(candidate.lab))
-    distance = np.linalg.norm(reference.lab[:shared] - candidate.lab[:shared], axis=-1)
+    rows, shared = max(len(reference), len(candidate)), min(len(reference), len(candidate))
+    distance = np.linalg.norm(reference[:shared] - candidate[:shared], axis=-1)
     return float(np.exp(-distance / COLOUR_SCALE).sum() / (rows * GRID))
 
 
-def overlap(reference: Counter, candidate: Counter) -> float:
-    """F1 of two multisets; 1 where both are empty."""
+def overlap(reference: Counter, candidate: Counter, if_empty: float) -> float:
+    """Aspects 7 to 10: F1 of two multisets, or `if_empty` where both are empty."""
     total = reference.total() + candidate.total()
-    return 2 * (reference & candidate).total() / total if total else 1.0
+    return 2 * (reference & candidate).total() / total if total else if_empty
+
+
+def presence(reference: PageFeatures, candidate: PageFeatures) -> float:
+    """How far a candidate is a page at all: 1 from half the reference's number of boxes on."""
+    return min(1.0, 2 * len(candidate.boxes) / len(reference.boxes)) if len(reference.boxes) else 1.0
 
 
 def pixel_similarity(reference: bytes, candidate: bytes) -> float:
@@ -139,27 +150,21 @@ def pixel_similarity(reference: bytes, candidate: bytes) -> float:
 
     The mean of aspects 4 to 6; pictures are compared at equal width. A candidate of a single colour scores 0.
     """
-    (first, _), (second, blank) = lab_thumbnail(reference), lab_thumbnail(candidate)
-    if blank:
+    pictures = [decode(reference), decode(candidate)]
+    if is_blank(pictures[1]) and not is_blank(pictures[0]):
         return 0.0
-    pages = [_pixels_only(first), _pixels_only(second)]
-    return 10.0 * (harmony(*pages) + colour_scheme(*pages) + aesthetics(*pages)) / 3
-
-
-def _pixels_only(lab: np.ndarray) -> PageFeatures:
-    empty: Counter = Counter()
-    return PageFeatures(lab, np.zeros((3, len(lab), GRID)), np.zeros((0, 5)), 0.0, empty, empty, empty, empty, False)
+    first, second = map(lab_thumbnail, pictures)
+    shares = (
+        harmony(visual_weight(first), visual_weight(second)),
+        colour_scheme(palette(first), palette(second)),
+        aesthetics(first, second),
+    )
+    return 10.0 * sum(shares) / len(shares)
 
 
 def _matched_share(total: float, reference: PageFeatures, candidate: PageFeatures) -> float:
     count = len(reference.boxes) + len(candidate.boxes)
     return float(2 * total / count) if count else 1.0
-
-
-def _weight(lab: np.ndarray) -> np.ndarray:
-    cells = np.round(lab.reshape(-1, 3))
-    colours, counts = np.unique(cells, axis=0, return_counts=True)
-    return np.linalg.norm(lab - colours[counts.argmax()], axis=-1)
 
 
 def _pad(first: np.ndarray, second: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,8 @@
+import json
 from pathlib import Path
 
 import pytest
+from scipy.stats import spearmanr
 
 from web2code.config import Viewport
 from web2code.evaluation.features import page_features
@@ -34,7 +36,13 @@ def test_identical_pages_score_ten_on_every_aspect(pool):
 
 
 @pytest.mark.parametrize(
-    "blank", ["", "<html><body></body></html>", "<html><body style='background:#136'></body></html>"]
+    "blank",
+    [
+        "",
+        "<html><body></body></html>",
+        "<html><body style='background:#136'></body></html>",
+        "<html><body style='background:#136;color:#136'><h1>Blue Garden</h1>Tea $24 Cake $9</body></html>",
+    ],
 )
 def test_a_page_of_one_colour_scores_nothing(pool, blank):
     assert aspects(pool, blank) == dict.fromkeys(ASPECTS, 0.0)
@@ -78,6 +86,44 @@ def test_where_the_reference_has_no_number_and_no_control_inventing_them_scores_
     assert (scores["numbers"], scores["interface"]) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("trace", [".", "<p>Only</p>", "<div style='background:#eef;height:2px'></div>"])
+def test_an_almost_empty_page_earns_nothing_for_what_it_leaves_out(pool, trace):
+    plain = "<html><body>" + "<h2 style='background:#dde'>Only words</h2><p>More words</p>" * 4 + "</body></html>"
+    scores = aspects(pool, f"<html><body>{trace}</body></html>", plain)
+    assert scores["numbers"] == scores["interface"] < 2.6
+    assert aspects(pool, plain.replace("More", "Less"), plain)["interface"] == 10.0
+
+
+def test_text_that_cannot_be_seen_is_not_scored(pool):
+    unread = PAGE.replace("Tea $24", "").replace("Cake $9", "")
+    hidden = [
+        "<p style='color:#fdfdfd'>Tea $24 Cake $9</p>",
+        "<p style='color:#fff'>Tea $24 Cake $9</p>",
+        "<p style='opacity:0'>Tea $24 Cake $9</p>",
+        "<p style='position:absolute;left:-999px'>Tea $24 Cake $9</p>",
+        "<p style='visibility:hidden'>Tea $24 Cake $9</p>",
+    ]
+    expected = aspects(pool, unread)
+    for words in hidden:
+        scores = aspects(pool, unread.replace("</body>", words + "</body>"))
+        assert (scores["text"], scores["numbers"]) == (expected["text"], expected["numbers"]), words
+
+
+def test_a_page_of_thousands_of_elements_is_scored_and_low(pool):
+    crowd = "<html><body>" + "<span style='background:#eee'>a</span> <a>b1</a>" * 1500 + "</body></html>"
+    assert score_groups(aspects(pool, crowd))["overall"] < 2.0
+    assert aspects(pool, crowd, crowd) == pytest.approx(dict.fromkeys(ASPECTS, 10.0))
+
+
+def test_one_page_for_all_is_worth_less_than_the_right_one(pool):
+    pages = [PAGE, PAGE.replace("#136", "#a21").replace("80px", "40px"), PAGE.replace("<form>", "<p>More</p><form>")]
+    found = features(pool, *pages)
+    for i, candidate in enumerate(found):
+        totals = [score_groups(score_aspects(reference, candidate))["overall"] for reference in found]
+        assert max(totals) == totals[i] == pytest.approx(10.0)
+        assert sorted(totals)[-2] < 9.9
+
+
 def test_groups_are_means_of_their_aspects_and_overall_of_the_groups():
     scores = score_groups({name: float(number) for number, name in enumerate(ASPECTS)})
     assert scores == {"overall": 5.5, "vsa": 1.5, "cad": 4.5, "tcc": 7.0, "uii": 9.0}
@@ -106,3 +152,16 @@ def test_real_pages_are_nearest_to_themselves(pool):
     ]
     assert itself == pytest.approx([10.0] * len(names))
     assert sum(swapped) < sum(overall) < sum(itself)
+
+
+@pytest.mark.skipif(not SAMPLE.exists(), reason="the sample of Design2Code pairs is not beside this checkout")
+def test_real_pairs_are_ranked_much_as_design2code_ranks_them(pool):
+    pairs = json.loads((SAMPLE / "scores.json").read_text())["pairs"]
+    theirs = [sum(pair[name] for name in ("block", "text", "position", "color")) for pair in pairs]
+    ours = []
+    for pair in pairs:
+        reference, candidate = features(
+            pool, *((SAMPLE / pair[side]).read_text() for side in ("reference", "candidate"))
+        )
+        ours.append(score_groups(score_aspects(reference, candidate))["overall"])
+    assert spearmanr(theirs, ours).statistic > 0.8
