@@ -34,7 +34,11 @@ def find_champion(model_name: str, home: Path) -> str:
     return find_tag(open_store(store), model_name, CHAMPION, STAGE_TAG)
 
 
-@task(task_run_name="register-model", retries=2, retry_delay_seconds=2)
+@task(
+    task_run_name="register-model", retries=2, retry_delay_seconds=2,
+    # A checkpoint that is damaged does not heal by itself.
+    retry_condition_fn=lambda _task, _run, state: not isinstance(state.result(raise_on_failure=False), ValueError),
+)  # fmt: skip
 def register_model(
     recipe: Recipe,
     dataset_version: str,

@@ -18,7 +18,6 @@ from web2code.config import (
     PixelResult,
     StageRecord,
     SystemResult,
-    ValidationRecord,
 )
 
 BASELINES = ("untrained", "constant_page")
@@ -64,14 +63,17 @@ class RunSummary(BaseModel):
     report: str = ""
 
     def take(self, result: Any) -> None:
-        """Take in what a step returned; results that the summary has no place for are passed over."""
+        """Take in what a step returned; results that the summary has no place for are passed over.
+
+        The one step that returns a text is the one that versions the dataset.
+        """
         match result:
             case DatasetRecord():
                 self.dataset = DatasetSummary(
                     version="", num_pages=result.num_pages, num_questions=result.num_questions
                 )
-            case ValidationRecord() if self.dataset:
-                self.dataset.version = result.dataset_version
+            case str() if self.dataset:
+                self.dataset.version = result
             case StageRecord():
                 self.stages.append(StageSummary(**result.model_dump(include=set(StageSummary.model_fields))))
             case EvaluationRecord():
@@ -86,7 +88,7 @@ class RunSummary(BaseModel):
 
 
 def begin_run(home: Path) -> RunSummary:
-    """A new run, named by its time, that `latest` points at."""
+    """A new run, that `latest` points at; its name sorts by the time it began (UTC)."""
     run = time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(2)
     summary = RunSummary(run=run)
     write_summary(home, summary)
@@ -109,9 +111,3 @@ def write_summary(home: Path, summary: RunSummary) -> Path:
 def run_folder(home: Path, run: str) -> Path:
     """Where a run's summary and report lie."""
     return home / "runs" / run
-
-
-def latest_summary(home: Path) -> dict[str, Any] | None:
-    """The newest run's summary, or None."""
-    path = home / "runs" / "latest" / "summary.json"
-    return RunSummary.model_validate_json(path.read_text()).model_dump() if path.exists() else None
