@@ -29,7 +29,8 @@ def main(job: BuildJob) -> DatasetRecord:
     splits = draw_pages(job.pages, job.where.pages_folder, dropped)
     total = sum(map(len, splits.values()))
     num_renderers = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    renderers = [Renderer.remote(job.pages.viewport) for _ in range(num_renderers)]
+    renderer = ray.remote(num_cpus=0.5)(Renderer)
+    renderers = [renderer.remote(job.pages.viewport) for _ in range(num_renderers)]
     shards = [
         (split, f"{split}-{number:05}.parquet", pages[start : start + PAGES_PER_SHARD])
         for split, pages in splits.items()
@@ -59,7 +60,6 @@ def main(job: BuildJob) -> DatasetRecord:
     return record
 
 
-@ray.remote(num_cpus=0.5)
 class Renderer:
     """One Chromium process on some machine of the cluster."""
 

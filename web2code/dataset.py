@@ -95,7 +95,7 @@ def finish(directory: Path, record: DatasetRecord) -> DatasetRecord:
     shards = tuple(
         Shard(
             path=path.name,
-            split=path.name.split("-")[0],
+            split="train" if path.name.startswith("train-") else "eval",
             num_rows=table.num_rows,
             num_bytes=path.stat().st_size,
             sha256=sha256_of(path),

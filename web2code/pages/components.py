@@ -215,7 +215,7 @@ def content(rng: Random, theme: Theme) -> Block:
 
 def _cards(num: int, colour: Colour, where: str, css: str, inner: list[str]) -> Block:
     html = "".join(f"<div>{card}</div>" for card in inner)
-    facts = {"cards": num, "card colour": colour.name, "arrangement": where}
+    facts: dict[str, str | int] = {"cards": num, "card colour": colour.name, "arrangement": where}
     return Block(css, f"<main>{html}</main>", f"{NUMBERS[num]} {colour.name} cards {where}", facts)
 
 
