@@ -110,6 +110,8 @@ def record_of(job: TrainJob, history: Any, started: float, resumed: int, weights
         samples_per_second=job.stage.global_batch * len(history.losses) / history.seconds,
         losses=tuple(history.losses),
         learning_rates=tuple(history.learning_rates),
+        prepared=job.prepared,
+        previous=job.previous,
     )
 
 

@@ -172,8 +172,13 @@ def start_ray(home: Path, gcs_port: int | None = None, dashboard_port: int | Non
     ]  # fmt: skip
     return start_service(
         home, "ray", command, f"http://{HOST}:{dashboard}", {"gcs": gcs, "dashboard": dashboard},
-        {**ray_environment(home), "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"},
+        {**ray_environment(home), "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2", "PATH": tools_path()},
     )  # fmt: skip
+
+
+def tools_path() -> str:
+    """This environment's programs before all others: what a JIT compiler built with one ninja, another builds again."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 
 
 def start_mlflow(home: Path) -> Service:

@@ -6,6 +6,8 @@ from typing import Any
 
 from web2code.config import StageConfig
 
+PERSISTENT_NUMBERS = 1_000_000
+
 
 def accumulation_steps(stage: StageConfig, world_size: int) -> tuple[int, int]:
     """(micro batch, accumulation steps) that give the stage's global batch on `world_size` workers.
@@ -46,7 +48,10 @@ def deepspeed_config(stage: StageConfig, world_size: int) -> dict[str, Any]:
             "stage": stage.zero_stage,
             "overlap_comm": False,
             "contiguous_gradients": True,
+            # Small parameters stay whole on every worker: gathering them costs more than it saves.
+            "stage3_param_persistence_threshold": PERSISTENT_NUMBERS,
             "stage3_gather_16bit_weights_on_model_save": False,
+            "memory_efficient_linear": False,
         },
         "steps_per_print": 10**9,
         "wall_clock_breakdown": False,

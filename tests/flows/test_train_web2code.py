@@ -1,0 +1,143 @@
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import mlflow
+import psutil
+import pytest
+from PIL import Image
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.train_web2code import train_web2code
+from tests.flows.small import SMALL, start_lifecycle
+from web2code.services import find_service
+
+STEPS = ["dataset", "version", "validate", "prepare", "align", "instruct", "evaluate", "decide", "register", "report"]
+
+
+def summary(folder):
+    return json.loads((folder / "home" / "runs" / "latest" / "summary.json").read_text())
+
+
+def versions(folder):
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'home' / 'mlflow.db'}")
+    return client.search_model_versions("name='web2code-tiny'")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A lifecycle that ran to its end in this process, under Prefect's own test harness."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "shots").mkdir()
+    Image.new("RGB", (300, 200), (30, 90, 200)).save(folder / "shots" / "blue.png")
+    with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=90):
+        patch.chdir(folder)
+        patch.setenv("WEB2CODE_HOME", str(folder / "home"))
+        report = train_web2code("tiny", SMALL, screenshots=str(folder / "shots"))
+        first = summary(folder)
+        train_web2code("tiny", SMALL, screenshots=str(folder / "shots"))
+        yield folder, Path(report), first, summary(folder)
+
+
+def test_every_step_is_done_once_and_the_second_time_none(finished):
+    folder, _, first, second = finished
+    assert [name for name in first["seconds"] if name != "total"] == STEPS
+    assert (first["status"], second["status"]) == ("completed", "completed")
+    assert first["reused"] == []
+    assert second["reused"] == [name for name in STEPS if name != "decide"]
+    for key in ("dataset", "stages", "evaluation", "baselines", "screenshots", "decision", "model"):
+        assert second[key] == first[key]
+    assert len(versions(folder)) == 1
+    assert find_service(folder / "home", "ray") is None
+
+
+def test_the_summary_tells_what_was_asked_for(finished):
+    _, _, first, _ = finished
+    assert first["dataset"]["num_pages"] == 52
+    assert [(stage["name"], stage["zero_stage"], stage["steps"]) for stage in first["stages"]] == [
+        ("align", 2, 3), ("instruct", 3, 12),
+    ]  # fmt: skip
+    systems = [first["evaluation"], *first["baselines"].values()]
+    assert [system["wcgb_visual"]["num"] for system in systems] == [12, 12, 12]
+    assert {system["wub"]["num"] for system in systems} == {first["evaluation"]["wub"]["num"]}
+    assert first["screenshots"]["candidate"]["num"] == 1
+    assert first["decision"]["promoted"] == ("champion" in first["model"]["aliases"])
+
+
+def test_the_report_lies_beside_the_summary(finished):
+    folder, report, first, _ = finished
+    assert Path(first["report"]).read_text().startswith("<!doctype html>")
+    assert report.parent.parent == folder / "home" / "runs"
+
+
+@pytest.mark.parametrize("step", ["dataset", "instruct", "evaluate"])
+def test_a_flow_that_is_killed_goes_on_and_ends_the_same(finished, tmp_path, step):
+    """Killed with all its processes, Ray's too, in the named step; the same command then ends like an undisturbed one."""
+    _, _, undisturbed, _ = finished
+    shutil.copytree(finished[0] / "shots", tmp_path / "shots")
+    process = start_lifecycle(tmp_path, screenshots="shots")
+    while f"{step} ..." not in (line := process.stdout.readline()):
+        assert line, process.stderr.read()
+    time.sleep(4)
+    kill_all(process, tmp_path / "home")
+    assert summary(tmp_path)["status"] == "running"
+    again = start_lifecycle(tmp_path, screenshots="shots")
+    output, errors = again.communicate(timeout=300)
+    assert again.returncode == 0, errors
+    result = summary(tmp_path)
+    assert result["status"] == "completed"
+    assert set(result["reused"]) >= set(STEPS[: STEPS.index(step)]) - {"decide"}, output
+    assert result["dataset"] == undisturbed["dataset"]
+    assert [stage["last_loss"] for stage in result["stages"]] == [
+        stage["last_loss"] for stage in undisturbed["stages"]
+    ]
+    assert result["evaluation"] == undisturbed["evaluation"]
+    assert len(versions(tmp_path)) == 1
+
+
+def kill_all(process, home):
+    ray = find_service(home, "ray")
+    family = []
+    for pid in [process.pid, *([ray.pid] if ray else [])]:
+        root = psutil.Process(pid)
+        family += [root, *root.children(recursive=True)]
+    for member in family:
+        try:
+            os.kill(member.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    process.wait()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"recipe": "huge"}, "unknown recipe 'huge'"),
+        ({"overrides": {"instruct.stepz": 3}}, "instruct.stepz"),
+        ({"overrides": {"instruct.steps": "many"}}, "instruct.steps"),
+        ({"pages": "nowhere"}, "nowhere is not a folder"),
+        ({"screenshots": "nowhere"}, "nowhere is not a folder"),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence_before_anything_starts(tmp_path, changes, sentence):
+    process = start_lifecycle(tmp_path, **changes)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert errors.startswith("error: ")
+    assert len(errors.splitlines()) == 1
+    assert sentence in errors
+    assert not (tmp_path / "home" / "runs").exists()
+
+
+def test_without_a_browser_the_flow_says_so_and_registers_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    process = start_lifecycle(tmp_path)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "Chromium" in errors
+    assert summary(tmp_path)["status"] == "failed"
+    assert not (tmp_path / "home" / "mlflow.db").exists()
