@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TypeVar
 
+import requests
 from prefect import task
 from prefect.logging import get_run_logger
 from pydantic import BaseModel
@@ -71,14 +72,20 @@ def run_job(module: str, job: Job, result: type[T]) -> T:
         service = start_ray(home)
         STARTED_HERE.add(str(home))
         wait_until_up(home, service, "/api/version")
-    client, submission = _submit(service.url, module, job, submitted_at)
-    logger.info("%s: job %s on %s", module, submission, service.url)
     try:
-        _follow(client, submission, module, home)
-    except BaseException:
-        if not client.get_job_status(submission).is_terminal():
-            client.stop_job(submission)
-        raise
+        client, submission = _submit(service.url, module, job, submitted_at)
+        logger.info("%s: job %s on %s", module, submission, service.url)
+        try:
+            _follow(client, submission, module, home)
+        except BaseException:
+            if not client.get_job_status(submission).is_terminal():
+                client.stop_job(submission)
+            raise
+    except (ConnectionError, requests.ConnectionError) as error:
+        raise RuntimeError(
+            f"{module}: Ray at {service.url} does not answer any more (its log: {home / 'services' / 'ray.log'}); "
+            "run again to go on"
+        ) from error
     record = read_record(job.output(), result)
     if record is None:
         raise RuntimeError(f"job {submission} ended without a committed result: {_log_path(home, submission)}")

@@ -57,6 +57,7 @@ class Run:
 
     def save(self) -> None:
         """Write the summary."""
+        self.summary.seconds.pop("total", None)
         self.summary.seconds["total"] = round(time.perf_counter() - self.began, 3)
         write_summary(self.plan.home, self.summary)
 

@@ -91,6 +91,7 @@ class StageConfig(Config):
     global_batch: int = Field(ge=1)
     micro_batch: int = Field(32, ge=1, description="samples that a worker holds at once")
     learning_rate: float = Field(gt=0)
+    module_learning_rates: dict[Module, float] = Field({}, description="where a module's differs from learning_rate")
     warmup_ratio: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     checkpoint_every: int = Field(200, ge=1)

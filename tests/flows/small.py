@@ -33,7 +33,8 @@ SMALL = {
 
 def environment(folder):
     """A user's environment: a home of its own, and none of what the tests set for their own Ray."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PREFECT_", "WEB2CODE_"))}
+    ours = ("RAY_", "PREFECT_", "WEB2CODE_", "MLFLOW_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return {**kept, "WEB2CODE_HOME": str(folder / "home"), "PYTHONPATH": ""}
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import deepspeed
 import numpy as np
@@ -15,14 +16,14 @@ import torch.distributed as dist
 from deepspeed.utils import safe_get_full_fp32_param
 from transformers import LlavaForConditionalGeneration
 
-from web2code.config import StageConfig
+from web2code.config import Module, StageConfig
 from web2code.training.arrays import Arrays
 from web2code.training.batches import collate
 from web2code.training.deepspeed_config import deepspeed_config
 from web2code.training.loss import AnswerLoss
 from web2code.training.order import Order
 
-MODULES = {
+MODULES: dict[Module, str] = {
     "projector": "model.multi_modal_projector.",
     "language_model": "model.language_model.",
     "vision_tower": "model.vision_tower.",
@@ -68,7 +69,7 @@ def train_stage(
     for step in range(start, stage.steps):
         rate = learning_rate(stage, step)
         for group in engine.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         loss = _step(engine, stage, arrays, order.batch(step), rank, world_size)
         if not math.isfinite(loss):
             raise FloatingPointError(
@@ -93,12 +94,23 @@ def learning_rate(stage: StageConfig, step: int) -> float:
     return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def set_trainable(model: LlavaForConditionalGeneration, trainable: tuple[str, ...]) -> int:
+def set_trainable(model: LlavaForConditionalGeneration, trainable: tuple[Module, ...]) -> int:
     """Freeze all but the named modules; returns the number of trained parameters."""
     prefixes = tuple(MODULES[name] for name in trainable)
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(prefixes))
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def parameter_groups(model: LlavaForConditionalGeneration, stage: StageConfig) -> list[dict[str, Any]]:
+    """The trained parameters by learning rate; `share` is a group's rate as a multiple of the stage's."""
+    groups: dict[float, list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            module = next(module for module, prefix in MODULES.items() if name.startswith(prefix))
+            rate = stage.module_learning_rates.get(module, stage.learning_rate)
+            groups.setdefault(rate / stage.learning_rate, []).append(parameter)
+    return [{"params": parameters, "share": share} for share, parameters in groups.items()]
 
 
 def trained_weights(engine: deepspeed.DeepSpeedEngine) -> dict[str, torch.Tensor]:
@@ -123,8 +135,9 @@ def _build_engine(
 ) -> deepspeed.DeepSpeedEngine:
     set_trainable(model, stage.trainable)
     model.set_attn_implementation(stage.attention)
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=stage.learning_rate, betas=ADAM_BETAS, weight_decay=stage.weight_decay)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, stage), lr=stage.learning_rate, betas=ADAM_BETAS, weight_decay=stage.weight_decay
+    )
     engine, *_ = deepspeed.initialize(
         model=AnswerLoss(model), optimizer=optimizer, config=deepspeed_config(stage, world_size)
     )
