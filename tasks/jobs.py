@@ -114,7 +114,6 @@ def _submit(url: str, module: str, job: Job, submitted_at: float):
         "WEB2CODE_SUBMITTED_AT": str(submitted_at),
         "OMP_NUM_THREADS": threads,
         "TOKENIZERS_PARALLELISM": "false",
-        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TRANSFORMERS_VERBOSITY": "error",
         "PYTHONWARNINGS": "ignore",

@@ -22,7 +22,7 @@ PARTS = {
     "button": "a button",
 }
 COLOURED = {"header": "the header", "footer": "the footer", "hero": "the banner", "form": "the form"}
-COUNTED = {"cards": "cards", "tiles": "tiles in the gallery", "fields": "fields in the form", "list": "entries"}
+COUNTED = {"cards": "cards", "tiles": "tiles in the gallery", "fields": "fields in the form", "list": "entries in the list"}
 NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
@@ -55,7 +55,7 @@ def candidates(rng: Random, facts: Facts) -> list[Question]:
             real = int(facts[part])
             other_number = rng.choice([number for number in NUMBERS if number != real])
             pool += [
-                _question(f"Are there {NUMBERS[number]} {name}?", number == real, "count")
+                _question(f"Is the number of {name} {NUMBERS[number]}?", number == real, "count")
                 for number in (real, other_number)
             ]
     if "side" in facts:

@@ -71,6 +71,7 @@ def warm_up(
 
     It stands for the pre-trained language model of a full-size recipe.
     """
+    model.set_attn_implementation("eager")  # the fastest on CPUs
     language, head = model.model.language_model, model.lm_head
     optimizer = torch.optim.AdamW(language.parameters(), lr=WARMUP_LEARNING_RATE, weight_decay=0.01)
     rng = np.random.default_rng(seed)
