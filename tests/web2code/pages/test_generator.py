@@ -36,7 +36,7 @@ def test_questions_are_true_of_the_facts():
     assert pool["Is there a header?"] == "Yes"
     assert pool["Is there a footer?"] == "No"
     assert pool["Is the header blue?"] == "Yes"
-    assert pool["Are there three cards?"] == "Yes"
+    assert pool["Is the number of cards three?"] == "Yes"
     assert pool["Is the background dark?"] == "Yes"
     assert sum(answer == "No" for question, answer in pool.items() if question.startswith("Is the header")) == 1
 

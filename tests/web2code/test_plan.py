@@ -1,0 +1,62 @@
+import shutil
+from collections import namedtuple
+
+import pytest
+
+from web2code import plan
+from web2code.config import PreparedRecord
+from web2code.plan import make_plan
+
+PREPARED = PreparedRecord(
+    fingerprint="p", dataset_version="v", num_parameters=1, vocab_size=1, num_samples={}, num_truncated=0, mean_tokens=1
+)
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEB2CODE_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_too_little_disk_space_is_told_before_anything_starts(place, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(plan.shutil, "disk_usage", lambda path: usage(10**9, 9 * 10**8, 10**8))
+    with pytest.raises(ValueError, match=r"has 0\.1 GB of free disk space and a run needs .*WEB2CODE_HOME"):
+        make_plan("tiny", {}, None, None)
+    assert not (place / "home").exists()
+    assert shutil.disk_usage is plan.shutil.disk_usage
+
+
+def test_where_it_runs_does_not_change_what_it_is(place, monkeypatch):
+    first = make_plan("tiny", {}, None, None)
+    monkeypatch.setenv("WEB2CODE_HOME", str(place / "elsewhere"))
+    second = make_plan("tiny", {}, None, None)
+    assert first.where != second.where
+    assert first.build_job().fingerprint() == second.build_job().fingerprint()
+    jobs = [each.train_job(each.recipe.align, PREPARED) for each in (first, second)]
+    assert jobs[0].fingerprint() == jobs[1].fingerprint()
+
+
+def test_what_is_trained_changes_what_it_is(place):
+    first, second = make_plan("tiny", {}, None, None), make_plan("tiny", {"align.steps": 7}, None, None)
+    assert first.build_job().fingerprint() == second.build_job().fingerprint()
+    jobs = [each.train_job(each.recipe.align, PREPARED) for each in (first, second)]
+    assert jobs[0].fingerprint() != jobs[1].fingerprint()
+
+
+def test_another_content_of_the_folder_is_another_dataset(place):
+    pages = place / "pages"
+    pages.mkdir()
+    (pages / "a.html").write_text("<html><body>a</body></html>")
+    first = make_plan("tiny", {}, str(pages), None).build_job().fingerprint()
+    (pages / "b.html").write_text("<html><body>b</body></html>")
+    assert make_plan("tiny", {}, str(pages), None).build_job().fingerprint() != first
+
+
+@pytest.mark.parametrize("argument", ["pages", "screenshots"])
+def test_a_folder_without_what_is_needed_is_refused(place, argument):
+    (place / "empty").mkdir()
+    arguments = {"pages": None, "screenshots": None, argument: str(place / "empty")}
+    with pytest.raises(ValueError, match=r"holds no .* file: name a folder that does"):
+        make_plan("tiny", {}, **arguments)
