@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 START_SECONDS = 90.0
-STOP_SECONDS = 10.0
+STOP_SECONDS = 3.0
 HOST = "127.0.0.1"
 # Ray Train asks its workers how they are more often, and does not watch for machines that are about to be taken away.
 ONE_MACHINE = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
@@ -43,10 +43,9 @@ def find_service(home: Path, name: str) -> Service | None:
     service = Service(**json.loads(path.read_text()))
     try:
         process = psutil.Process(service.pid)
-        alive = abs(process.create_time() - service.created) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        alive = False
-    return service if alive else None
+        return None
+    return service if _is_alive(process) and abs(process.create_time() - service.created) < 1.0 else None
 
 
 def start_service(
@@ -111,14 +110,20 @@ def stop_service(home: Path, name: str) -> bool:
 
 
 def _end(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=STOP_SECONDS)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=STOP_SECONDS)
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end(process)
+        deadline = time.monotonic() + STOP_SECONDS
+        while (processes := [process for process in processes if _is_alive(process)]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    # A child of this process that has ended stays a zombie until it is waited for.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def port_is_free(port: int) -> bool:
