@@ -20,8 +20,13 @@ import psutil
 START_SECONDS = 90.0
 STOP_SECONDS = 3.0
 HOST = "127.0.0.1"
-# Ray Train asks its workers how they are more often, and does not watch for machines that are about to be taken away.
-ONE_MACHINE = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2", "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+# One machine: Ray listens on loopback alone (as by default it does on Windows and macOS), and Ray Train asks its workers
+# how they are more often and does not watch for machines that are about to be taken away.
+ONE_MACHINE = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,8 @@ def start_ray(home: Path, gcs_port: int | None = None, dashboard_port: int | Non
     command = [
         str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--disable-usage-stats",
         f"--node-ip-address={HOST}", f"--port={gcs}", f"--dashboard-host={HOST}", f"--dashboard-port={dashboard}",
-        f"--ray-client-server-port={free_port()}", "--object-store-memory=1000000000",
+        f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}",
+        "--object-store-memory=1000000000",
     ]  # fmt: skip
     return start_service(
         home, "ray", command, f"http://{HOST}:{dashboard}", {"gcs": gcs, "dashboard": dashboard},

@@ -22,7 +22,12 @@ PARTS = {
     "button": "a button",
 }
 COLOURED = {"header": "the header", "footer": "the footer", "hero": "the banner", "form": "the form"}
-COUNTED = {"cards": "cards", "tiles": "tiles in the gallery", "fields": "fields in the form", "list": "entries in the list"}
+COUNTED = {
+    "cards": "cards",
+    "tiles": "tiles in the gallery",
+    "fields": "fields in the form",
+    "list": "entries in the list",
+}
 NUMBERS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
