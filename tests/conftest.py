@@ -18,6 +18,8 @@ def local_ray():
     """A Ray cluster of two CPUs for the whole session, with token authentication on."""
     import ray
 
-    context = ray.init(num_cpus=2, object_store_memory=300_000_000, include_dashboard=False, log_to_driver=False)
+    context = ray.init(
+        "local", num_cpus=2, object_store_memory=300_000_000, include_dashboard=False, log_to_driver=False
+    )
     yield context.address_info["address"]
     ray.shutdown()
