@@ -20,8 +20,8 @@ import psutil
 START_SECONDS = 90.0
 STOP_SECONDS = 3.0
 HOST = "127.0.0.1"
-# One machine: Ray listens on loopback alone (its default on Windows and macOS), and Ray Train asks its workers more often
-# how they are, and does not watch for machines that are about to be taken away.
+# One machine: Ray listens on loopback alone (its default on Windows and macOS), and Ray Train asks its workers how they
+# are more often, and does not watch for machines that are about to be taken away.
 ONE_MACHINE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",

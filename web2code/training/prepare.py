@@ -15,6 +15,7 @@ from web2code.modelling.prompts import CODE_PROMPT, TEMPLATES, Sample, build_sam
 from web2code.training.arrays import CAPTION, CODE, QUESTION
 
 WARMUP_BATCH = 64
+WARMUP_LENGTH = 128
 WARMUP_LEARNING_RATE = 3e-3
 
 
@@ -76,12 +77,11 @@ def warm_up(
     optimizer = torch.optim.AdamW(language.parameters(), lr=WARMUP_LEARNING_RATE, weight_decay=0.01)
     rng = np.random.default_rng(seed)
     rows = [[tokenizer.bos_token_id, *encode(tokenizer, text), tokenizer.eos_token_id] for text in texts]
-    limit = model.config.text_config.max_position_embeddings
     losses = []
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = WARMUP_LEARNING_RATE * min(1.0, (step + 1) / 10, (steps - step) / steps * 2)
-        chosen = [rows[i][:limit] for i in rng.integers(len(rows), size=WARMUP_BATCH)]
+        chosen = [_piece(rows[i], rng) for i in rng.integers(len(rows), size=WARMUP_BATCH)]
         width = max(map(len, chosen))
         ids = torch.full((WARMUP_BATCH, width), tokenizer.pad_token_id)
         for i, row in enumerate(chosen):
@@ -97,3 +97,9 @@ def warm_up(
         losses.append(float(loss))
         on_step(step + 1, losses[-1])
     return losses
+
+
+def _piece(tokens: list[int], rng: np.random.Generator) -> list[int]:
+    """Up to `WARMUP_LENGTH` tokens from somewhere in a text."""
+    start = int(rng.integers(len(tokens) - WARMUP_LENGTH + 1)) if len(tokens) > WARMUP_LENGTH else 0
+    return tokens[start : start + WARMUP_LENGTH]
