@@ -10,12 +10,31 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import get_run_context
 from prefect.exceptions import MissingContextError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from web2code.progress import parse
 
 ARTIFACT_SECONDS = 3.0
 PLAIN_LINES = 4
+
+
+class RateColumn(ProgressColumn):
+    """How many are done in a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate of the last half minute, or over all once it is done."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
 
 
 class ProgressDisplay:
@@ -26,8 +45,9 @@ class ProgressDisplay:
         console = Console()
         self.plain = not console.is_terminal
         self.bars = Progress(
-            TextColumn("  {task.description:<16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(), TextColumn("{task.fields[text]}"), console=console, disable=self.plain,
+            TextColumn("  {task.description:<16}"), BarColumn(), MofNCompleteColumn(), RateColumn(),
+            TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"),
+            console=console, disable=self.plain,
         )  # fmt: skip
         self.rows: dict[str, int] = {}
         self.quarters: dict[str, int] = {}

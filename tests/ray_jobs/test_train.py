@@ -69,11 +69,13 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(undisturbed, local_
     main(job(home, ALIGN))
     again = job(home, INSTRUCT, previous=align.fingerprint)
     environment = {**os.environ, "RAY_ADDRESS": local_ray}
-    command = [sys.executable, "-m", "ray_jobs.train", again.model_dump_json()]
+    (home / "job.json").write_text(again.model_dump_json())
+    command = [sys.executable, "-m", "ray_jobs.train", str(home / "job.json")]
     driver = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     snapshots = home / "ray_train" / again.fingerprint()
     deadline = time.monotonic() + 120
     while len(list(snapshots.glob("checkpoint_*"))) < 2 and time.monotonic() < deadline:
+        assert driver.poll() is None, driver.stdout.read().decode()
         time.sleep(0.05)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
