@@ -3,9 +3,12 @@ import secrets
 
 import pytest
 
+from web2code.services import compiler_environment
+
 # Before Ray is imported: it reads its authentication mode once, and its workers inherit the rest.
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+os.environ.update(compiler_environment())
 os.environ.setdefault("DS_ACCELERATOR", "cpu")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -185,13 +185,16 @@ def start_ray(home: Path, gcs_port: int | None = None, dashboard_port: int | Non
     ]  # fmt: skip
     return start_service(
         home, "ray", command, f"http://{HOST}:{dashboard}", {"gcs": gcs, "dashboard": dashboard},
-        {**ray_environment(home), **ONE_MACHINE, "PATH": tools_path()},
+        {**ray_environment(home), **ONE_MACHINE, **compiler_environment()},
     )  # fmt: skip
 
 
-def tools_path() -> str:
-    """This environment's programs before all others: what a JIT compiler built with one ninja, another builds again."""
-    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+def compiler_environment() -> dict[str, str]:
+    """Makes DeepSpeed find what set-up compiled: what another environment, or another `ninja`, built is built again."""
+    return {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "TORCH_EXTENSIONS_DIR": os.environ.get("TORCH_EXTENSIONS_DIR") or str(Path(sys.prefix) / "torch_extensions"),
+    }
 
 
 def start_mlflow(home: Path) -> Service:
