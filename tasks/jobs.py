@@ -63,7 +63,6 @@ def run_job(module: str, job: Job, result: type[T]) -> T:
     if done := read_record(job.output(), result):
         note_reuse(job.fingerprint())
         return done
-    submitted_at = time.time()
     home = Path(job.where.home)
     # Ray reads its authentication mode when it is first imported.
     os.environ.update(ray_environment(home))
@@ -73,7 +72,7 @@ def run_job(module: str, job: Job, result: type[T]) -> T:
         STARTED_HERE.add(str(home))
         wait_until_up(home, service, "/api/version")
     try:
-        client, submission = _submit(service.url, module, job, submitted_at)
+        client, submission = _submit(service.url, module, job)
         logger.info("%s: job %s on %s", module, submission, service.url)
         try:
             _follow(client, submission, module, home)
@@ -99,7 +98,8 @@ def stop_own_ray(home: Path) -> None:
         STARTED_HERE.discard(str(home))
 
 
-def _submit(url: str, module: str, job: Job, submitted_at: float):
+def _submit(url: str, module: str, job: Job):
+    submitted_at = time.time()
     from ray.job_submission import JobStatus, JobSubmissionClient  # heavy, and not needed where nothing is to be done
 
     client = JobSubmissionClient(url)
