@@ -17,8 +17,6 @@ from web2code.progress import report
 from web2code.rendering import Browsers, chromium_version
 
 PAGES_PER_SHARD = 240
-# A browser waits for frames more than it computes, so each core carries two.
-BROWSERS = 2
 
 
 def main(job: BuildJob) -> DatasetRecord:
@@ -66,7 +64,7 @@ class Renderer:
     """A few Chromium processes on some machine of the cluster."""
 
     def __init__(self, viewport: Viewport) -> None:
-        self.browsers = Browsers(BROWSERS, viewport, layout=False).__enter__()
+        self.browsers = Browsers(viewport=viewport, layout=False).__enter__()
 
     def write_shard(self, path: str, split: str, pages: list[Page]) -> tuple[int, dict[str, int]]:
         """Render the pages of a shard that is not there yet: (pages, number of failures by reason)."""

@@ -14,9 +14,6 @@ from web2code.evaluation.visual import FAILED, pixel_similarity, score_aspects, 
 from web2code.evaluation.writing import Screenshot, answers_to
 from web2code.rendering import Browsers, Snapshot
 
-# A browser waits for frames more than it computes, so each core carries two.
-BROWSERS = 2
-
 
 @dataclass(frozen=True)
 class Judged:
@@ -42,7 +39,7 @@ class Judge:
     """A few browsers, the features of the reference pages that were given to it, and the real screenshots."""
 
     def __init__(self, viewport: Viewport, screenshots: Sequence[Screenshot], out: Path) -> None:
-        self.browsers = Browsers(BROWSERS, viewport, layout=True).__enter__()
+        self.browsers = Browsers(viewport=viewport, layout=True).__enter__()
         self.references: dict[str, PageFeatures] = {}
         self.screenshots = {shot.id: shot.png for shot in screenshots if not shot.problem}
         self.pictures = out / "pictures"

@@ -16,13 +16,15 @@ from web2code.config import Viewport
 from web2code.rendering.browser import Browser, BrowserDiedError
 from web2code.rendering.snapshot import Snapshot
 
+# A browser waits for frames more than it computes, so each core carries two.
+BROWSERS = 2
 AHEAD = 4
 
 
 class Browsers:
     """`num` browsers, each in its own thread. A page that kills its browser fails, and the browser is started again."""
 
-    def __init__(self, num: int = 2, viewport: Viewport | None = None, layout: bool = True) -> None:
+    def __init__(self, num: int = BROWSERS, viewport: Viewport | None = None, layout: bool = True) -> None:
         self.num, self.viewport, self.layout = num, viewport or Viewport(), layout
         self._work: queue.Queue[tuple[str, Future[Snapshot]] | None] = queue.Queue()
         self._threads: list[threading.Thread] = []

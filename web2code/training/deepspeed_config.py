@@ -51,7 +51,6 @@ def deepspeed_config(stage: StageConfig, world_size: int) -> dict[str, Any]:
             # Small parameters stay whole on every worker: gathering them costs more than it saves.
             "stage3_param_persistence_threshold": PERSISTENT_NUMBERS,
             "stage3_gather_16bit_weights_on_model_save": False,
-            "memory_efficient_linear": False,
         },
         "steps_per_print": 10**9,
         "wall_clock_breakdown": False,
