@@ -130,6 +130,53 @@ class Recipe(Config):
     gate: GateConfig = GateConfig()
 
 
+# --- data: what a dataset is built from -------------------------------------------------------------------------------
+
+
+class SourceConfig(Config):
+    """One source of samples. `digest` identifies the content of the folder that it is read from."""
+
+    name: str = Field(description="a key of web2code.data.sources.SOURCES")
+    digest: str = ""
+    parts: tuple[str, ...] = Field((), description="only these of the source's parts; none means all")
+    max_samples: int = Field(0, ge=0, description="records or pages taken from the source; 0 means all")
+    eval_share: float = Field(0.0, ge=0, le=1, description="share of pages that are held out")
+
+
+class WriterConfig(Config):
+    """Who writes new data: a chat model, or without a model's name the procedures that need none."""
+
+    model: str = ""
+    temperature: float = Field(0.8, ge=0)
+    max_tokens: int = Field(4096, ge=1)
+    licence: str = Field("generated", description="licence of what the model writes")
+
+
+class DataConfig(Config):
+    """What a dataset holds."""
+
+    sources: tuple[SourceConfig, ...]
+    writer: WriterConfig = WriterConfig()
+    viewport: Viewport = Viewport(width=1280, height=720)
+    tokenizer: str = Field("", description="name or path of the tokenizer that counts; empty counts words and signs")
+    scrub: bool = Field(False, description="replace e-mail addresses and telephone numbers, and render pages again")
+    seed: int = 0
+
+
+class Endpoint(Config):
+    """Where a writer's model answers, how much is asked of it, and what it costs. None of it changes a result."""
+
+    url: str = ""
+    key_variable: str = Field("OPENAI_API_KEY", description="environment variable that holds the key")
+    concurrency: int = Field(8, ge=1)
+    requests_per_minute: float = Field(0.0, ge=0, description="0 means no limit")
+    retries: int = Field(4, ge=0)
+    timeout_seconds: float = Field(120.0, gt=0)
+    input_price: float = Field(0.0, ge=0, description="of a million tokens")
+    output_price: float = Field(0.0, ge=0, description="of a million tokens")
+    max_cost: float = Field(0.0, ge=0, description="asking stops here; 0 means no limit")
+
+
 # --- jobs: a recipe's part (identity) and where it runs (execution) ---------------------------------------------------
 
 
@@ -163,6 +210,29 @@ class Job(Config):
     def output(self) -> str:
         """URL of the committed directory that the job leaves behind."""
         return f"{self.where.home}/artifacts/{self.kind}/{self.fingerprint()}"
+
+
+class DataWhere(Config):
+    """Where a dataset is built: execution only."""
+
+    home: str
+    out: str = Field(description="folder of the dataset")
+    folders: dict[str, str] = Field({}, description="by source, the folder that it is read from")
+    endpoint: Endpoint = Endpoint()
+    num_workers: int = Field(0, ge=0, description="builders at once; 0 means one for each core")
+    dry_run: bool = Field(False, description="count what would be asked and made, and make nothing")
+
+
+class DataJob(Config):
+    """Build a dataset of samples."""
+
+    where: DataWhere
+    data: DataConfig
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change exactly when what is built does."""
+        code = code_digest(("data", "rendering", "pages"))
+        return digest({"kind": "data", "code": code, **self.model_dump(mode="json", exclude={"where"})})[:16]
 
 
 class BuildJob(Job):
@@ -236,6 +306,31 @@ class DatasetRecord(Config):
     licences: tuple[str, ...] = ()
     chromium: str = ""
     shards: tuple[Shard, ...] = ()
+
+
+class DataShard(Config):
+    """One Parquet file of a dataset of samples, named after its content."""
+
+    path: str
+    part: str
+    split: Literal["train", "eval"]
+    num_rows: int
+    num_bytes: int
+    sha256: str
+
+
+class DataRecord(Config):
+    """What a dataset of samples holds; every file of it but this record is named after its content."""
+
+    fingerprint: str
+    data: DataConfig
+    chromium: str = ""
+    shards: tuple[DataShard, ...] = ()
+    manifests: dict[str, str] = Field({}, description="by part, the file with its rows without content")
+    quarantine: str = Field("", description="the file with the rows that were left out")
+    num_samples: dict[str, int] = Field({}, description="by part")
+    num_quarantined: int = 0
+    licences: dict[str, tuple[str, ...]] = Field({}, description="by part")
 
 
 class PreparedRecord(Config):

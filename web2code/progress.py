@@ -11,10 +11,10 @@ INTERVAL_SECONDS = 0.5
 _last_line: dict[str, float] = {}
 
 
-def report(stage: str, done: int, total: int, text: str = "") -> None:
-    """Say how far `stage` is: `done` of `total` units; at most two lines a second, the last one always."""
+def report(stage: str, done: int, total: int | None, text: str = "") -> None:
+    """Say how far `stage` is: `done` of `total` units (None: unknown); two lines a second at most, and the last."""
     now = time.monotonic()
-    if done < total and now - _last_line.get(stage, 0.0) < INTERVAL_SECONDS:
+    if (total is None or done < total) and now - _last_line.get(stage, 0.0) < INTERVAL_SECONDS:
         return
     _last_line[stage] = now
     line = {"stage": stage, "done": done, "total": total, "text": text, "time": time.time()}

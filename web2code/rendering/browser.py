@@ -16,6 +16,7 @@ from playwright.sync_api import Error, Playwright
 from web2code.config import Viewport
 from web2code.rendering.chromium import FLAGS, find_chromium
 from web2code.rendering.snapshot import STYLES, Snapshot, parse_elements
+from web2code.rendering.stylesheets import with_local_stylesheets
 
 TIMEOUT_SECONDS = 10.0
 MAX_HTML_BYTES = 2_000_000
@@ -99,7 +100,7 @@ class Browser:
         watchdog = threading.Timer(TIMEOUT_SECONDS, self.kill)
         watchdog.start()
         try:
-            return self._render(html)
+            return self._render(with_local_stylesheets(html))
         except Error as error:
             raise BrowserDiedError(str(error).splitlines()[0]) from error
         finally:

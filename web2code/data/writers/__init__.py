@@ -1,0 +1,23 @@
+"""Who writes new data: an OpenAI-compatible endpoint, or procedures that need no model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from web2code.config import DataConfig, DataWhere
+from web2code.data.writers.endpoint import EndpointWriter
+from web2code.data.writers.procedural import ProceduralWriter
+from web2code.data.writers.writer import Writer
+
+
+def make_writer(data: DataConfig, where: DataWhere) -> Writer:
+    """The writer that a configuration asks for.
+
+    Raises:
+        ValueError: a model is named and no endpoint.
+    """
+    if not data.writer.model:
+        return ProceduralWriter(data.seed)
+    if not where.endpoint.url:
+        raise ValueError(f"the writer's model {data.writer.model!r} needs an endpoint: name its URL")
+    return EndpointWriter(data.writer, where.endpoint, Path(where.home) / "cache" / "writer", where.dry_run)
