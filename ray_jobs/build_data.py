@@ -13,7 +13,7 @@ from pathlib import Path
 
 import ray
 
-from web2code.config import DataConfig, DataJob, DataRecord, DataShard
+from web2code.config import DataConfig, DataJob, DataRecord, DataShard, SourceConfig
 from web2code.data import shards
 from web2code.data.rows import build_row
 from web2code.data.sample import Rejected, Render, Sample
@@ -21,6 +21,7 @@ from web2code.data.scrubbing import scrub_sample
 from web2code.data.sources import stream_source
 from web2code.data.tokens import token_counter
 from web2code.data.writers import make_writer
+from web2code.data.writers.writer import Writer
 from web2code.progress import report
 from web2code.rendering import Browsers, chromium_version
 
@@ -42,19 +43,13 @@ def main(job: DataJob) -> DataRecord:
     Raises:
         ValueError: a source is missing or not whole.
     """
-    out, notes = Path(job.where.out), Path(job.where.home) / "builds" / job.fingerprint()
-    out.mkdir(parents=True, exist_ok=True)
-    notes.mkdir(parents=True, exist_ok=True)
+    out = Path(job.where.out)
     writer = make_writer(job.data, job.where)
     rejected: list[Rejected] = []
-    samples = chain.from_iterable(
-        shards.cut(_accepted(stream_source(source, Path(folder), writer, job.data.seed), rejected))
-        for source in job.data.sources
-        for folder in [job.where.folders.get(source.name, "")]
-    )
+    chunks = chain.from_iterable(stream_chunks(job, source, writer, rejected) for source in job.data.sources)
     if job.where.dry_run:
-        return dry_run(job, samples, rejected, writer)
-    built = list(build_chunks(samples, job, out, notes))
+        return dry_run(job, chunks, rejected, writer)
+    built = list(build_chunks(chunks, job))
     made = [shard for one in built for shard in one.shards]
     if not made:
         reasons = ", ".join(f"{count} x {reason}" for reason, count in Counter(r.reason for r in rejected).items())
@@ -67,15 +62,25 @@ def main(job: DataJob) -> DataRecord:
     return record
 
 
-def build_chunks(samples: Iterator[list[Sample]], job: DataJob, out: Path, notes: Path) -> Iterator[Built]:
+def stream_chunks(
+    job: DataJob, source: SourceConfig, writer: Writer, rejected: list[Rejected]
+) -> Iterator[tuple[Path, list[Sample]]]:
+    """The chunks of one source, each with the folder where it is noted that they were built."""
+    notes = Path(job.where.home) / "builds" / job.source_fingerprint(source)
+    made = stream_source(source, Path(job.where.folders.get(source.name, "")), writer, job.data.seed)
+    for chunk in shards.cut(_accepted(made, rejected)):
+        yield notes, chunk
+
+
+def build_chunks(chunks: Iterator[tuple[Path, list[Sample]]], job: DataJob) -> Iterator[Built]:
     """What became of every chunk, in order, with one builder for each core or as many as were asked for."""
     num_builders = job.where.num_workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
     builder = ray.remote(num_cpus=0.5)(Builder)
-    builders = [builder.remote(job.data, str(out), str(notes)) for _ in range(num_builders)]
+    builders = [builder.remote(job.data, job.where.out) for _ in range(num_builders)]
     pending: list[ray.ObjectRef] = []
     done = 0
-    for number, chunk in enumerate(samples):
-        pending.append(builders[number % num_builders].build.remote(chunk))
+    for number, (notes, chunk) in enumerate(chunks):
+        pending.append(builders[number % num_builders].build.remote(str(notes), chunk))
         if len(pending) >= AHEAD * num_builders:
             one = ray.get(pending.pop(0))
             yield one
@@ -91,14 +96,14 @@ def build_chunks(samples: Iterator[list[Sample]], job: DataJob, out: Path, notes
 class Builder:
     """Turns chunks of samples into shards: renders pages, opens pictures, counts; on some machine of the cluster."""
 
-    def __init__(self, data: DataConfig, out: str, notes: str) -> None:
-        self.data, self.out, self.notes = data, Path(out), Path(notes)
+    def __init__(self, data: DataConfig, out: str) -> None:
+        self.data, self.out = data, Path(out)
         self.count_tokens = token_counter(data.tokenizer)
         self.browsers: Browsers | None = None
 
-    def build(self, samples: list[Sample]) -> Built:
+    def build(self, notes: str, samples: list[Sample]) -> Built:
         """Shards of a chunk, one for each part in it; read from the notes where they were made before."""
-        note = self.notes / f"{chunk_key(samples)}.json"
+        note = Path(notes) / f"{chunk_key(samples)}.json"
         if built := self._noted(note):
             return built
         outcomes = [self._row(sample) for sample in self._rendered(samples)]
@@ -109,6 +114,7 @@ class Builder:
             [shards.write_shard(self.out, [row for row in rows if row["part"] == part]) for part in parts], rejected
         )
         content = {"shards": [shard.model_dump() for shard in built.shards], "rejected": [asdict(r) for r in rejected]}
+        note.parent.mkdir(parents=True, exist_ok=True)
         unfinished = note.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(content))
         unfinished.replace(note)
@@ -141,9 +147,11 @@ class Builder:
         return Built(made, [Rejected(**row) for row in content["rejected"]]) if there else None
 
 
-def dry_run(job: DataJob, samples: Iterator[list[Sample]], rejected: list[Rejected], writer) -> DataRecord:
+def dry_run(
+    job: DataJob, chunks: Iterator[tuple[Path, list[Sample]]], rejected: list[Rejected], writer: Writer
+) -> DataRecord:
     """Count what would be built and asked, and make nothing."""
-    counts = Counter(sample.part for chunk in samples for sample in chunk)
+    counts = Counter(sample.part for _, chunk in chunks for sample in chunk)
     record = DataRecord(
         fingerprint=job.fingerprint(), data=job.data, num_samples=dict(counts), num_quarantined=len(rejected)
     )
@@ -164,7 +172,7 @@ def _accepted(made: Iterator[Sample | Rejected], rejected: list[Rejected]) -> It
             yield one
 
 
-def _print_outcome(record: DataRecord, rejected: list[Rejected], writer) -> None:
+def _print_outcome(record: DataRecord, rejected: list[Rejected], writer: Writer) -> None:
     for part, count in record.num_samples.items():
         print(f"{part}: {count} samples", flush=True)
     for reason, count in Counter(row.reason for row in rejected).most_common():

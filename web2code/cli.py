@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from web2code.data.commands import app as data_app
 from web2code.plan import home_folder
 from web2code.recipes import RECIPES, parse_overrides
 from web2code.services import Service, find_service
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Train, judge and register a vision-language model that turns screenshots of web pages into HTML.",
 )
+app.add_typer(data_app, name="data")
 console = Console()
 
 

@@ -163,6 +163,22 @@ class DataConfig(Config):
     seed: int = 0
 
 
+class PartShare(Config):
+    """How much of one part a mixture takes."""
+
+    part: str
+    weight: float = Field(1.0, ge=0, description="how often a sample is seen in an epoch")
+    cap: int | None = Field(None, ge=0, description="at most so many samples")
+
+
+class Mixture(Config):
+    """Which parts each stage is trained on."""
+
+    name: str
+    align: tuple[PartShare, ...]
+    instruct: tuple[PartShare, ...]
+
+
 class Endpoint(Config):
     """Where a writer's model answers, how much is asked of it, and what it costs. None of it changes a result."""
 
@@ -231,8 +247,49 @@ class DataJob(Config):
 
     def fingerprint(self) -> str:
         """Sixteen hex digits that change exactly when what is built does."""
+        return self._fingerprint(self.data)
+
+    def source_fingerprint(self, source: SourceConfig) -> str:
+        """The same for one source alone: what it gives does not depend on the others."""
+        return self._fingerprint(self.data.model_copy(update={"sources": (source,)}))
+
+    def _fingerprint(self, data: DataConfig) -> str:
         code = code_digest(("data", "rendering", "pages"))
-        return digest({"kind": "data", "code": code, **self.model_dump(mode="json", exclude={"where"})})[:16]
+        return digest({"kind": "data", "code": code, **data.model_dump(mode="json")})[:16]
+
+
+ScoreName = Literal["ifd", "vfd", "mifd", "ffd"]
+
+
+class SelectionConfig(Config):
+    """How samples are scored, and which are kept.
+
+    `window` bounds what is kept: percentiles of the scores (0 to 100) or, with `by` ratio, the scores themselves.
+    """
+
+    scores: tuple[ScoreName, ...] = ("ifd",)
+    model: str = Field(description="name or path of a causal language model, or of an image-text-to-text model")
+    keep: ScoreName = Field("ifd", description="the score that decides")
+    by: Literal["percentile", "ratio"] = "percentile"
+    window: tuple[float, float] = (0.0, 100.0)
+    parts: tuple[str, ...] = Field((), description="only these parts; none means all")
+    max_tokens: int = Field(2048, ge=8, description="longer texts are not scored, and not kept")
+    batch_size: int = Field(8, ge=1)
+
+
+class SelectionJob(Config):
+    """Score the samples of a dataset."""
+
+    home: str
+    folder: str
+    selection: SelectionConfig
+    num_workers: int = Field(0, ge=0, description="scorers at once; 0 means one for each core, or GPU")
+    gpus_per_worker: float = Field(0.0, ge=0)
+
+    def fingerprint(self, dataset: str) -> str:
+        """Names the scores of one dataset by one model; the window is no part of it."""
+        scoring = self.selection.model_dump(include={"scores", "model", "parts", "max_tokens"})
+        return digest([dataset, scoring, code_digest(("selection",))])[:16]
 
 
 class BuildJob(Job):
@@ -480,6 +537,61 @@ class ValidationRecord(Config):
     dataset_version: str
 
 
+class DataGateConfig(Config):
+    """What a dataset must satisfy before anything is trained on it, and how much of it may be left out for that."""
+
+    context: int = Field(2048, ge=64, description="tokens of a training sequence")
+    image_tokens: int = Field(576, ge=0, description="of which a picture takes")
+    warn: tuple[str, ...] = Field(
+        ("fits_context", "no_marker_in_answer", "no_personal_data", "no_near_duplicate"),
+        description="checks whose rows are counted; rows that fail any other check are quarantined",
+    )
+    max_quarantined: float = Field(0.02, ge=0, le=1, description="share of rows above which the data is bad")
+    contamination: Literal["either", "both"] = Field(
+        "either",
+        description="a training row is refused where picture or text, or where both, are alike to a held-out row",
+    )
+    min_text_tokens: int = Field(32, ge=1, description="shorter texts are alike by chance and tell nothing")
+
+
+class SelectionRecord(Config):
+    """What was scored and kept; `selected.parquet` beside it names the samples."""
+
+    fingerprint: str
+    dataset: str
+    selection: SelectionConfig
+    num_samples: int
+    num_scored: int
+    num_selected: int
+    unscored: dict[str, int] = Field({}, description="samples without a score, by reason")
+
+
+class CheckResult(Config):
+    """The outcome of one check."""
+
+    severity: Literal["block", "warn"]
+    num_bad: int
+    share: float
+    examples: tuple[str, ...] = ()
+
+
+class DataGateRecord(Config):
+    """The verdict on a dataset of samples."""
+
+    success: bool
+    dataset: str = Field(description="fingerprint")
+    num_rows: int
+    num_quarantined: int = Field(description="rows that the gate takes out; the build left out others")
+    num_left_out_by_build: int
+    checks: dict[str, CheckResult]
+    cut_share: float = Field(description="label-mask audit: share of samples with an answer that is cut off in part")
+    untrained_share: float = Field(description="share of samples with an answer of which nothing would be trained on")
+    marker_share: float = Field(description="share of samples that code splitting on strings would mask or damage")
+    non_commercial: bool
+    licences: tuple[str, ...]
+    data_docs: str
+
+
 # --- identity ---------------------------------------------------------------------------------------------------------
 
 
@@ -504,6 +616,25 @@ def _sources(part: str) -> list[Path]:
 
 def _file_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def digest_tree(path: Path) -> str:
+    """Digest of a folder too large to be read twice: names and sizes of its files, and both ends of each.
+
+    Raises:
+        ValueError: the folder is not there, or empty.
+    """
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    if not files:
+        raise ValueError(f"{path} is no folder with files: download the data into it")
+    return digest([(file.relative_to(path).as_posix(), file.stat().st_size, _ends_digest(file)) for file in files])[:16]
+
+
+def _ends_digest(path: Path, num_bytes: int = 65_536) -> str:
+    with open(path, "rb") as file:
+        first = file.read(num_bytes)
+        file.seek(max(0, path.stat().st_size - num_bytes))
+        return hashlib.sha256(first + file.read(num_bytes)).hexdigest()
 
 
 def digest_folder(path: Path, suffixes: tuple[str, ...]) -> str:

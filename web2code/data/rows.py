@@ -39,6 +39,7 @@ SCHEMA = pa.schema(
         ("num_messages", pa.int32()),
         ("num_chars", pa.int32()),
         ("num_tokens", pa.int32()),
+        ("message_tokens", pa.list_(pa.int32())),
         ("roles_alternate", pa.bool_()),
         ("num_empty", pa.int32()),
         ("num_collisions", pa.int32()),
@@ -70,6 +71,7 @@ def build_row(sample: Sample, count_tokens: Callable[[str], int]) -> dict[str, A
     except ValueError as error:
         return Rejected(sample.id, sample.source, str(error))
     answers = [message.text for message in sample.messages if message.role == "assistant"]
+    message_tokens = [count_tokens(text) for text in texts]
     html = is_html(answers[-1])
     statistics = html_statistics(answers[-1]) if html else NOTHING
     return {
@@ -85,7 +87,8 @@ def build_row(sample: Sample, count_tokens: Callable[[str], int]) -> dict[str, A
         "text_minhash": minhash("\n".join(answers)),
         "num_messages": len(texts),
         "num_chars": sum(map(len, texts)),
-        "num_tokens": sum(map(count_tokens, texts)),
+        "num_tokens": sum(message_tokens),
+        "message_tokens": message_tokens,
         "roles_alternate": roles_alternate(sample.messages),
         "num_empty": sum(not text.strip() for text in texts),
         "num_collisions": sum(answer.count(marker) for answer in answers for marker in COLLISIONS),

@@ -94,7 +94,7 @@ def finish(folder: Path, record: DataRecord, shards: Sequence[DataShard], reject
     unfinished.write_text(finished.model_dump_json(indent=1))
     os.replace(unfinished, folder / RECORD)
     wanted = set(files_of(finished))
-    for path in [*folder.glob("*/*.parquet"), *folder.glob("quarantine-*.parquet")]:
+    for path in [*folder.glob("*/*.parquet"), *folder.glob("quarantine-*.parquet"), *folder.rglob(".*.unfinished")]:
         if path.relative_to(folder).as_posix() not in wanted:
             path.unlink()
     return finished

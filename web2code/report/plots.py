@@ -90,6 +90,29 @@ def time_bars(seconds: dict[str, float]) -> Markup:
     return _svg(WIDTH, len(seconds) * row_height + 6, "seconds a step", "".join(parts))
 
 
+def share_curve(values: Sequence[float], shares: Sequence[float], window: tuple[float, float], title: str) -> Markup:
+    """Share of samples (0 to 1) at or below each value, with the window that is kept as a band."""
+    low, high = values[0], values[-1]
+
+    def x(value: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * (min(max(value, low), high) - low) / ((high - low) or 1.0)
+
+    def y(share: float) -> float:
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - share)
+
+    band = (
+        f'<rect class="band" x="{x(window[0]):.1f}" y="{TOP}" width="{max(x(window[1]) - x(window[0]), 1):.1f}" '
+        f'height="{HEIGHT - TOP - BOTTOM}"/>'
+    )
+    marks = "".join(_grid_line(y(tick / 4), f"{tick / 4:.0%}") for tick in range(5))
+    points = " ".join(f"{x(value):.1f},{y(share):.1f}" for value, share in zip(values, shares, strict=True))
+    labels = "".join(
+        f'<text class="tick" x="{x(value):.1f}" y="{HEIGHT - 14}" text-anchor="middle">{value:.3g}</text>'
+        for value in (low, (low + high) / 2, high)
+    )
+    return _svg(WIDTH, HEIGHT, title, band + marks + f'<polyline class="smooth" points="{points}"/>' + labels)
+
+
 def _svg(width: float, height: float, title: str, body: str) -> Markup:
     return Markup(
         f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>'

@@ -1,0 +1,1 @@
+"""Which samples are worth training on: instruction-following difficulty and its relatives."""
