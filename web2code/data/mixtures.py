@@ -46,7 +46,12 @@ def all_parts() -> Mixture:
 
 
 MIXTURES: dict[str, Callable[[], Mixture]] = {
-    mixture().name: mixture for mixture in (none, dwcg, dwu, dwcg_dwu, dwcg_dwu_dwcg_r, all_parts)
+    "none": none,
+    "dwcg": dwcg,
+    "dwu": dwu,
+    "dwcg+dwu": dwcg_dwu,
+    "dwcg+dwu+dwcg_r": dwcg_dwu_dwcg_r,
+    "all": all_parts,
 }
 
 
