@@ -1,4 +1,4 @@
-# demo · test · lint · up · down; every target sets up what it needs first.
+# demo · test · lint · bench · up · down; every target sets up what it needs first.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +7,7 @@ LOCKS := requirements/base.txt requirements/torch-cpu.txt requirements/torch-cud
 STAMP := $(VENV)/.complete-$(shell cat $(LOCKS) 2>/dev/null | sha256sum | cut -c1-16)
 export DS_ACCELERATOR ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,cpu)
 
-.PHONY: demo test lint up down setup chromium lock
+.PHONY: demo test lint bench up down setup chromium lock
 
 demo: setup  ## the whole lifecycle: make demo [RECIPE=tiny] [PAGES=folder] [SCREENSHOTS=folder]
 	@$(BIN)/web2code run --recipe $(or $(RECIPE),tiny) $(if $(PAGES),--pages "$(PAGES)") $(if $(SCREENSHOTS),--screenshots "$(SCREENSHOTS)")
@@ -19,6 +19,10 @@ lint: setup  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: setup  ## speed and memory beside what people use today, some 20 minutes; needs Selenium's chromedriver
+	@for name in read_json validate_manifest near_duplicates render_pages build_dataset; do \
+		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
 up: setup  ## Prefect with a worker, Ray and MLflow on this machine
 	@$(BIN)/web2code up

@@ -13,9 +13,9 @@ from typing import Any
 
 import ray
 
-from web2code import dataset
 from web2code.artifacts import publish, read_record
 from web2code.config import EvaluateJob, EvaluationRecord, Viewport, code_digest
+from web2code.data.pages import read_pages
 from web2code.evaluation import summary
 from web2code.evaluation.constant import best_constant, constant_answers, constant_candidates
 from web2code.evaluation.judging import Judge
@@ -37,14 +37,14 @@ def main(job: EvaluateJob) -> EvaluationRecord:
     started = time.perf_counter()
     out = Path(job.output())
     out.mkdir(parents=True, exist_ok=True)
-    rows = dataset.read_rows(job.where.data_dir, "eval")
+    rows = read_pages(job.where.data_dir, "eval")
     if not rows:
         raise ValueError(f"{job.where.data_dir} holds no held-out page: build the dataset with pages.num_eval >= 1")
     shots = read_screenshots(job.where.screenshots_folder)
     write_screenshots(shots, out / "pictures" / "screenshots")
     writers = start_writers(job, out, rows, shots)
     with started_judges(job.viewport, rows, shots, out) as judges:
-        train = dataset.read_rows(job.where.data_dir, "train", ["html"])
+        train = read_pages(job.where.data_dir, "train", images=False)
         candidates = constant_candidates(train, job.evaluation.constant_candidates, job.seed)
         constant = best_constant(candidates, ray.get([judge.constant_scores.remote(candidates) for judge in judges]))
         seconds = {"references": time.perf_counter() - started}

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import ray
 
-from web2code import dataset
 from web2code.artifacts import publish, read_record
 from web2code.config import PreparedRecord, PrepareJob
+from web2code.data.pages import read_pages
 from web2code.modelling.base import build_model, num_image_tokens, save_checkpoint
 from web2code.modelling.images import square_pixels
 from web2code.modelling.tokenizer import train_tokenizer
 from web2code.progress import report
 from web2code.training.arrays import write_samples
 from web2code.training.prepare import Counts, samples, tokenizer_texts, warm_up
+from web2code.validation import read_quarantined
 
 
 def main(job: PrepareJob) -> PreparedRecord:
@@ -25,7 +26,8 @@ def main(job: PrepareJob) -> PreparedRecord:
         return done
     out = Path(job.output())
     out.mkdir(parents=True, exist_ok=True)
-    rows = dataset.read_rows(job.where.data_dir, "train", ["html", "caption", "questions", "image"])
+    quarantined = read_quarantined(job.where.home, job.verdict) if job.verdict else set()
+    rows = read_pages(job.where.data_dir, "train", excluded=quarantined)
     pixels = decode_all([row["image"] for row in rows], job.model.vision.image_size)
     tokenizer = train_tokenizer(
         tokenizer_texts(rows, job.template), job.model.language.vocab_size, job.model.language.max_length

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import ray
 
 from web2code.artifacts import publish
-from web2code.config import DataShard, SelectionConfig, SelectionJob, SelectionRecord
+from web2code.config import SelectionConfig, SelectionJob, SelectionRecord, Shard
 from web2code.data import shards
 from web2code.data.images import decode_image
 from web2code.data.rows import sample_of
@@ -88,7 +88,7 @@ class ShardScorer:
         self.selection, self.folder, self.out = selection, Path(folder), Path(out)
         self.scorer = Scorer(selection.model, selection.max_tokens, selection.batch_size)
 
-    def score(self, shard: DataShard) -> int:
+    def score(self, shard: Shard) -> int:
         """Write the scores of a shard; returns its number of samples."""
         rows: list[dict[str, Any]] = []
         some: list[dict[str, Any]] = []
@@ -136,7 +136,7 @@ class ShardScorer:
         return made
 
 
-def _submit(job: SelectionJob, folder: Path, out: Path, todo: list[DataShard]) -> list[ray.ObjectRef]:
+def _submit(job: SelectionJob, folder: Path, out: Path, todo: list[Shard]) -> list[ray.ObjectRef]:
     if not todo:
         return []
     unit = "GPU" if job.gpus_per_worker else "CPU"
@@ -146,7 +146,7 @@ def _submit(job: SelectionJob, folder: Path, out: Path, todo: list[DataShard]) -
     return [scorers[i % num_scorers].score.remote(shard) for i, shard in enumerate(todo)]
 
 
-def _scores_of(folder: Path, shard: DataShard) -> Path:
+def _scores_of(folder: Path, shard: Shard) -> Path:
     return folder / f"{shard.sha256[:20]}.parquet"
 
 

@@ -15,6 +15,7 @@ from tasks.registry.reader import sqlite_path, tag_of_alias, version_with_tag
 from tasks.reuse import note_reuse
 from web2code.artifacts import publish, read_record, verify
 from web2code.config import Decision, EvaluationRecord, ModelRecord, Recipe, RegistrationRecord, StageRecord, digest
+from web2code.data.licences import restriction
 from web2code.services import mlflow_store
 
 CHAMPION = "champion"
@@ -42,6 +43,7 @@ def find_champion(model_name: str, home: Path) -> str:
 def register_model(
     recipe: Recipe,
     dataset_version: str,
+    licences: tuple[str, ...],
     stages: list[StageRecord],
     evaluation: EvaluationRecord,
     decision: Decision,
@@ -62,7 +64,7 @@ def register_model(
         return model
     verify(str(model_dir.parent))
     with _alone(home):
-        model, run = _register(store, key, recipe, dataset_version, stages, evaluation, decision, model_dir)
+        model, run = _register(store, key, recipe, dataset_version, licences, stages, evaluation, decision, model_dir)
     record = RegistrationRecord(
         model=model,
         run=run,
@@ -71,6 +73,8 @@ def register_model(
         stages=tuple(stage.fingerprint for stage in stages),
         evaluation=evaluation.fingerprint,
         decision=decision,
+        licences=licences,
+        use=restriction(licences),
     )
     publish(Path(marker), marker, record)
     return model
@@ -86,6 +90,7 @@ def _register(
     key: str,
     recipe: Recipe,
     dataset_version: str,
+    licences: tuple[str, ...],
     stages: list[StageRecord],
     evaluation: EvaluationRecord,
     decision: Decision,
@@ -96,6 +101,7 @@ def _register(
 
     client, name = tracking.open_store(store), recipe.model_name
     tags = {KEY_TAG: key, STAGE_TAG: stages[-1].fingerprint, "web2code.dataset": dataset_version}
+    tags |= {"web2code.licences": ", ".join(licences), "web2code.use": restriction(licences)}
     logged = tracking.find_run(client, recipe.name, KEY_TAG, key)
     if logged is None:
         logged = tracking.log_training(client, recipe, dataset_version, stages, model_dir, tags)

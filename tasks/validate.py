@@ -1,130 +1,146 @@
-"""The data gate: a Great Expectations checkpoint over the dataset's manifest."""
+"""The gate for datasets of samples: Great Expectations over every row's checks, with quarantine and Data Docs.
+
+`python -m tasks.validate '{"folder": ...}'` runs it on its own.
+"""
 
 from __future__ import annotations
 
-import os
 import shutil
+import sys
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from prefect import task
 
+from tasks.checkpoint import run_checkpoint, split_failures
 from tasks.reuse import note_reuse
-from web2code import dataset
 from web2code.artifacts import publish, read_record, sha256_of
-from web2code.config import ValidationRecord, code_digest, digest
-from web2code.validation import read_manifest, with_checks
+from web2code.config import CheckResult, Config, ValidationConfig, ValidationRecord, code_digest, digest
+from web2code.data import shards
+from web2code.data.checks import CHECKS, Audit, check_rows
+from web2code.data.licences import restriction
+from web2code.validation import QUARANTINE, verdict_folder
 
-MAX_BAD_IDS = 5
+MAX_EXAMPLES = 5
 
 
-class GateBrokeError(RuntimeError):
-    """An expectation could not be computed: nothing is known about the data."""
+class ValidationJob(Config):
+    """A dataset to be judged."""
+
+    folder: str
+    home: str
+    against: tuple[str, ...] = ()
+    gate: ValidationConfig = ValidationConfig()
+
+    def fingerprint(self) -> str:
+        """Names the verdict: the same data is judged once by the same gate."""
+        datasets = [shards.load_record(Path(folder)) for folder in (self.folder, *self.against)]
+        own = [
+            sha256_of(Path(__file__).with_name(name)) for name in ("validate.py", "expectations.py", "checkpoint.py")
+        ]
+        identity = [[record.model_dump() for record in datasets], self.gate.model_dump(), own, code_digest(("data",))]
+        return digest(identity)[:16]
+
+    def output(self) -> Path:
+        """The folder of the verdict."""
+        return verdict_folder(self.home, self.fingerprint())
 
 
 @task(task_run_name="validate-dataset")
-def validate_dataset(data_dir: Path, version: str, home: Path) -> ValidationRecord:
-    """Check a dataset version; the same version is checked once by the same gate.
+def validate_dataset(data_dir: Path, home: Path, gate: ValidationConfig) -> ValidationRecord:
+    """Judge a dataset; the same dataset is judged once by the same gate.
 
     Raises:
-        ValueError: the data is bad; the message names expectation, rows and Data Docs.
-        GateBrokeError: an expectation could not be computed.
+        ValueError, GateBrokeError: as `judge`.
     """
-    key = digest([version, gate_digest()])[:16]
-    marker = f"{home}/artifacts/validation/{key}"
-    if done := read_record(marker, ValidationRecord):
-        note_reuse(f"the verdict on {version}")
-        return done
-    dataset.verify_shards(data_dir)  # a pull may have brought something else than what was pushed
-    record = check_manifest(read_manifest(data_dir), version, home / "gx" / key)
-    publish(Path(marker), marker, record)
+    job = ValidationJob(folder=str(data_dir), home=str(home), gate=gate)
+    known = read_record(str(job.output()), ValidationRecord)
+    record = judge(job)
+    if known:
+        note_reuse(f"the verdict on {record.num_rows} rows")
     return record
 
 
-def gate_digest() -> str:
-    """Changes when the gate does."""
-    own = [sha256_of(Path(__file__).with_name(name)) for name in ("validate.py", "expectations.py")]
-    return digest([own, code_digest(("validation", "dataset"))])
+def judge(job: ValidationJob) -> ValidationRecord:
+    """The verdict on a dataset; `<output>/quarantine.parquet` names the rows that training must leave out.
 
-
-def check_manifest(manifest: pd.DataFrame, version: str, project: Path) -> ValidationRecord:
-    """Run the checkpoint in a file context of its own, write Data Docs, and raise where a row is bad.
-
-    A context that a killed run left half written is made again.
+    Raises:
+        ValueError: the data is bad, or a shard of it is damaged.
+        GateBrokeError: a check could not be computed: nothing is known about the data.
     """
-    frame = with_checks(manifest)
-    shutil.rmtree(project, ignore_errors=True)
-    results = run_checkpoint(frame, project)
-    docs = project / "gx" / "uncommitted" / "data_docs" / "local_site" / "index.html"
-    raise_for_bad_data(results, docs)
+    out = job.output()
+    if not (record := read_record(str(out), ValidationRecord)):
+        dataset = shards.verify(Path(job.folder))
+        frame, audit = check_rows(Path(job.folder), [Path(other) for other in job.against], job.gate)
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir(parents=True)
+        record = verdict(job, dataset, frame, audit, out)
+        publish(out, str(out), record)
+    if not record.success:
+        raise ValueError(_refusal(record, job.gate))
+    return record
+
+
+def verdict(job: ValidationJob, dataset, frame: pd.DataFrame, audit: Audit, out: Path) -> ValidationRecord:
+    """Run the checkpoint, write the quarantine, and sum up."""
+    results = run_checkpoint(frame, out, lambda: _expectations(job.gate), "SUMMARY")
+    split_failures(results)
+    blocking = [name for name in CHECKS if name not in job.gate.warn]
+    refused = ~frame[blocking].all(axis=1)
+    reasons = [
+        ", ".join(name for name in blocking if not row[name]) for row in frame[refused][blocking].to_dict("records")
+    ]
+    pq.write_table(pa.table({"id": frame["id"][refused].tolist(), "reason": reasons}), out / QUARANTINE)
+    left_out = int(refused.sum()) + dataset.num_quarantined
+    licences = tuple(sorted({licence for found in dataset.licences.values() for licence in found}))
     return ValidationRecord(
-        success=True, num_rows=len(frame), num_expectations=len(results), data_docs=str(docs), dataset_version=version
+        fingerprint=job.fingerprint(),
+        success=left_out <= job.gate.max_quarantined * (len(frame) + dataset.num_quarantined),
+        dataset=dataset.fingerprint,
+        num_rows=len(frame),
+        num_quarantined=int(refused.sum()),
+        num_left_out_by_build=dataset.num_quarantined,
+        checks={name: _outcome(frame, name, name in job.gate.warn) for name in CHECKS},
+        cut_share=audit.cut,
+        untrained_share=audit.untrained,
+        marker_share=audit.marker,
+        non_commercial=restriction(licences) == "non-commercial",
+        licences=licences,
+        data_docs=str(out / "gx" / "uncommitted" / "data_docs" / "local_site" / "index.html"),
     )
 
 
-def run_checkpoint(frame: pd.DataFrame, project: Path) -> list[Any]:
-    """The result of every expectation."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations as gx  # 3 s to import, and not needed where the version was checked before
+def _expectations(gate: ValidationConfig):
+    from tasks.expectations import row_expectations  # Great Expectations takes seconds to import
 
-    from tasks.expectations import page_expectations
+    return row_expectations(gate)
 
-    project.mkdir(parents=True)
-    context = gx.get_context(mode="file", project_root_dir=project)
-    context.variables.progress_bars = {"globally": False}
-    batch = (
-        context.data_sources.add_pandas("dataset")
-        .add_dataframe_asset("manifest")
-        .add_batch_definition_whole_dataframe("all pages")
+
+def _outcome(frame: pd.DataFrame, name: str, warns: bool) -> CheckResult:
+    bad = frame["id"][~frame[name]]
+    return CheckResult(
+        severity="warn" if warns else "block",
+        num_bad=len(bad),
+        share=len(bad) / max(1, len(frame)),
+        examples=tuple(bad.head(MAX_EXAMPLES)),
     )
-    suite = context.suites.add(gx.ExpectationSuite(name="pages", expectations=page_expectations()))
-    validation = context.validation_definitions.add(gx.ValidationDefinition(name="pages", data=batch, suite=suite))
-    checkpoint = context.checkpoints.add(
-        gx.Checkpoint(
-            name="pages",
-            validation_definitions=[validation],
-            actions=[gx.checkpoint.UpdateDataDocsAction(name="docs")],
-            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["id"]},
-        )
+
+
+def _refusal(record: ValidationRecord, gate: ValidationConfig) -> str:
+    left_out = record.num_quarantined + record.num_left_out_by_build
+    worst = max(
+        ((name, check) for name, check in record.checks.items() if check.severity == "block"),
+        key=lambda item: item[1].num_bad,
     )
-    outcome = checkpoint.run(batch_parameters={"dataframe": frame})
-    return [result for run in outcome.run_results.values() for result in run.results]
+    found = f"{worst[0]} ({worst[1].num_bad} rows: {', '.join(worst[1].examples)})" if worst[1].num_bad else "the build"
+    return (
+        f"the dataset was refused: {left_out} of {record.num_rows + record.num_left_out_by_build} rows were left out, "
+        f"over {gate.max_quarantined:.1%} of them, most by {found}; see {record.data_docs}, mend the source or raise "
+        "max_quarantined, and run again"
+    )
 
 
-def raise_for_bad_data(results: list[Any], docs: Path) -> None:
-    """Turn failed expectations into one sentence; that the data is bad is certain even where another one broke."""
-    failed = [result for result in results if not result.success]
-    broken = {id(result): message for result in failed if (message := _exception(result))}
-    bad = [result for result in failed if id(result) not in broken]
-    if bad:
-        others = f", and by {len(bad) - 1} other expectation(s)" if len(bad) > 1 else ""
-        raise ValueError(
-            f"the dataset was refused by {_name(bad[0])}: {_found(bad[0])}{others}; "
-            f"see {docs}, mend the source of the pages and run again"
-        )
-    if broken:
-        result = next(result for result in failed if id(result) in broken)
-        raise GateBrokeError(
-            f"the data gate broke at {_name(result)}, so the data is not judged: {broken[id(result)]}; see {docs}"
-        )
-
-
-def _exception(result: Any) -> str:
-    information = result.exception_info or {}
-    details = [information] if "raised_exception" in information else list(information.values())
-    return next((str(detail["exception_message"]) for detail in details if detail.get("raised_exception")), "")
-
-
-def _name(result: Any) -> str:
-    configuration = result.expectation_config
-    column = configuration.kwargs.get("column") or " and ".join(configuration.kwargs.get("column_list", []))
-    return configuration.type + (f" on {column}" if column else "")
-
-
-def _found(result: Any) -> str:
-    found = result.result
-    if "unexpected_count" not in found:
-        return f"found {found.get('observed_value')}"
-    rows = [str(row.get("id")) for row in (found.get("unexpected_index_list") or [])][:MAX_BAD_IDS]
-    return f"{found['unexpected_count']} bad row(s){': ' + ', '.join(rows) if rows else ''}"
+if __name__ == "__main__":
+    print(judge(ValidationJob.model_validate_json(sys.argv[1])).model_dump_json())

@@ -20,9 +20,9 @@ import yaml
 from prefect import task
 
 from tasks.reuse import note_reuse
-from web2code import dataset
 from web2code.artifacts import publish, read_record
 from web2code.config import DatasetRecord, VersionRecord, digest
+from web2code.data import shards
 
 # What a folder outside any DVC repository gets, so that the pipeline also runs where only the package is installed.
 CONFIG = """\
@@ -74,13 +74,13 @@ def held_dataset(data_dir: Path) -> DatasetRecord | None:
     there = {str(path.relative_to(data_dir)) for path in data_dir.rglob("*") if path.is_file()}
     if not there:
         return None
-    if dataset.RECORD not in there:
+    if shards.RECORD not in there:
         raise ValueError(
-            f"{data_dir} holds files but no {dataset.RECORD}, so it is no complete dataset: "
+            f"{data_dir} holds files but no {shards.RECORD}, so it is no complete dataset: "
             f"run 'dvc checkout {data_dir.name} --force', or move it away, and run again"
         )
-    record = dataset.verify_shards(data_dir)
-    expected = set(_files(record))
+    record = shards.verify(data_dir)
+    expected = set(shards.files_of(record))
     if missing := sorted(expected - there):
         raise ValueError(
             f"{data_dir / missing[0]} is missing: run 'dvc checkout {data_dir.name} --force' to restore it"
@@ -99,7 +99,8 @@ def place(artifact: Path, data_dir: Path, record: DatasetRecord) -> None:
     for leftover in (unfinished, replaced):
         shutil.rmtree(leftover, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    for name in _files(record):
+    for name in shards.files_of(record):
+        (unfinished / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(artifact / name, unfinished / name)
     if data_dir.exists():
         os.replace(data_dir, replaced)
@@ -145,10 +146,6 @@ def dvc(root: Path, *arguments: str) -> None:
 def dvc_failed(_task, _run, state) -> bool:
     """Only DVC's own failures are tried again: a damaged folder does not heal by itself."""
     return isinstance(state.result(raise_on_failure=False), RuntimeError)
-
-
-def _files(record: DatasetRecord) -> list[str]:
-    return [*(shard.path for shard in record.shards), dataset.MANIFEST, dataset.RECORD]
 
 
 def _marker(data_dir: Path, record: DatasetRecord) -> str:

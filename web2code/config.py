@@ -109,6 +109,23 @@ class EvaluationConfig(Config):
     screenshots_digest: str = ""
 
 
+class ValidationConfig(Config):
+    """What a dataset must satisfy before anything is trained on it, and how much of it may be left out for that."""
+
+    context: int = Field(2048, ge=64, description="tokens of a training sequence")
+    image_tokens: int = Field(576, ge=0, description="of which a picture takes")
+    warn: tuple[str, ...] = Field(
+        ("fits_context", "no_marker_in_answer", "no_personal_data", "no_near_duplicate"),
+        description="checks whose rows are counted; rows that fail any other check are quarantined",
+    )
+    max_quarantined: float = Field(0.02, ge=0, le=1, description="share of rows above which the data is bad")
+    contamination: Literal["either", "both"] = Field(
+        "either",
+        description="a training row is refused where picture or text, or where both, are alike to a held-out row",
+    )
+    min_text_tokens: int = Field(32, ge=1, description="shorter answers are alike by chance and tell nothing")
+
+
 class GateConfig(Config):
     """What a candidate needs to become champion."""
 
@@ -127,6 +144,7 @@ class Recipe(Config):
     align: StageConfig
     instruct: StageConfig
     evaluation: EvaluationConfig = EvaluationConfig()
+    validation: ValidationConfig = ValidationConfig()
     gate: GateConfig = GateConfig()
 
 
@@ -141,6 +159,7 @@ class SourceConfig(Config):
     parts: tuple[str, ...] = Field((), description="only these of the source's parts; none means all")
     max_samples: int = Field(0, ge=0, description="records or pages taken from the source; 0 means all")
     eval_share: float = Field(0.0, ge=0, le=1, description="share of pages that are held out")
+    pages: PagesConfig | None = Field(None, description="for the sources that draw pages")
 
 
 class WriterConfig(Config):
@@ -160,6 +179,7 @@ class DataConfig(Config):
     viewport: Viewport = Viewport(width=1280, height=720)
     tokenizer: str = Field("", description="name or path of the tokenizer that counts; empty counts words and signs")
     scrub: bool = Field(False, description="replace e-mail addresses and telephone numbers, and render pages again")
+    pages_per_shard: int = Field(1024, ge=4)
     seed: int = 0
 
 
@@ -204,7 +224,10 @@ class Where(Config):
     num_workers: int = Field(2, ge=1, description="training workers")
     cpus_per_worker: float = Field(1.0, gt=0)
     gpus_per_worker: float = Field(0.0, ge=0)
-    pages_folder: str = ""
+    out: str = Field("", description="folder that a dataset is built in; empty means among the artifacts")
+    folders: dict[str, str] = Field({}, description="by source, the folder that it is read from")
+    endpoint: Endpoint = Endpoint()
+    dry_run: bool = Field(False, description="count what would be asked and made, and make nothing")
     screenshots_folder: str = ""
 
 
@@ -226,36 +249,6 @@ class Job(Config):
     def output(self) -> str:
         """URL of the committed directory that the job leaves behind."""
         return f"{self.where.home}/artifacts/{self.kind}/{self.fingerprint()}"
-
-
-class DataWhere(Config):
-    """Where a dataset is built: execution only."""
-
-    home: str
-    out: str = Field(description="folder of the dataset")
-    folders: dict[str, str] = Field({}, description="by source, the folder that it is read from")
-    endpoint: Endpoint = Endpoint()
-    num_workers: int = Field(0, ge=0, description="builders at once; 0 means one for each core")
-    dry_run: bool = Field(False, description="count what would be asked and made, and make nothing")
-
-
-class DataJob(Config):
-    """Build a dataset of samples."""
-
-    where: DataWhere
-    data: DataConfig
-
-    def fingerprint(self) -> str:
-        """Sixteen hex digits that change exactly when what is built does."""
-        return self._fingerprint(self.data)
-
-    def source_fingerprint(self, source: SourceConfig) -> str:
-        """The same for one source alone: what it gives does not depend on the others."""
-        return self._fingerprint(self.data.model_copy(update={"sources": (source,)}))
-
-    def _fingerprint(self, data: DataConfig) -> str:
-        code = code_digest(("data", "rendering", "pages"))
-        return digest({"kind": "data", "code": code, **data.model_dump(mode="json")})[:16]
 
 
 ScoreName = Literal["ifd", "vfd", "mifd", "ffd"]
@@ -293,11 +286,19 @@ class SelectionJob(Config):
 
 
 class BuildJob(Job):
-    """Make the screenshot-HTML pairs and page questions, as Parquet shards."""
+    """Build a dataset of samples."""
 
     kind: ClassVar[str] = "dataset"
-    code: ClassVar[tuple[str, ...]] = ("pages", "rendering", "dataset")
-    pages: PagesConfig
+    code: ClassVar[tuple[str, ...]] = ("data", "pages", "rendering")
+    data: DataConfig
+
+    def output(self) -> str:
+        """Where the dataset is built: the folder that was asked for, or among the artifacts."""
+        return self.where.out or super().output()
+
+    def source_fingerprint(self, source: SourceConfig) -> str:
+        """The fingerprint of one source alone: what it gives does not depend on the others."""
+        return self.model_copy(update={"data": self.data.model_copy(update={"sources": (source,)})}).fingerprint()
 
 
 class PrepareJob(Job):
@@ -306,6 +307,7 @@ class PrepareJob(Job):
     kind: ClassVar[str] = "prepared"
     code: ClassVar[tuple[str, ...]] = ("modelling", "training")
     dataset_version: str
+    verdict: str = Field("", description="fingerprint of the gate's verdict, whose quarantine is left out")
     model: ModelConfig
     template: str = Field(description="the template of the instruction stage; captions are always plain")
     seed: int
@@ -340,32 +342,11 @@ class EvaluateJob(Job):
 # --- records: what a step leaves behind -------------------------------------------------------------------------------
 
 
+CODE_PARTS = ("DWCG", "DWCG_R", "WebSight")
+QUESTION_PARTS = ("DWU", "DWU_R", "WUB")
+
+
 class Shard(Config):
-    """One Parquet file of a dataset."""
-
-    path: str
-    split: Literal["train", "eval"]
-    num_rows: int
-    num_bytes: int
-    sha256: str
-
-
-class DatasetRecord(Config):
-    """What a dataset holds."""
-
-    fingerprint: str
-    pages: PagesConfig
-    num_pages: int
-    num_train: int
-    num_eval: int
-    num_questions: int
-    num_dropped: int = 0
-    licences: tuple[str, ...] = ()
-    chromium: str = ""
-    shards: tuple[Shard, ...] = ()
-
-
-class DataShard(Config):
     """One Parquet file of a dataset of samples, named after its content."""
 
     path: str
@@ -376,18 +357,33 @@ class DataShard(Config):
     sha256: str
 
 
-class DataRecord(Config):
+class DatasetRecord(Config):
     """What a dataset of samples holds; every file of it but this record is named after its content."""
 
     fingerprint: str
     data: DataConfig
     chromium: str = ""
-    shards: tuple[DataShard, ...] = ()
+    shards: tuple[Shard, ...] = ()
     manifests: dict[str, str] = Field({}, description="by part, the file with its rows without content")
     quarantine: str = Field("", description="the file with the rows that were left out")
     num_samples: dict[str, int] = Field({}, description="by part")
+    num_pairs: dict[str, int] = Field({}, description="by part, questions with answers")
     num_quarantined: int = 0
     licences: dict[str, tuple[str, ...]] = Field({}, description="by part")
+
+    @property
+    def num_pages(self) -> int:
+        """Pages with their HTML."""
+        return self.count_pages("train") + self.count_pages("eval")
+
+    @property
+    def num_questions(self) -> int:
+        """Questions about pages."""
+        return sum(self.num_pairs.get(part, 0) for part in QUESTION_PARTS)
+
+    def count_pages(self, split: Literal["train", "eval"]) -> int:
+        """Pages with their HTML in one split."""
+        return sum(shard.num_rows for shard in self.shards if shard.part in CODE_PARTS and shard.split == split)
 
 
 class PreparedRecord(Config):
@@ -518,6 +514,8 @@ class RegistrationRecord(Config):
     stages: tuple[str, ...] = Field(description="fingerprints, the last is the model's")
     evaluation: str = Field(description="fingerprint")
     decision: Decision
+    licences: tuple[str, ...] = Field((), description="of everything the model was trained on")
+    use: str = Field("", description="what they make of the model: commercial, unclear or non-commercial")
 
 
 class VersionRecord(Config):
@@ -525,33 +523,6 @@ class VersionRecord(Config):
 
     dataset: str = Field(description="fingerprint of the dataset")
     version: str = Field(description="DVC's hash of the folder")
-
-
-class ValidationRecord(Config):
-    """The verdict of the data gate."""
-
-    success: bool
-    num_rows: int
-    num_expectations: int
-    data_docs: str
-    dataset_version: str
-
-
-class DataGateConfig(Config):
-    """What a dataset must satisfy before anything is trained on it, and how much of it may be left out for that."""
-
-    context: int = Field(2048, ge=64, description="tokens of a training sequence")
-    image_tokens: int = Field(576, ge=0, description="of which a picture takes")
-    warn: tuple[str, ...] = Field(
-        ("fits_context", "no_marker_in_answer", "no_personal_data", "no_near_duplicate"),
-        description="checks whose rows are counted; rows that fail any other check are quarantined",
-    )
-    max_quarantined: float = Field(0.02, ge=0, le=1, description="share of rows above which the data is bad")
-    contamination: Literal["either", "both"] = Field(
-        "either",
-        description="a training row is refused where picture or text, or where both, are alike to a held-out row",
-    )
-    min_text_tokens: int = Field(32, ge=1, description="shorter texts are alike by chance and tell nothing")
 
 
 class SelectionRecord(Config):
@@ -575,9 +546,10 @@ class CheckResult(Config):
     examples: tuple[str, ...] = ()
 
 
-class DataGateRecord(Config):
-    """The verdict on a dataset of samples."""
+class ValidationRecord(Config):
+    """The verdict on a dataset; `quarantine.parquet` beside it names the rows that training leaves out."""
 
+    fingerprint: str
     success: bool
     dataset: str = Field(description="fingerprint")
     num_rows: int

@@ -10,13 +10,16 @@ from typing import Any
 
 from web2code.config import (
     BuildJob,
+    DataConfig,
     EvaluateJob,
     PreparedRecord,
     PrepareJob,
     Recipe,
+    SourceConfig,
     StageConfig,
     StageRecord,
     TrainJob,
+    ValidationRecord,
     Where,
     digest_folder,
 )
@@ -25,6 +28,8 @@ from web2code.recipes import resolve
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 NEEDED_BYTES = 2 * 1024**3
+# Small shards, so that the cores of one machine are done at the same time.
+PAGES_PER_SHARD = 64
 
 
 @dataclass(frozen=True)
@@ -46,14 +51,22 @@ class Plan:
 
     def build_job(self) -> BuildJob:
         """Make the dataset."""
-        return BuildJob(where=self.where, pages=self.recipe.pages)
+        pages = self.recipe.pages
+        source = SourceConfig(name=pages.source, digest=pages.folder_digest, pages=pages)
+        return BuildJob(
+            where=self.where,
+            data=DataConfig(
+                sources=(source,), viewport=pages.viewport, pages_per_shard=PAGES_PER_SHARD, seed=pages.seed
+            ),
+        )
 
-    def prepare_job(self, version: str) -> PrepareJob:
-        """Turn a dataset version into what training reads."""
+    def prepare_job(self, version: str, verdict: ValidationRecord) -> PrepareJob:
+        """Turn what the gate left of a dataset version into what training reads."""
         recipe = self.recipe
         return PrepareJob(
             where=self.where,
             dataset_version=version,
+            verdict=verdict.fingerprint,
             model=recipe.model,
             template=recipe.instruct.template,
             seed=recipe.seed,
@@ -121,7 +134,7 @@ def make_plan(recipe: str, overrides: dict[str, Any], pages: str | None, screens
         where=Where(
             home=str(home),
             data_dir=str(Path("data").resolve()),
-            pages_folder=str(Path(pages).resolve()) if pages else "",
+            folders={"folder": str(Path(pages).resolve())} if pages else {},
             screenshots_folder=str(Path(screenshots).resolve()) if screenshots else "",
         ),
     )

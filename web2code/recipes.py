@@ -8,7 +8,15 @@ from typing import Any
 import pydantic
 import yaml
 
-from web2code.config import LanguageConfig, ModelConfig, PagesConfig, Recipe, StageConfig, VisionConfig
+from web2code.config import (
+    LanguageConfig,
+    ModelConfig,
+    PagesConfig,
+    Recipe,
+    StageConfig,
+    ValidationConfig,
+    VisionConfig,
+)
 
 
 def tiny() -> Recipe:
@@ -30,6 +38,7 @@ def tiny() -> Recipe:
             template="user_assistant", steps=1000, global_batch=16, learning_rate=2e-3,
             module_learning_rates={"projector": 1e-3, "vision_tower": 1e-3}, question_share=0.05, attention="eager",
         ),
+        validation=ValidationConfig(context=512, image_tokens=64),
     )  # fmt: skip
 
 

@@ -11,9 +11,19 @@ from PIL import Image
 from ray_jobs.build_dataset import main as build_dataset
 from ray_jobs.evaluate import main
 from tests.web2code.training.conftest import make_prepared
-from web2code import dataset
 from web2code.artifacts import verify
-from web2code.config import BuildJob, EvaluateJob, EvaluationConfig, PagesConfig, Viewport, Where
+from web2code.config import (
+    BuildJob,
+    DataConfig,
+    EvaluateJob,
+    EvaluationConfig,
+    PagesConfig,
+    SourceConfig,
+    Viewport,
+    Where,
+)
+from web2code.data import shards
+from web2code.data.pages import read_pages
 from web2code.evaluation.constant import constant_candidates
 from web2code.evaluation.features import page_features
 from web2code.evaluation.visual import score_aspects, score_groups
@@ -39,7 +49,9 @@ def built(local_ray, tmp_path_factory):
     """A small dataset, the checkpoint of an untrained model and a folder of screenshots."""
     home = tmp_path_factory.mktemp("built")
     pages = PagesConfig(num_train=6, num_eval=8, viewport=VIEWPORT, seed=3)
-    job = BuildJob(where=Where(home=str(home), data_dir=""), pages=pages)
+    source = SourceConfig(name="generated", pages=pages)
+    data = DataConfig(sources=(source,), viewport=VIEWPORT, seed=3)
+    job = BuildJob(where=Where(home=str(home), data_dir=""), data=data)
     build_dataset(job)
     make_prepared(home / "artifacts" / "prepared" / "pages")
     shots = home / "shots"
@@ -63,7 +75,7 @@ def new_home(built, folder: Path) -> EvaluateJob:
         where=where, dataset_version="v", prepared="pages", candidate="finished", evaluation=EVALUATION,
         viewport=VIEWPORT, seed=0,
     )  # fmt: skip
-    rows = dataset.read_rows(data, "eval")
+    rows = read_pages(data, "eval")
     answers = {f"page/{row['id']}": row["html"] for row in rows} | {f"page/{rows[0]['id']}": "I cannot see it."}
     answers |= {f"screenshot/{name}": rows[0]["html"] for name in ("good.png", "a%2Fgrey.jpg")}
     answers |= {f"question/{row['id']}/{number}": "Yes" for row in rows for number, _ in enumerate(row["questions"])}
@@ -89,7 +101,7 @@ def evaluated(built, tmp_path_factory):
 
 def test_every_page_and_question_counts_and_what_does_not_render_scores_nothing(built, evaluated):
     _, record = evaluated
-    rows = dataset.read_rows(built[1], "eval")
+    rows = read_pages(built[1], "eval")
     candidate, untrained = record.systems["candidate"], record.systems["untrained"]
     assert set(record.systems) == {"candidate", "untrained", "constant_page"}
     assert {system.wcgb_visual.num for system in record.systems.values()} == {len(rows)}
@@ -107,13 +119,11 @@ def test_every_page_and_question_counts_and_what_does_not_render_scores_nothing(
 
 def test_the_constant_page_is_the_best_of_those_tried_in_hindsight(built, evaluated):
     job, record = evaluated
-    train = dataset.read_rows(built[1], "train", ["html"])
+    train = read_pages(built[1], "train", images=False)
     tried = constant_candidates(train, EVALUATION.constant_candidates, job.seed)
     assert len(set(tried)) == EVALUATION.constant_candidates
     with Browsers(2, VIEWPORT) as browsers:
-        references = [
-            page_features(s) for s in browsers.render(row["html"] for row in dataset.read_rows(built[1], "eval"))
-        ]
+        references = [page_features(s) for s in browsers.render(row["html"] for row in read_pages(built[1], "eval"))]
         candidates = [page_features(snapshot) for snapshot in browsers.render(tried)]
     means = [
         np.mean([score_groups(score_aspects(reference, page))["overall"] for reference in references])
@@ -125,7 +135,7 @@ def test_the_constant_page_is_the_best_of_those_tried_in_hindsight(built, evalua
 def test_samples_and_pictures_lie_beside_the_record(built, evaluated):
     job, record = evaluated
     out = Path(job.output())
-    rows = dataset.read_rows(built[1], "eval")
+    rows = read_pages(built[1], "eval")
     verify(job.output())
     samples = read_lines(out / "samples.jsonl")
     assert [(line["system"], line["id"]) for line in samples] == [
@@ -184,9 +194,9 @@ def test_a_dataset_without_held_out_pages_is_refused(built, tmp_path):
     _, data, _ = built
     copy = tmp_path / "data"
     shutil.copytree(data, copy)
-    whole = dataset.load_record(copy)
+    whole = shards.load_record(copy)
     none = whole.model_copy(update={"shards": tuple(shard for shard in whole.shards if shard.split == "train")})
-    (copy / dataset.RECORD).write_text(none.model_dump_json())
+    (copy / shards.RECORD).write_text(none.model_dump_json())
     job = EvaluateJob(
         where=Where(home=str(tmp_path), data_dir=str(copy)), dataset_version="v", prepared="pages",
         candidate="finished", evaluation=EVALUATION, viewport=VIEWPORT, seed=0,

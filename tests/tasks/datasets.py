@@ -4,10 +4,13 @@ import io
 
 from PIL import Image
 
-from web2code import dataset
-from web2code.config import DatasetRecord, PagesConfig
+from web2code.config import DataConfig, DatasetRecord, SourceConfig
+from web2code.data import shards
+from web2code.data.builders.asks import CAPTION_ASK, CODE_ASK
+from web2code.data.rows import build_row
+from web2code.data.sample import Sample, dialogue
+from web2code.data.tokens import token_counter
 from web2code.pages.generator import generate
-from web2code.rendering.snapshot import Snapshot
 
 
 def picture(number):
@@ -19,17 +22,25 @@ def picture(number):
 def make_rows(seed=0, num_train=6, num_eval=4):
     rows = []
     for index in range(num_train + num_eval):
-        split = "train" if index < num_train else "eval"
-        snapshot = Snapshot("rendered", png=picture(1000 * seed + index), width=80, height=64)
-        rows.append(dataset.build_row(generate(seed, index), snapshot, split, f"{split}-00000.parquet"))
+        page = generate(seed, index)
+        for part, suffix, pairs in (
+            ("DWCG", "", [(CODE_ASK, page.html)]),
+            ("captions", "/caption", [(CAPTION_ASK, page.caption)]),
+            ("WUB", "/questions", [(one.question, one.answer) for one in page.questions]),
+        ):
+            sample = Sample(
+                id=page.id + suffix, part=part, source=page.source, licence=page.licence, messages=dialogue(pairs),
+                image=picture(1000 * seed + index), page=page.id, split="train" if index < num_train else "eval",
+            )  # fmt: skip
+            rows.append(build_row(sample, token_counter("")))
     return rows
 
 
 def write_dataset(folder, rows, fingerprint="f0"):
     folder.mkdir(parents=True)
-    for split in ("train", "eval"):
-        dataset.write_shard(folder / f"{split}-00000.parquet", [row for row in rows if row["split"] == split])
-    empty = DatasetRecord(
-        fingerprint=fingerprint, pages=PagesConfig(), num_pages=0, num_train=0, num_eval=0, num_questions=0
-    )
-    return dataset.finish(folder, empty)
+    groups = {}
+    for row in rows:
+        groups.setdefault((row["part"], row["split"]), []).append(row)
+    made = [shards.write_shard(folder, group) for group in groups.values()]
+    record = DatasetRecord(fingerprint=fingerprint, data=DataConfig(sources=(SourceConfig(name="generated"),)))
+    return shards.finish(folder, record, made, [])

@@ -5,7 +5,7 @@ from prefect import flow
 from prefect.testing.utilities import prefect_test_harness
 
 from tasks.jobs import run_job, stop_own_ray
-from web2code.config import BuildJob, DatasetRecord, PagesConfig, Viewport, Where
+from web2code.config import BuildJob, DataConfig, DatasetRecord, PagesConfig, SourceConfig, Viewport, Where
 from web2code.services import find_service
 
 
@@ -16,10 +16,12 @@ def server():
 
 
 def build_job(home, folder=""):
-    pages = {"source": "folder", "folder_digest": "x"} if folder else {}
+    name = "folder" if folder else "generated"
+    pages = PagesConfig(source=name, num_train=4, num_eval=2)
+    source = SourceConfig(name=name, digest="x" if folder else "", pages=pages)
     return BuildJob(
-        where=Where(home=str(home), data_dir=str(home / "data"), pages_folder=str(folder)),
-        pages=PagesConfig(num_train=4, num_eval=2, viewport=Viewport(width=64, height=64), **pages),
+        where=Where(home=str(home), data_dir=str(home / "data"), folders={name: str(folder)}),
+        data=DataConfig(sources=(source,), viewport=Viewport(width=64, height=64)),
     )
 
 
@@ -48,5 +50,5 @@ def test_a_job_runs_once_and_one_that_fails_says_why(server, tmp_path):
     assert "gives 0 page(s) with visible text" in failure
     assert ".log)" in failure
     submitted = [json.loads(path.read_text()) for path in (home / "jobs").glob("*.json")]
-    assert sorted(job["pages"]["source"] for job in submitted) == ["folder", "generated"]
+    assert sorted(job["data"]["sources"][0]["name"] for job in submitted) == ["folder", "generated"]
     assert find_service(home, "ray") is None

@@ -37,6 +37,7 @@ ROOT = Path(__file__).parents[2]
 RECIPE = resolve("tiny")
 NAME = RECIPE.model_name
 VERSION = "0123456789abcdef0123456789abcdef.dir"
+LICENCES = ("CC-BY-NC-4.0", "MIT")
 YES, NO = Decision(promoted=True, reason="it is better"), Decision(promoted=False, reason="it is worse")
 register_model, find_champion = register.register_model.fn, register.find_champion.fn
 
@@ -92,7 +93,7 @@ def home(tmp_path, checkpoint, empty_store, monkeypatch):
 
 def arguments(home, name, judged, verdict):
     model_dir = home / "artifacts" / "stage" / name / "model"
-    return RECIPE, VERSION, [stage("first", "align"), stage(name)], judged, verdict, model_dir, home
+    return RECIPE, VERSION, LICENCES, [stage("first", "align"), stage(name)], judged, verdict, model_dir, home
 
 
 def go(home, name="one", judged="e1", verdict=YES, overall=4.0):
@@ -271,6 +272,14 @@ def test_a_store_whose_making_was_killed_is_made_again(home, tmp_path):
     process.wait()
     subprocess.run([sys.executable, "-c", code, f"sqlite:///{store}"], cwd=ROOT, check=True)
     assert client(store.parent).search_registered_models() == []
+
+
+def test_a_model_carries_the_licences_of_its_data(home):
+    model = go(home)
+    tags = client(home).get_model_version(model.name, str(model.version)).tags
+    assert (tags["web2code.licences"], tags["web2code.use"]) == ("CC-BY-NC-4.0, MIT", "non-commercial")
+    registered = find_record(home, "registration", RegistrationRecord, lambda record: record.model == model)
+    assert (registered.licences, registered.use) == (LICENCES, "non-commercial")
 
 
 def test_the_chain_from_a_version_to_its_pages_needs_no_server(home):

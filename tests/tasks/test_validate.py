@@ -1,156 +1,148 @@
-import shutil
-import subprocess
-import sys
+"""The gate for datasets of samples: each check on rows that fail it, and bad data told apart from a broken gate."""
+
+from __future__ import annotations
+
+import re
 from pathlib import Path
 
-import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from tasks import expectations, validate
-from tasks.reuse import take_reuse
-from tests.tasks.datasets import make_rows, write_dataset
-from web2code import dataset
+from tasks import validate
+from tasks.checkpoint import GateBrokeError
+from tasks.validate import ValidationJob, judge
+from tests.web2code.data.layouts import picture
+from tests.web2code.data.small import drawing, page, sample, write_dataset
+from web2code.config import ValidationConfig
+from web2code.data.checks import CHECKS
+from web2code.data.sample import Message, Rejected, dialogue
 
-validate_dataset = validate.validate_dataset.fn
-ROOT = Path(__file__).parents[2]
-
-
-def same_html(rows):
-    for name in ("html", "html_sha256", "html_chars"):
-        rows[7][name] = rows[2][name]
-
-
-def same_pictures(rows):
-    for row in rows[:4]:
-        row["image_sha256"] = rows[0]["image_sha256"]
+GOOD = [sample(i) for i in range(60)]
+HTML_ASK = "Write HTML."
 
 
-def set_row(number, **values):
-    return lambda rows: rows[number].update(values)
+def gate(folder: Path, *against: Path, **options) -> ValidationJob:
+    return ValidationJob(
+        folder=str(folder / "data"), home=str(folder), against=tuple(map(str, against)),
+        gate=ValidationConfig(**{"max_quarantined": 0.5, **options}),
+    )  # fmt: skip
 
 
+def test_good_data_passes_with_data_docs(tmp_path):
+    write_dataset(tmp_path / "data", [*GOOD, sample(99, split="eval")])
+    record = judge(gate(tmp_path, max_quarantined=0.0))
+    assert record.success
+    assert record.num_rows == 61
+    assert all(check.num_bad == 0 for check in record.checks.values())
+    assert Path(record.data_docs).exists()
+    assert record.checks.keys() == CHECKS.keys()
+
+
+LONG = dialogue([(HTML_ASK, "<html><body>" + "word " * 3000 + "</body></html>")])
 BAD = {
-    "an id twice": (set_row(3, id="generated-0-000001"), "to_be_unique on id", "generated-0-000001"),
-    "no id": (set_row(3, id=None), "not_be_null on id", "1 bad row"),
-    "no licence": (set_row(4, licence=""), "licence", "generated-0-000004"),
-    "no source": (set_row(4, source=None), "not_be_null on source", "generated-0-000004"),
-    "a doctype first": (set_row(0, html="<!doctype html><html></html>"), "match_regex on html", "generated-0-000000"),
-    "html that does not parse": (set_row(5, html_parses=False), "html_parses", "generated-0-000005"),
-    "html that is too long": (set_row(5, html_chars=300_000), "html_chars", "generated-0-000005"),
-    "a picture that does not decode": (set_row(5, image_decodes=False), "image_decodes", "generated-0-000005"),
-    "a page without height": (set_row(1, height=0), "between on height", "generated-0-000001"),
-    "an empty picture": (set_row(1, image_bytes=0), "image_bytes", "generated-0-000001"),
-    "an answer that is no answer": (
-        set_row(2, questions=[{"question": "Is it?", "answer": "Perhaps", "kind": "x"}], num_questions=1),
-        "answers_valid",
-        "generated-0-000002",
-    ),
-    "questions that are null": (set_row(2, questions=None), "answers_valid", "generated-0-000002"),
-    "a wrong number of questions": (set_row(2, num_questions=1), "questions_counted", "generated-0-000002"),
-    "a wrong hash": (set_row(2, html_sha256="0" * 64), "html_hashed", "generated-0-000002"),
-    "a page on both sides of the split": (same_html, "one_side_of_split on html_sha256", "2 bad row"),
-    "the same picture again and again": (same_pictures, "unique_values_to_be_between on image_sha256", "found 0.7"),
+    "id_unique": [sample(100), sample(101, id="s100")],
+    "licence_present": [sample(100, licence=" ")],
+    "roles_alternate": [
+        sample(100, messages=(Message("user", "a"), Message("assistant", page(1)), Message("user", "b")))
+    ],
+    "no_empty_message": [sample(100, messages=dialogue([(" ", page(100))]))],
+    "html_has_body": [sample(100, messages=dialogue([(HTML_ASK, "<html></html>")]))],
+    "picture_in_bounds": [sample(100, image=picture(size=(8, 400)))],
+    "answers_trained": [sample(100, messages=dialogue([("word " * 3000, page(100))]))],
+    "fits_context": [sample(100, messages=LONG)],
+    "no_marker_in_answer": [sample(100, messages=dialogue([(HTML_ASK, page(100).replace("word100x1", "<s>old</s>"))]))],
+    "no_personal_data": [sample(100, messages=dialogue([(HTML_ASK, page(100).replace("word100x1", "bob@acme.io"))]))],
+    "no_near_duplicate": [
+        sample(100),
+        sample(101, image=drawing(100), messages=dialogue([(HTML_ASK, page(100) + " ")])),
+    ],
+    "not_contaminated": [sample(100), sample(101, split="eval", image=drawing(100))],
 }
 
 
-@pytest.mark.parametrize("case", BAD)
-def test_bad_rows_are_refused_by_name(case, tmp_path):
-    edit, expectation, found = BAD[case]
-    rows = make_rows()
-    edit(rows)
-    write_dataset(tmp_path / "data", rows)
-    with pytest.raises(ValueError, match="refused by") as refusal:
-        validate_dataset(tmp_path / "data", "v1", tmp_path / "home")
-    assert expectation in str(refusal.value)
-    assert found in str(refusal.value)
-    assert not (tmp_path / "home" / "artifacts").exists()
+@pytest.mark.parametrize("check", sorted(CHECKS))
+def test_each_check_names_its_rows(check, tmp_path):
+    write_dataset(tmp_path / "data", [*GOOD, *BAD[check]])
+    record = judge(gate(tmp_path))
+    found = record.checks[check]
+    assert found.num_bad == 1
+    assert found.examples[0] in {one.id for one in BAD[check]}
+    quarantine = pq.read_table(gate(tmp_path).output() / "quarantine.parquet").to_pylist()
+    expected = [check] if found.severity == "block" else []
+    assert [reason for row in quarantine for reason in row["reason"].split(", ") if reason == check] == expected
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("good")
-    write_dataset(folder / "data", make_rows())
-    return folder, validate_dataset(folder / "data", "v1", folder / "home")
+def test_a_counted_check_can_be_made_to_block(tmp_path):
+    write_dataset(tmp_path / "data", [*GOOD, *BAD["no_personal_data"]])
+    job = gate(tmp_path, warn=())
+    assert judge(job).num_quarantined == 1
+    assert pq.read_table(job.output() / "quarantine.parquet").to_pylist() == [
+        {"id": "s100", "reason": "no_personal_data"}
+    ]
 
 
-def test_good_data_passes_and_its_data_docs_show_every_expectation(good):
-    _, record = good
-    assert record.success
-    assert record.dataset_version == "v1"
-    assert record.num_rows == 10
-    assert record.num_expectations == len(expectations.page_expectations())
-    pages = [path.read_text() for path in Path(record.data_docs).parent.rglob("validations/**/*.html")]
-    assert pages
-    assert "No page is in both splits" in pages[0]
-
-
-def test_the_same_version_is_checked_once_and_without_great_expectations(good):
-    folder, record = good
-    code = (
-        "import sys; from pathlib import Path; from tasks.validate import validate_dataset\n"
-        "print(validate_dataset.fn(Path(sys.argv[1]), 'v1', Path(sys.argv[2])).model_dump_json())\n"
-        "assert 'great_expectations' not in sys.modules"
+def test_too_many_bad_rows_are_one_sentence_each_time(tmp_path):
+    write_dataset(tmp_path / "data", [*GOOD, sample(100, licence="")], [Rejected("x", "test", "image not found")])
+    expected = (
+        r"2 of 62 rows were left out, over 2\.0% of them, most by licence_present \(1 rows: s100\); see .*index\.html"
     )
-    arguments = [str(folder / "data"), str(folder / "home")]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == record.model_dump_json()
+    for _ in range(2):
+        with pytest.raises(ValueError, match=expected):
+            judge(gate(tmp_path, max_quarantined=0.02))
 
 
-def test_another_version_is_checked_again(good, tmp_path):
-    folder, _ = good
-    rows = make_rows()
-    rows[0]["licence"] = ""
-    write_dataset(tmp_path / "data", rows)
-    with pytest.raises(ValueError, match="licence"):
-        validate_dataset(tmp_path / "data", "v2", folder / "home")
-    assert not take_reuse()
+def test_a_damaged_shard_is_found_before_anything_is_judged(tmp_path):
+    record = write_dataset(tmp_path / "data", GOOD)
+    shard = tmp_path / "data" / record.shards[0].path
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    with pytest.raises(ValueError, match=f"{re.escape(str(shard))} is corrupt"):
+        judge(gate(tmp_path))
 
 
-def test_a_context_that_was_left_half_written_does_not_stop_the_gate(tmp_path):
-    rows = make_rows()
-    write_dataset(tmp_path / "data", rows)
-    record = validate_dataset(tmp_path / "data", "v1", tmp_path / "home")
-    shutil.rmtree(tmp_path / "home" / "artifacts")
-    for path in (tmp_path / "home" / "gx").rglob("*.yml"):
-        path.write_text("config_version: [")
-    assert validate_dataset(tmp_path / "data", "v1", tmp_path / "home") == record
+def test_a_gate_that_breaks_says_nothing_about_the_data(tmp_path, monkeypatch):
+    write_dataset(tmp_path / "data", GOOD)
+    whole = validate.check_rows
+
+    def without_a_column(*arguments):
+        frame, audit = whole(*arguments)
+        return frame.drop(columns="id_unique"), audit
+
+    monkeypatch.setattr(validate, "check_rows", without_a_column)
+    with pytest.raises(GateBrokeError, match=r"the data gate broke at .* so the data is not judged"):
+        judge(gate(tmp_path))
+    monkeypatch.undo()
+    assert judge(gate(tmp_path)).success
 
 
-def test_an_expectation_that_cannot_be_computed_is_no_verdict_on_the_data(tmp_path):
-    rows = [{name: value for name, value in row.items() if name != "image"} for row in make_rows()]
-    manifest = pd.DataFrame(rows).drop(columns=["image_bytes"])
-    with pytest.raises(validate.GateBrokeError, match=r"broke at expect_column_values_to_not_be_null on image_bytes"):
-        validate.check_manifest(manifest, "v1", tmp_path / "gx")
+def test_held_out_sets_of_others_must_not_be_trained_on(tmp_path):
+    write_dataset(tmp_path / "data", GOOD)
+    benchmark = [
+        sample(7, id="b7", split="eval", messages=dialogue([("Is it blue?", "Yes")])),
+        sample(200, split="eval"),
+    ]
+    write_dataset(tmp_path / "benchmark", benchmark)
+    record = judge(gate(tmp_path, tmp_path / "benchmark"))
+    assert record.checks["not_contaminated"].examples == ("s7",)
+    assert judge(gate(tmp_path, tmp_path / "benchmark", contamination="both")).checks["not_contaminated"].num_bad == 0
 
 
-def test_data_that_is_certainly_bad_is_refused_though_another_expectation_broke(tmp_path):
-    rows = make_rows()
-    rows[3]["id"] = rows[1]["id"]
-    manifest = pd.DataFrame(rows).drop(columns=["image", "image_bytes"])
-    with pytest.raises(ValueError, match="unique on id"):
-        validate.check_manifest(manifest, "v1", tmp_path / "gx")
+def test_short_texts_are_no_contamination(tmp_path):
+    short = [sample(i, image=None, messages=dialogue([("Is it blue?", "Yes")])) for i in range(3)]
+    write_dataset(tmp_path / "data", [*short, sample(9, split="eval", messages=dialogue([("Is it red?", "Yes")]))])
+    assert judge(gate(tmp_path)).checks["not_contaminated"].num_bad == 0
 
 
-def test_a_shard_that_was_changed_on_the_way_is_refused(tmp_path):
-    write_dataset(tmp_path / "data", make_rows())
-    dataset.write_shard(tmp_path / "data" / "eval-00000.parquet", make_rows(seed=3)[6:])
-    with pytest.raises(ValueError, match=r"eval-00000\.parquet is corrupt"):
-        validate_dataset(tmp_path / "data", "v1", tmp_path / "home")
+def test_the_audit_tells_what_the_label_mask_would_do(tmp_path):
+    cut = sample(100, messages=dialogue([("Q", "word " * 3000)]))
+    untrained = sample(101, messages=dialogue([("word " * 3000, "never reached")]))
+    marked = sample(102, messages=dialogue([("Q", "a </s> b")]))
+    write_dataset(tmp_path / "data", [*GOOD[:7], cut, untrained, marked])
+    record = judge(gate(tmp_path))
+    assert (record.cut_share, record.untrained_share, record.marker_share) == pytest.approx((0.2, 0.1, 0.1))
 
 
-def test_a_manifest_must_tell_what_the_shards_hold(tmp_path):
-    write_dataset(tmp_path / "data", make_rows())
-    path = tmp_path / "data" / dataset.MANIFEST
-    table = pq.read_table(path)
-    for changed, match in (
-        (table.slice(1), "does not tell what the shards hold"),
-        (table.drop_columns(["licence"]), "no column 'licence'"),
-    ):
-        pq.write_table(changed, path)
-        with pytest.raises(ValueError, match=match):
-            validate_dataset(tmp_path / "data", "v1", tmp_path / "home")
-    path.write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match="cannot be read"):
-        validate_dataset(tmp_path / "data", "v1", tmp_path / "home")
+def test_one_non_commercial_part_marks_the_dataset(tmp_path):
+    write_dataset(tmp_path / "data", [*GOOD, sample(100, licence="CC-BY-NC-4.0", part="mix665k")])
+    record = judge(gate(tmp_path))
+    assert record.non_commercial
+    assert record.licences == ("CC-BY-NC-4.0", "MIT")

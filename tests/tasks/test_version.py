@@ -19,7 +19,7 @@ version_dataset = version.version_dataset.fn
 
 
 def read(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 class Workplace:
@@ -127,9 +127,10 @@ def test_a_dataset_that_was_never_added_is_kept_when_another_takes_its_place(pla
     assert second in (place.root / "data.dvc").read_text()
 
 
-@pytest.mark.parametrize("name", ["train-00000.parquet", "manifest.parquet", "dataset.json"])
-def test_a_missing_file_stops_the_run_and_dvc_restores_it(place, name):
+@pytest.mark.parametrize("pattern", ["DWCG/train-*.parquet", "manifest/WUB-*.parquet", "dataset.json"])
+def test_a_missing_file_stops_the_run_and_dvc_restores_it(place, pattern):
     place.version("first")
+    name = next(place.data.glob(pattern)).relative_to(place.data)
     (place.data / name).unlink()
     with pytest.raises(ValueError, match=r"dvc checkout data --force"):
         place.version("first")
@@ -142,11 +143,11 @@ def test_a_missing_file_stops_the_run_and_dvc_restores_it(place, name):
 def test_a_damaged_shard_is_never_silently_replaced(place):
     place.build("second", 2)
     place.version("first")
-    shard = place.data / "eval-00000.parquet"
+    shard = next(place.data.glob("DWCG/eval-*.parquet"))
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")
     damaged = place.content()
     for name in ("first", "second"):
-        with pytest.raises(ValueError, match=r"eval-00000\.parquet is corrupt"):
+        with pytest.raises(ValueError, match=rf"{shard.name} is corrupt"):
             place.version(name)
     assert place.content() == damaged
 
@@ -196,7 +197,7 @@ def test_an_object_that_was_changed_on_s3_is_refused(place, bucket, s3, tmp_path
     client.put_object(Bucket=name, Key=keys[0], Body=b"not what was pushed")
     fresh = clone(place.root, tmp_path / "clone")
     assert dvc(fresh, "pull").returncode != 0
-    assert b"not what was pushed" not in [path.read_bytes() for path in fresh.rglob("data/*")]
+    assert b"not what was pushed" not in [path.read_bytes() for path in fresh.rglob("data/**/*") if path.is_file()]
 
 
 def test_another_remote_gets_the_dataset_too(place, bucket, s3):
@@ -222,8 +223,8 @@ def test_a_run_that_is_killed_while_it_pushes_is_finished_by_the_next(place, buc
     use_s3(place.root, bucket[1], s3)
     code = (
         "import sys; from pathlib import Path\n"
-        "from tasks.version import version_dataset; from web2code import dataset\n"
-        "a, d, h = map(Path, sys.argv[1:]); version_dataset.fn(str(a), d, h, dataset.load_record(a))"
+        "from tasks.version import version_dataset; from pathlib import Path; from web2code.data import shards\n"
+        "a, d, h = map(Path, sys.argv[1:]); version_dataset.fn(str(a), d, h, shards.load_record(a))"
     )
     arguments = [str(place.home / "first"), str(place.data), str(place.home)]
     process = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, start_new_session=True)

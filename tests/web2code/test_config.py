@@ -1,6 +1,6 @@
 import pytest
 
-from web2code.config import BuildJob, PagesConfig, Where, digest_folder
+from web2code.config import BuildJob, DataConfig, Where, digest_folder
 from web2code.plan import make_plan
 
 
@@ -9,14 +9,14 @@ def where(**changes):
 
 
 def test_where_a_job_runs_does_not_change_its_identity():
-    job = BuildJob(where=where(), pages=PagesConfig())
-    elsewhere = BuildJob(where=where(num_workers=64, cpus_per_worker=8), pages=PagesConfig())
+    job = BuildJob(where=where(), data=DataConfig(sources=()))
+    elsewhere = BuildJob(where=where(num_workers=64, cpus_per_worker=8), data=DataConfig(sources=()))
     assert job.fingerprint() == elsewhere.fingerprint()
 
 
 def test_what_a_job_does_changes_its_identity():
-    job = BuildJob(where=where(), pages=PagesConfig())
-    assert job.fingerprint() != BuildJob(where=where(), pages=PagesConfig(seed=1)).fingerprint()
+    job = BuildJob(where=where(), data=DataConfig(sources=()))
+    assert job.fingerprint() != BuildJob(where=where(), data=DataConfig(sources=(), seed=1)).fingerprint()
 
 
 def test_a_folder_is_known_by_its_content(tmp_path):

@@ -4,12 +4,13 @@ import signal
 import time
 
 from web2code.config import (
+    DataConfig,
     DatasetRecord,
     Decision,
     EvaluationRecord,
     Interval,
     ModelRecord,
-    PagesConfig,
+    Shard,
     StageRecord,
     SystemResult,
     Understanding,
@@ -28,7 +29,10 @@ SYSTEM = SystemResult(
 )  # fmt: skip
 RESULTS = [
     DatasetRecord(
-        fingerprint="f", pages=PagesConfig(), num_pages=30, num_train=20, num_eval=10, num_questions=90
+        fingerprint="f", data=DataConfig(sources=()), num_pairs={"WUB": 90}, shards=tuple(
+            Shard(path=split, part="DWCG", split=split, num_rows=num, num_bytes=1, sha256="")
+            for split, num in (("train", 20), ("eval", 10))
+        ),
     ),
     "0123.dir",
     StageRecord(

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from web2code.config import DataGateConfig
+from web2code.config import ValidationConfig
 from web2code.data import shards
 from web2code.data.near_duplicates import (
     image_clusters,
@@ -40,10 +40,10 @@ CHECKS = {
     "not_contaminated": "No training row is alike to a held-out one.",
 }
 COLUMNS = (
-    "id", "part", "split", "licence", "image_phash", "width", "height", "text_minhash", "num_tokens", "message_tokens",
-    "roles_alternate", "num_empty", "num_collisions", "num_pii", "is_html", "has_body",
+    "id", "part", "split", "licence", "image_phash", "width", "height", "text_minhash", "num_tokens", "answer_tokens",
+    "message_tokens", "roles_alternate", "num_empty", "num_collisions", "num_pii", "is_html", "has_body",
 )  # fmt: skip
-COMPARED = ("split", "image_phash", "text_minhash", "num_tokens")
+COMPARED = ("split", "image_phash", "text_minhash", "answer_tokens")
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Audit:
     marker: float
 
 
-def check_rows(folder: Path, against: Sequence[Path], config: DataGateConfig) -> tuple[pd.DataFrame, Audit]:
+def check_rows(folder: Path, against: Sequence[Path], config: ValidationConfig) -> tuple[pd.DataFrame, Audit]:
     """A frame with `id`, `part`, `split` and a boolean column for each of `CHECKS`, and the label-mask audit.
 
     `against` are datasets whose held-out rows training rows must not be alike to, besides the dataset's own.
@@ -75,7 +75,7 @@ def check_rows(folder: Path, against: Sequence[Path], config: DataGateConfig) ->
         "part": table["part"].to_pandas(),
         "split": table["split"].to_pandas(),
         "id_unique": ~ids.duplicated(),
-        "licence_present": licences.ne("") & licences.ne("unknown"),
+        "licence_present": licences.ne(""),
         "roles_alternate": _numpy(table, "roles_alternate"),
         "no_empty_message": _numpy(table, "num_empty") == 0,
         "html_has_body": ~is_html | _numpy(table, "has_body"),
@@ -95,7 +95,7 @@ def check_rows(folder: Path, against: Sequence[Path], config: DataGateConfig) ->
     return frame, audit
 
 
-def near_duplicates(table: pa.Table, config: DataGateConfig) -> np.ndarray:
+def near_duplicates(table: pa.Table, config: ValidationConfig) -> np.ndarray:
     """True where an earlier row of the same part and split is alike in picture (if any) and in text."""
     found = np.zeros(table.num_rows, bool)
     keys = table["part"].to_pandas() + "/" + table["split"].to_pandas()
@@ -108,7 +108,7 @@ def near_duplicates(table: pa.Table, config: DataGateConfig) -> np.ndarray:
     return found
 
 
-def contaminated(table: pa.Table, others: Sequence[pa.Table], config: DataGateConfig) -> np.ndarray:
+def contaminated(table: pa.Table, others: Sequence[pa.Table], config: ValidationConfig) -> np.ndarray:
     """True for training rows that are alike to a held-out row, of this dataset or of another."""
     held_out = pa.concat_tables([table.select(COMPARED), *others])
     held_out = held_out.filter(pc.equal(held_out["split"], "eval"))
@@ -120,7 +120,7 @@ def contaminated(table: pa.Table, others: Sequence[pa.Table], config: DataGateCo
     image, text = np.zeros(len(train), bool), np.zeros(len(train), bool)
     left, right = rows["image_phash"].is_valid().to_numpy(), held_out["image_phash"].is_valid().to_numpy()
     image[np.flatnonzero(left)[image_matches(_hashes(rows)[left], _hashes(held_out)[right]).left]] = True
-    left, right = (_numpy(side, "num_tokens") >= config.min_text_tokens for side in (rows, held_out))
+    left, right = (_numpy(side, "answer_tokens") >= config.min_text_tokens for side in (rows, held_out))
     signatures = [signatures_of(side["text_minhash"].to_pylist()) for side in (rows, held_out)]
     text[np.flatnonzero(left)[text_matches(signatures[0][left], signatures[1][right]).left]] = True
     found[train] = image | text if config.contamination == "either" else image & text

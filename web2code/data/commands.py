@@ -15,15 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from web2code.config import (
+    BuildJob,
     DataConfig,
-    DataGateConfig,
-    DataGateRecord,
-    DataJob,
-    DataWhere,
     Endpoint,
     SelectionConfig,
     SelectionJob,
     SourceConfig,
+    ValidationConfig,
+    ValidationRecord,
+    Where,
     WriterConfig,
     digest_tree,
 )
@@ -63,7 +63,6 @@ def build(
     input_price: Annotated[float, typer.Option(help="Of a million tokens, for the cost meter.")] = 0.0,
     output_price: Annotated[float, typer.Option(help="Of a million tokens, for the cost meter.")] = 0.0,
     max_cost: Annotated[float, typer.Option(help="Stop asking at this cost; 0 means never.")] = 0.0,
-    workers: Annotated[int, typer.Option(help="Builders at once; 0 means one for each core.")] = 0,
     dry_run: Annotated[bool, typer.Option(help="Count what would be made, asked and paid, and make nothing.")] = False,
 ) -> None:
     """Build a dataset from public data and writers; stopped, the same command goes on."""
@@ -86,8 +85,9 @@ def build(
             viewport={"width": int(width), "height": int(height or 0)},
             tokenizer=tokenizer, scrub=scrub, seed=seed,
         )  # fmt: skip
-        where = DataWhere(
-            home=str(home_folder()), out=str(out.resolve()), folders=folders, num_workers=workers, dry_run=dry_run,
+        where = Where(
+            home=str(home_folder()), data_dir=str(out.resolve()), out=str(out.resolve()), folders=folders,
+            dry_run=dry_run,
             endpoint=Endpoint(
                 url=writer_url, requests_per_minute=requests_per_minute, concurrency=concurrency,
                 input_price=input_price, output_price=output_price, max_cost=max_cost,
@@ -95,7 +95,7 @@ def build(
         )  # fmt: skip
     except (ValueError, pydantic.ValidationError) as error:
         raise _failure(_sentence(error)) from None
-    run_program("ray_jobs.build_data", DataJob(where=where, data=data).model_dump_json())
+    run_program("ray_jobs.build_dataset", BuildJob(where=where, data=data).model_dump_json())
     if not dry_run:
         stats(out)
 
@@ -114,8 +114,8 @@ def validate(
 ) -> None:
     """Judge a dataset: rows that fail a check are quarantined, and too many of them are an error."""
     try:
-        defaults = DataGateConfig()
-        gate = DataGateConfig(
+        defaults = ValidationConfig()
+        gate = ValidationConfig(
             context=context, image_tokens=image_tokens, max_quarantined=max_quarantined, contamination=contamination,
             warn=tuple(name for name in defaults.warn if name not in (block or [])),
         )  # type: ignore[arg-type]  # fmt: skip
@@ -125,8 +125,8 @@ def validate(
         "folder": str(folder.resolve()), "home": str(home_folder()), "gate": gate.model_dump(),
         "against": [str(other.resolve()) for other in against or []],
     }  # fmt: skip
-    output = run_program("tasks.data_gate", json.dumps(job))
-    _show_verdict(DataGateRecord.model_validate_json(output.splitlines()[-1]))
+    output = run_program("tasks.validate", json.dumps(job))
+    _show_verdict(ValidationRecord.model_validate_json(output.splitlines()[-1]))
 
 
 @app.command()
@@ -281,7 +281,7 @@ def run_program(module: str, job: str) -> str:
     return "\n".join(lines)
 
 
-def _show_verdict(record: DataGateRecord) -> None:
+def _show_verdict(record: ValidationRecord) -> None:
     table = Table(title=f"{record.num_rows:,} rows, {record.num_quarantined:,} quarantined", title_justify="left")
     for column in ("check", "on failure", "rows", "share", "for example"):
         table.add_column(column, justify="right" if column in ("rows", "share") else "left")

@@ -9,7 +9,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from web2code.config import DataRecord
+from web2code.config import DatasetRecord
 from web2code.data.shards import RECORD
 
 COLUMNS = ("id", "part", "source", "text_sha256", "image_sha256", "split", "licence")
@@ -74,7 +74,7 @@ def _what(old: Sequence[str | None], new: Sequence[str | None]) -> list[str]:
     return [name for name, before, after in zip(names, old, new, strict=True) if before != after]
 
 
-def _open(location: str) -> tuple[DataRecord, dict[tuple[str, str], Rows]]:
+def _open(location: str) -> tuple[DatasetRecord, dict[tuple[str, str], Rows]]:
     """The record of a dataset, and its rows' hashes by (part, source) and id."""
     path, _, revision = location.partition("@")
     if revision:
@@ -83,7 +83,7 @@ def _open(location: str) -> tuple[DataRecord, dict[tuple[str, str], Rows]]:
         fs, root = fsspec.core.url_to_fs(path)
     if not fs.exists(f"{root}/{RECORD}"):
         raise ValueError(f"{location} holds no {RECORD}, so it is no dataset: name a folder, or FOLDER@REVISION")
-    record = DataRecord.model_validate_json(fs.cat_file(f"{root}/{RECORD}"))
+    record = DatasetRecord.model_validate_json(fs.cat_file(f"{root}/{RECORD}"))
     rows: dict[tuple[str, str], Rows] = {}
     for manifest in record.manifests.values():
         with fs.open(f"{root}/{manifest}") as file:

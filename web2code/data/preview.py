@@ -13,7 +13,7 @@ from typing import Any
 
 import jinja2
 
-from web2code.config import DataRecord
+from web2code.config import DatasetRecord
 from web2code.data import shards
 from web2code.data.images import decode_image
 from web2code.data.licences import restriction
@@ -67,7 +67,7 @@ def write_preview(folder: Path, out: Path, per_part: int = 6, seed: int = 0) -> 
     return out
 
 
-def samples_of(folder: Path, record: DataRecord, part: str, num: int, seed: int) -> list[Shown]:
+def samples_of(folder: Path, record: DatasetRecord, part: str, num: int, seed: int) -> list[Shown]:
     """`num` samples of a part, drawn by the seed from a few of its shards."""
     rng = Random(f"{seed}/{part}")
     of_part = [shard for shard in record.shards if shard.part == part]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -39,6 +40,7 @@ SCHEMA = pa.schema(
         ("num_messages", pa.int32()),
         ("num_chars", pa.int32()),
         ("num_tokens", pa.int32()),
+        ("answer_tokens", pa.int32()),
         ("message_tokens", pa.list_(pa.int32())),
         ("roles_alternate", pa.bool_()),
         ("num_empty", pa.int32()),
@@ -88,6 +90,9 @@ def build_row(sample: Sample, count_tokens: Callable[[str], int]) -> dict[str, A
         "num_messages": len(texts),
         "num_chars": sum(map(len, texts)),
         "num_tokens": sum(message_tokens),
+        "answer_tokens": sum(
+            num for num, message in zip(message_tokens, sample.messages, strict=True) if message.role == "assistant"
+        ),
         "message_tokens": message_tokens,
         "roles_alternate": roles_alternate(sample.messages),
         "num_empty": sum(not text.strip() for text in texts),
@@ -128,7 +133,12 @@ def _picture_columns(sample: Sample) -> dict[str, Any]:
             "image": None, "image_sha256": None, "image_phash": None, "width": 0, "height": 0, "image_bytes": 0,
         }  # fmt: skip
     assert not isinstance(sample.image, Render), "a page is rendered before its row is built"
-    data = load_image(sample.image)
+    return _columns_of(load_image(sample.image))
+
+
+@lru_cache(maxsize=8)
+def _columns_of(data: bytes) -> dict[str, Any]:
+    """The columns of a picture; the samples of a page follow each other, so that it is decoded once."""
     image = decode_image(data)
     return {
         "image": data,

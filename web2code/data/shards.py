@@ -19,20 +19,21 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pydantic
 
 from web2code.artifacts import sha256_of
-from web2code.config import DataRecord, DataShard
+from web2code.config import DatasetRecord, Shard
 from web2code.data.rows import COLUMNS, SCHEMA
 from web2code.data.sample import Rejected, Sample
 
 RECORD = "dataset.json"
-PAGES_PER_CHUNK = 1024
 ROW_GROUP = 128
 QUARANTINE_SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "source", "reason", "detail")])
 
 
-def cut(samples: Iterable[Sample], size: int = PAGES_PER_CHUNK) -> Iterator[list[Sample]]:
+def cut(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
     """Consecutive samples of one split in chunks of about `size` pages, cut where a page's hash says so.
 
     A page that is added or removed changes its own chunk and leaves the others as they were, and so does a further
@@ -57,27 +58,29 @@ def _ends(sample: Sample, num_pages: int, size: int) -> bool:
     return (chosen and num_pages >= size // 4) or num_pages >= 4 * size
 
 
-def write_shard(folder: Path, rows: Sequence[dict[str, Any]]) -> DataShard:
+def write_shard(folder: Path, rows: Sequence[dict[str, Any]]) -> Shard:
     """Write rows of one part and split; the file is there in full, under its content's name, or not at all."""
     part, split = rows[0]["part"], rows[0]["split"]
     table = pa.Table.from_pylist(list(rows), SCHEMA)
     path, digest = _write_table(folder, f"{part}/{split}", [table])
-    return DataShard(
+    return Shard(
         path=path, part=part, split=split, num_rows=len(rows), num_bytes=(folder / path).stat().st_size, sha256=digest
     )
 
 
-def finish(folder: Path, record: DataRecord, shards: Sequence[DataShard], rejected: Sequence[Rejected]) -> DataRecord:
+def finish(folder: Path, record: DatasetRecord, shards: Sequence[Shard], rejected: Sequence[Rejected]) -> DatasetRecord:
     """Write manifests, quarantine and, last, the record; returns it. Files of an earlier dataset are removed then."""
     shards = list({shard.path: shard for shard in shards}.values())
     licences: dict[str, set[str]] = {}
     counts: dict[str, int] = {}
+    pairs: dict[str, int] = {}
     manifests = {}
     for part in sorted({shard.part for shard in shards}):
         of_part = [shard for shard in shards if shard.part == part]
         manifests[part] = _write_table(folder, f"manifest/{part}", (_metadata(folder, shard) for shard in of_part))[0]
-        found = pq.read_table(folder / manifests[part], columns=["licence"])["licence"]
-        licences[part] = set(found.unique().to_pylist())
+        found = pq.read_table(folder / manifests[part], columns=["licence", "num_messages"])
+        licences[part] = set(found["licence"].unique().to_pylist())
+        pairs[part] = pc.sum(found["num_messages"]).as_py() // 2
         counts[part] = sum(shard.num_rows for shard in of_part)
     quarantined = pa.Table.from_pylist([vars(row) for row in rejected], QUARANTINE_SCHEMA)
     finished = record.model_copy(
@@ -86,6 +89,7 @@ def finish(folder: Path, record: DataRecord, shards: Sequence[DataShard], reject
             "manifests": manifests,
             "quarantine": _write_table(folder, "quarantine", [quarantined])[0],
             "num_samples": counts,
+            "num_pairs": pairs,
             "num_quarantined": len(rejected),
             "licences": {part: tuple(sorted(found)) for part, found in licences.items()},
         }
@@ -100,12 +104,12 @@ def finish(folder: Path, record: DataRecord, shards: Sequence[DataShard], reject
     return finished
 
 
-def files_of(record: DataRecord) -> list[str]:
+def files_of(record: DatasetRecord) -> list[str]:
     """Every file of a dataset, relative to its folder."""
     return [*(shard.path for shard in record.shards), *record.manifests.values(), record.quarantine, RECORD]
 
 
-def _metadata(folder: Path, shard: DataShard) -> pa.Table:
+def _metadata(folder: Path, shard: Shard) -> pa.Table:
     table = pq.read_table(folder / shard.path, columns=list(COLUMNS))
     return table.append_column("shard", pa.array([shard.path] * table.num_rows, pa.string()))
 
@@ -131,7 +135,7 @@ def manifest_schema() -> pa.Schema:
     return pa.schema([*(SCHEMA.field(name) for name in COLUMNS), pa.field("shard", pa.string())])
 
 
-def load_record(folder: Path) -> DataRecord:
+def load_record(folder: Path) -> DatasetRecord:
     """The record of a dataset.
 
     Raises:
@@ -139,11 +143,16 @@ def load_record(folder: Path) -> DataRecord:
     """
     path = folder / RECORD
     if not path.exists():
-        raise ValueError(f"{path} is missing: build a dataset there with 'web2code data build', or check it out")
-    return DataRecord.model_validate_json(path.read_text())
+        raise ValueError(f"{path} is missing: run 'dvc checkout {folder.name} --force', or build a dataset there")
+    try:
+        return DatasetRecord.model_validate_json(path.read_text())
+    except pydantic.ValidationError:
+        raise ValueError(
+            f"{path} was written by another version of web2code: move {folder} away and run again"
+        ) from None
 
 
-def verify(folder: Path) -> DataRecord:
+def verify(folder: Path) -> DatasetRecord:
     """Hash every shard again.
 
     Raises:
@@ -153,9 +162,13 @@ def verify(folder: Path) -> DataRecord:
     for shard in record.shards:
         path = folder / shard.path
         if not path.exists():
-            raise ValueError(f"{path} is missing: run 'dvc checkout --force' to restore it, then run again")
+            raise ValueError(
+                f"{path} is missing: run 'dvc checkout {folder.name} --force' to restore it, then run again"
+            )
         if sha256_of(path) != shard.sha256:
-            raise ValueError(f"{path} is corrupt: run 'dvc checkout --force' to restore it, then run again")
+            raise ValueError(
+                f"{path} is corrupt: run 'dvc checkout {folder.name} --force' to restore it, then run again"
+            )
     return record
 
 
@@ -170,7 +183,7 @@ def read_quarantine(folder: Path) -> list[dict[str, str]]:
     return pq.read_table(folder / load_record(folder).quarantine).to_pylist()
 
 
-def read_rows(folder: Path, shards: Iterable[DataShard], columns: Sequence[str] | None = None) -> Iterator[dict]:
+def read_rows(folder: Path, shards: Iterable[Shard], columns: Sequence[str] | None = None) -> Iterator[dict]:
     """Rows of some shards, in order; memory holds one row group."""
     for shard in shards:
         for batch in pq.ParquetFile(folder / shard.path).iter_batches(batch_size=ROW_GROUP, columns=columns):

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from typing import Literal
 
 from web2code.config import SourceConfig
 from web2code.data.builders import dwcg, dwcg_r, dwu, dwu_r
+from web2code.data.builders.asks import CAPTION_ASK, CODE_ASK, YES_NO_ASK
+from web2code.data.pages import CAPTIONS, YES_NO
 from web2code.data.readers import READERS
-from web2code.data.sample import Reader, Rejected, Sample
+from web2code.data.sample import Reader, Rejected, Render, Sample, dialogue
 from web2code.data.writers.writer import Writer
+from web2code.pages import draw_pages
 
 Made = Iterator[Sample | Rejected]
+SPLITS: tuple[Literal["train"], Literal["eval"]] = ("train", "eval")
 Stream = Callable[[SourceConfig, Path, Writer, int], Made]
 
 
@@ -44,6 +50,27 @@ def wants(config: SourceConfig, part: str) -> bool:
 
 def _read(reader: Reader, config: SourceConfig, folder: Path, writer: Writer, seed: int) -> Made:
     yield from islice(reader(folder), config.max_samples or None)
+
+
+def _drawn(config: SourceConfig, folder: Path, writer: Writer, seed: int) -> Made:
+    """Pages of the generator or of a folder of documents, each with its caption and its yes/no questions."""
+    assert config.pages, f"source {config.name} needs pages"
+    dropped: Counter = Counter()
+    drawn = draw_pages(config.pages, str(folder), dropped)
+    for split in SPLITS:
+        for page in drawn[split]:
+            for part, suffix, pairs in (
+                ("DWCG", "", [(CODE_ASK, page.html)]),
+                (CAPTIONS, "/caption", [(CAPTION_ASK, page.caption)]),
+                (YES_NO, "/questions", [(f"{one.question} {YES_NO_ASK}", one.answer) for one in page.questions]),
+            ):
+                if pairs:
+                    yield Sample(
+                        id=page.id + suffix, part=part, source=page.source, licence=page.licence,
+                        messages=dialogue(pairs), image=Render(page.html), page=page.id, split=split,
+                    )  # fmt: skip
+    for reason, count in sorted(dropped.items()):
+        print(f"left out {count}: {reason}", flush=True)
 
 
 def _written(config: SourceConfig, folder: Path, writer: Writer, seed: int) -> Made:
@@ -95,6 +122,8 @@ def _public(name: str, *parts: str) -> Source:
 
 # A new source needs a function that streams it and a line here.
 SOURCES: dict[str, Source] = {
+    "folder": Source(("DWCG", CAPTIONS, YES_NO), _drawn),
+    "generated": Source(("DWCG", CAPTIONS, YES_NO), _drawn, reads_folder=False),
     "llava-instruct-150k": _public("llava-instruct-150k", "LLaVA-Instruct"),
     "llava-mix665k": _public("llava-mix665k", "mix665k"),
     "llava-pretrain": _public("llava-pretrain", "LCS-558K"),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from web2code.config import EvaluationConfig
-from web2code.modelling.prompts import CODE_PROMPT, question_prompt
+from web2code.modelling.prompts import CODE_PROMPT
 from web2code.progress import report
 
 ANSWER_TOKENS = 4
@@ -47,7 +47,7 @@ def asks(
             yield Ask(f"screenshot/{shot.id}", shot.png, CODE_PROMPT, evaluation.max_new_tokens)
     for row in rows:
         for number, item in enumerate(row["questions"]):
-            yield Ask(f"question/{row['id']}/{number}", row["image"], question_prompt(item["question"]), ANSWER_TOKENS)
+            yield Ask(f"question/{row['id']}/{number}", row["image"], item["question"], ANSWER_TOKENS)
 
 
 def answers_to(kind: str, answers: dict[str, str]) -> dict[str, str]:

@@ -36,11 +36,6 @@ class Sample:
     labels: list[int]
 
 
-def question_prompt(question: str) -> str:
-    """The ask for a yes/no answer about the page."""
-    return f"{question} Answer yes or no."
-
-
 def prompt_tokens(tokenizer: PreTrainedTokenizerFast, template: str, prompt: str, image_tokens: int) -> list[int]:
     """Token ids up to where the answer starts: beginning of sequence, template, image placeholders, prompt."""
     before, after = TEMPLATES[template]

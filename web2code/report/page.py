@@ -9,9 +9,10 @@ from typing import Any
 
 import jinja2
 
-from web2code import dataset
 from web2code.artifacts import read_record
 from web2code.config import EvaluationRecord, Interval, StageRecord
+from web2code.data.pages import read_pages
+from web2code.data.shards import load_record
 from web2code.plan import Plan
 from web2code.report.gallery import Case, choose, data_uri, make_case, read_lines, thumbnail
 from web2code.report.plots import interval_plot, loss_curve, time_bars
@@ -40,6 +41,7 @@ def write_report(
     """Write the report of a run to `out`; every text is escaped, and generated HTML is shown as text only."""
     evaluation = read_record(str(evaluation_dir), EvaluationRecord)
     assert evaluation is not None, evaluation_dir
+    record = load_record(plan.data_dir)
     names = [name for name in SYSTEM_TITLES if name in evaluation.systems]
     pictures = evaluation_dir / "pictures"
     candidate = [row for row in read_lines(evaluation_dir / "samples.jsonl") if row["system"] == "candidate"]
@@ -51,7 +53,8 @@ def write_report(
         summary=summary,
         recipe=plan.recipe,
         evaluation=evaluation,
-        dataset=dataset.load_record(plan.data_dir),
+        dataset=record,
+        licences=sorted({licence for found in record.licences.values() for licence in found}),
         stages=stages,
         curves=[loss_curve(stage.losses, f"loss of {stage.name}") for stage in stages],
         scores=interval_plot(_score_rows(evaluation, names), "scores with 95 % intervals"),
@@ -81,7 +84,7 @@ def _score_rows(evaluation: EvaluationRecord, names: list[str]) -> list[tuple[st
 
 
 def _sample_pages(data_dir: Path) -> list[dict[str, Any]]:
-    rows = dataset.read_rows(data_dir, "eval", ["id", "image", "caption", "questions"])
+    rows = read_pages(data_dir, "eval")
     step = max(1, len(rows) // SAMPLE_PAGES)
     return [
         {"caption": row["caption"], "questions": row["questions"], "image": data_uri(thumbnail(row["image"], 200))}

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
-from web2code.modelling.prompts import CODE_PROMPT, TEMPLATES, Sample, build_sample, encode, question_prompt
+from web2code.modelling.prompts import CODE_PROMPT, TEMPLATES, Sample, build_sample, encode
 from web2code.training.arrays import CAPTION, CODE, QUESTION
 
 WARMUP_BATCH = 64
@@ -34,7 +34,7 @@ def tokenizer_texts(rows: Iterable[dict[str, Any]], template: str) -> Iterator[s
         yield row["caption"] + "\n"
         yield f"{before}\n{CODE_PROMPT}{after}"
         for item in row["questions"]:
-            yield f"{before}\n{question_prompt(item['question'])}{after} {item['answer']}"
+            yield f"{before}\n{item['question']}{after} {item['answer']}"
 
 
 def samples(
@@ -50,7 +50,7 @@ def samples(
         asks = [
             (CAPTION, "plain", "", row["caption"]),
             (CODE, template, CODE_PROMPT, row["html"]),
-            *((QUESTION, template, question_prompt(item["question"]), item["answer"]) for item in row["questions"]),
+            *((QUESTION, template, item["question"], item["answer"]) for item in row["questions"]),
         ]
         for kind, name, prompt, answer in asks:
             sample = build_sample(tokenizer, name, prompt, answer, image_tokens)

@@ -9,7 +9,7 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
-from web2code.config import DataConfig, DataRecord, SourceConfig
+from web2code.config import DataConfig, DatasetRecord, SourceConfig
 from web2code.data import shards
 from web2code.data.rows import build_row
 from web2code.data.sample import Rejected, Sample, dialogue
@@ -44,7 +44,7 @@ def sample(number: int, **changes) -> Sample:
     return Sample(**{**fields, **changes})
 
 
-def write_dataset(folder: Path, samples: Sequence[Sample], rejected: Sequence[Rejected] = ()) -> DataRecord:
+def write_dataset(folder: Path, samples: Sequence[Sample], rejected: Sequence[Rejected] = ()) -> DatasetRecord:
     """A dataset of these samples, a shard for each part and split."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = [build_row(one, token_counter("")) for one in samples]
@@ -54,5 +54,5 @@ def write_dataset(folder: Path, samples: Sequence[Sample], rejected: Sequence[Re
         if not isinstance(row, Rejected):
             groups.setdefault((row["part"], row["split"]), []).append(row)
     made = [shards.write_shard(folder, group) for group in groups.values()]
-    record = DataRecord(fingerprint="0" * 16, data=DataConfig(sources=(SourceConfig(name="written"),)))
+    record = DatasetRecord(fingerprint="0" * 16, data=DataConfig(sources=(SourceConfig(name="written"),)))
     return shards.finish(folder, record, made, [*rejected, *bad])

@@ -57,7 +57,7 @@ def report(tmp_path_factory):
     data = home / "data"
     record = write_dataset(data, rows)
     out = home / "evaluation"
-    held_out = [row for row in rows if row["split"] == "eval"]
+    held_out = [row for row in rows if row["split"] == "eval" and row["part"] == "DWCG"]
     samples = []
     for number, row in enumerate(held_out):
         for kind in ("reference", "candidate"):

@@ -25,10 +25,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from ray_jobs.build_data import main as build
+from ray_jobs.build_dataset import main as build
 from ray_jobs.select_data import main as select
 from tests.web2code.data import layouts
-from web2code.config import DataConfig, DataJob, DataWhere, SelectionConfig, SelectionJob, SourceConfig
+from web2code.config import BuildJob, DataConfig, SelectionConfig, SelectionJob, SourceConfig, Where
 from web2code.selection.scorer import Scorer
 from web2code.selection.scores import Request, ratios, terms
 from web2code.selection.window import keep, kept_curve
@@ -169,11 +169,8 @@ def dataset(local_ray, tmp_path_factory) -> Path:
     layouts.write_llava_mix665k(home / "mix")
     folders = {"llavar2": str(home / "llavar2"), "llava-mix665k": str(home / "mix")}
     sources = tuple(SourceConfig(name=name) for name in folders)
-    build(
-        DataJob(
-            where=DataWhere(home=str(home), out=str(home / "data"), folders=folders), data=DataConfig(sources=sources)
-        )
-    )
+    where = Where(home=str(home), data_dir=str(home / "data"), out=str(home / "data"), folders=folders)
+    build(BuildJob(where=where, data=DataConfig(sources=sources)))
     return home
 
 

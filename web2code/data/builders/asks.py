@@ -7,8 +7,10 @@ from typing import Literal
 
 Style = Literal["modern", "bootstrap"]
 
-# The ask of raw pairs, whose sources have none.
+# The asks of sources that have none of their own.
 CODE_ASK = "Write the HTML of this page."
+CAPTION_ASK = "Describe this page in one sentence."
+YES_NO_ASK = "Answer yes or no."
 ASKS = (
     "Write the HTML code of the web page in this screenshot.",
     "Turn the design in the picture into a complete HTML document.",

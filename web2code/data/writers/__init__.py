@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from web2code.config import DataConfig, DataWhere
+from web2code.config import DataConfig, Where
 from web2code.data.writers.endpoint import EndpointWriter
 from web2code.data.writers.procedural import ProceduralWriter
 from web2code.data.writers.writer import Writer
 
 
-def make_writer(data: DataConfig, where: DataWhere) -> Writer:
+def make_writer(data: DataConfig, where: Where) -> Writer:
     """The writer that a configuration asks for.
 
     Raises:

@@ -1,0 +1,62 @@
+"""Building a dataset of 1K, 10K and 100K rows with one and with two Ray workers: cost grows linearly in rows."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, ImageDraw
+
+from benchmarks.arms import interleave, report
+from web2code.config import BuildJob, DataConfig, SourceConfig, Where
+from web2code.data.writers.procedural import ProceduralWriter
+
+SIZES = {1_000: 5, 10_000: 5, 100_000: 1}
+
+
+def synthesise(folder: Path, rows: int) -> None:
+    """WebSight in its layout: Parquet files of a thousand rows."""
+    writer = ProceduralWriter(0)
+    (folder / "data").mkdir(parents=True)
+    for start in range(0, rows, 1000):
+        batch = []
+        for number in range(start, start + 1000):
+            image = Image.new("RGB", (640, 360), (number % 256, number // 256 % 256, 99))
+            ImageDraw.Draw(image).rectangle((number % 500, 20, number % 500 + 100, 200), fill="white")
+            stream = io.BytesIO()
+            image.save(stream, "PNG")
+            batch.append({"image": {"bytes": stream.getvalue(), "path": None}, "text": writer.page(f"p/{number}")})
+        pq.write_table(pa.Table.from_pylist(batch), folder / "data" / f"train-{start // 1000:05}.parquet")
+
+
+def build(folder: Path, cores: int) -> dict[str, int]:
+    """Build the dataset on a Ray of so many cores."""
+    import ray
+
+    from ray_jobs.build_dataset import main as run
+
+    ray.init("local", num_cpus=cores, include_dashboard=False, log_to_driver=False, object_store_memory=500_000_000)
+    with tempfile.TemporaryDirectory() as home:
+        out = f"{home}/data"
+        where = Where(home=home, data_dir=out, out=out, folders={"websight-refined": str(folder)})
+        sources = (SourceConfig(name="websight-refined"),)
+        record = run(BuildJob(where=where, data=DataConfig(sources=sources, pages_per_shard=256)))
+    ray.shutdown()
+    return record.num_samples
+
+
+def main() -> None:
+    """Measure every size with one and with two workers."""
+    for rows, rounds in SIZES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            synthesise(Path(folder), rows)
+            ways = {f"{cores} worker{'s' * (cores > 1)}": partial(build, Path(folder), cores) for cores in (1, 2)}
+            report(f"Building {rows} rows", rows, "rows", interleave(ways, rounds), "Ray's start of 3 s included.")
+
+
+if __name__ == "__main__":
+    main()
