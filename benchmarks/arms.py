@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -60,8 +59,9 @@ def report(title: str, units: float, unit: str, arms: dict[str, Arm], note: str 
         "|---|---|---|---|",
     ]
     for arm in arms.values():
-        spread = f"{arm.median:.2f} ({min(arm.seconds):.2f} to {max(arm.seconds):.2f})"
-        lines.append(f"| {arm.name} | {units / arm.median:,.1f} | {spread} | {max(arm.gigabytes):.2f} |")
+        spread = f"{arm.median:.3g} ({min(arm.seconds):.3g} to {max(arm.seconds):.3g})"
+        memory = f"{max(arm.gigabytes):.2f}" if arm.gigabytes else ""
+        lines.append(f"| {arm.name} | {units / arm.median:,.2f} | {spread} | {memory} |")
     rounds = max(len(arm.seconds) for arm in arms.values())
     lines += ["", f"{rounds} rounds in turns; {machine()}. {note}".strip(), ""]
     print("\n".join(lines), flush=True)
@@ -95,4 +95,10 @@ def _measure(work: Callable[[], Any], pipe: Any) -> None:
     began = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - began
-    pipe.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2, result))
+    pipe.send((seconds, _peak_gigabytes(), result))
+
+
+def _peak_gigabytes() -> float:
+    """Most memory that this process held; `ru_maxrss` would also count what the process that started it held."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024**2

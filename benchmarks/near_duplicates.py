@@ -36,7 +36,7 @@ def datasketch_clusters(rows: int) -> int:
     index, found = MinHashLSH(num_perm=64, params=(BANDS, BAND_ROWS)), 0
     known: dict[int, MinHash] = {}
     for i, values in enumerate(signatures(rows)):
-        sketch = MinHash(num_perm=64, hashvalues=values.astype(np.uint64))
+        sketch = MinHash(num_perm=64, hashvalues=values.astype(np.uint64), scheme="legacy")
         found += any(known[j].jaccard(sketch) >= MIN_SIMILARITY for j in index.query(sketch))
         index.insert(i, sketch)
         known[i] = sketch
