@@ -77,5 +77,5 @@ def test_adding_a_part_moves_only_that_part(tmp_path, store, monkeypatch):
     dvc(clone, "pull", "-q")
     assert shards.verify(clone / "data") == second
     run(clone, "git", "checkout", "-q", "v1")
-    dvc(clone, "checkout", "-q")
+    dvc(clone, "pull", "-q")
     assert shards.verify(clone / "data") == first

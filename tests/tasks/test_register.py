@@ -219,16 +219,18 @@ def test_the_second_time_mlflow_is_not_imported(home):
         "from web2code.config import Decision, EvaluationRecord, Recipe, StageRecord\n"
         "given, home = json.loads(sys.argv[1]), Path(sys.argv[2])\n"
         "stages = [StageRecord.model_validate(value) for value in given['stages']]\n"
-        "record = register_model.fn(Recipe.model_validate(given['recipe']), given['version'], stages,\n"
+        "record = register_model.fn(Recipe.model_validate(given['recipe']), given['version'],\n"
+        "    tuple(given['licences']), stages,\n"
         "    EvaluationRecord.model_validate(given['evaluation']), Decision.model_validate(given['decision']),\n"
         "    home / 'none', home)\n"
         "assert find_champion.fn(record.name, home) == 'one'\n"
         "assert 'mlflow' not in sys.modules\n"
         "print(record.model_dump_json())"
     )
-    recipe, version, stages, judged, verdict, *_ = arguments(home, "one", evaluation("e1"), YES)
+    recipe, version, licences, stages, judged, verdict, *_ = arguments(home, "one", evaluation("e1"), YES)
     given = {
-        "recipe": recipe.model_dump(mode="json"), "version": version, "decision": verdict.model_dump(),
+        "recipe": recipe.model_dump(mode="json"), "version": version, "licences": licences,
+        "decision": verdict.model_dump(),
         "stages": [value.model_dump(mode="json") for value in stages], "evaluation": judged.model_dump(mode="json"),
     }  # fmt: skip
     done = subprocess.run(
