@@ -120,6 +120,7 @@ def test_a_kill_never_leaves_half_a_summary(tmp_path):
     summary = begin_run(tmp_path)
     for result in RESULTS:
         summary.take(result)
+    write_summary(tmp_path, summary)  # else the child may not have begun when it is killed
     child = os.fork()
     if child == 0:
         while True:
