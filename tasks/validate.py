@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect import task
 
-from tasks.checkpoint import run_checkpoint, split_failures
+from tasks.checkpoint import raise_if_broken, run_checkpoint
 from tasks.reuse import note_reuse
 from web2code.artifacts import publish, read_record, sha256_of
 from web2code.config import CheckResult, Config, ValidationConfig, ValidationRecord, code_digest, digest
@@ -85,8 +85,7 @@ def judge(job: ValidationJob) -> ValidationRecord:
 
 def verdict(job: ValidationJob, dataset, frame: pd.DataFrame, audit: Audit, out: Path) -> ValidationRecord:
     """Run the checkpoint, write the quarantine, and sum up."""
-    results = run_checkpoint(frame, out, lambda: _expectations(job.gate), "SUMMARY")
-    split_failures(results)
+    raise_if_broken(run_checkpoint(frame, out, lambda: _expectations(job.gate)))
     blocking = [name for name in CHECKS if name not in job.gate.warn]
     refused = ~frame[blocking].all(axis=1)
     reasons = [
