@@ -8,7 +8,7 @@ import numpy as np
 from datasketch import MinHash, MinHashLSH
 
 from benchmarks.arms import interleave, report
-from web2code.data.near_duplicates import (
+from web2code.validation.near_duplicates import (
     BAND_ROWS,
     BANDS,
     MIN_SIMILARITY,

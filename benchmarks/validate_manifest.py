@@ -14,7 +14,7 @@ from benchmarks.arms import interleave, report
 from tasks.validate import ValidationJob, judge
 from web2code.config import DataConfig, DatasetRecord, Shard, ValidationConfig
 from web2code.data import shards
-from web2code.data.checks import check_rows
+from web2code.validation.checks import check_rows
 
 ROWS = 1_180_000
 HELD_OUT = 6_000

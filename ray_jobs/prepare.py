@@ -17,7 +17,7 @@ from web2code.modelling.tokenizer import train_tokenizer
 from web2code.progress import report
 from web2code.training.arrays import write_samples
 from web2code.training.prepare import Counts, samples, tokenizer_texts, warm_up
-from web2code.validation import read_quarantined
+from web2code.validation.quarantine import read_quarantined
 
 
 def main(job: PrepareJob) -> PreparedRecord:

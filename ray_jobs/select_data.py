@@ -19,7 +19,7 @@ from web2code.data import shards
 from web2code.data.images import decode_image
 from web2code.data.rows import sample_of
 from web2code.progress import report
-from web2code.selection.page import write_curves
+from web2code.report.curves import write_curves
 from web2code.selection.scores import ratios, terms
 from web2code.selection.window import keep
 

@@ -9,7 +9,7 @@ from great_expectations.expectations.expectation import ColumnMapExpectation
 from great_expectations.expectations.metrics import ColumnMapMetricProvider, column_condition_partial
 
 from web2code.config import ValidationConfig
-from web2code.data.checks import CHECKS
+from web2code.validation.checks import CHECKS
 
 
 class RowPasses(ColumnMapMetricProvider):

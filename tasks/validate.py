@@ -17,11 +17,11 @@ from prefect import task
 from tasks.checkpoint import raise_if_broken, run_checkpoint
 from tasks.reuse import note_reuse
 from web2code.artifacts import publish, read_record, sha256_of
-from web2code.config import CheckResult, Config, ValidationConfig, ValidationRecord, code_digest, digest
+from web2code.config import CheckResult, Config, DatasetRecord, ValidationConfig, ValidationRecord, code_digest, digest
 from web2code.data import shards
-from web2code.data.checks import CHECKS, Audit, check_rows
 from web2code.data.licences import restriction
-from web2code.validation import QUARANTINE, verdict_folder
+from web2code.validation.checks import CHECKS, Audit, check_rows
+from web2code.validation.quarantine import QUARANTINE, verdict_folder
 
 MAX_EXAMPLES = 5
 
@@ -40,7 +40,12 @@ class ValidationJob(Config):
         own = [
             sha256_of(Path(__file__).with_name(name)) for name in ("validate.py", "expectations.py", "checkpoint.py")
         ]
-        identity = [[record.model_dump() for record in datasets], self.gate.model_dump(), own, code_digest(("data",))]
+        identity = [
+            [record.model_dump() for record in datasets],
+            self.gate.model_dump(),
+            own,
+            code_digest(("validation",)),
+        ]
         return digest(identity)[:16]
 
     def output(self) -> Path:
@@ -83,7 +88,9 @@ def judge(job: ValidationJob) -> ValidationRecord:
     return record
 
 
-def verdict(job: ValidationJob, dataset, frame: pd.DataFrame, audit: Audit, out: Path) -> ValidationRecord:
+def verdict(
+    job: ValidationJob, dataset: DatasetRecord, frame: pd.DataFrame, audit: Audit, out: Path
+) -> ValidationRecord:
     """Run the checkpoint, write the quarantine, and sum up."""
     raise_if_broken(run_checkpoint(frame, out, lambda: _expectations(job.gate)))
     blocking = [name for name in CHECKS if name not in job.gate.warn]
@@ -93,7 +100,6 @@ def verdict(job: ValidationJob, dataset, frame: pd.DataFrame, audit: Audit, out:
     ]
     pq.write_table(pa.table({"id": frame["id"][refused].tolist(), "reason": reasons}), out / QUARANTINE)
     left_out = int(refused.sum()) + dataset.num_quarantined
-    licences = tuple(sorted({licence for found in dataset.licences.values() for licence in found}))
     return ValidationRecord(
         fingerprint=job.fingerprint(),
         success=left_out <= job.gate.max_quarantined * (len(frame) + dataset.num_quarantined),
@@ -105,8 +111,8 @@ def verdict(job: ValidationJob, dataset, frame: pd.DataFrame, audit: Audit, out:
         cut_share=audit.cut,
         untrained_share=audit.untrained,
         marker_share=audit.marker,
-        non_commercial=restriction(licences) == "non-commercial",
-        licences=licences,
+        non_commercial=restriction(dataset.all_licences) == "non-commercial",
+        licences=dataset.all_licences,
         data_docs=str(out / "gx" / "uncommitted" / "data_docs" / "local_site" / "index.html"),
     )
 

@@ -20,7 +20,7 @@ import yaml
 from prefect import task
 
 from tasks.reuse import note_reuse
-from web2code.artifacts import publish, read_record
+from web2code.artifacts import publish, read_record, replace_text
 from web2code.config import DatasetRecord, VersionRecord, digest
 from web2code.data import shards
 
@@ -114,12 +114,12 @@ def ensure_repository(root: Path, home: Path) -> None:
     found = next((folder / ".dvc" for folder in above if (folder / ".dvc" / "config").exists()), None)
     if found is None:
         (root / ".dvc").mkdir(parents=True, exist_ok=True)
-        _write(root / ".dvc" / "config", CONFIG.format(remote=home / "dvc-remote"))
+        replace_text(root / ".dvc" / "config", CONFIG.format(remote=home / "dvc-remote"))
     elif not any((folder / ".git").exists() for folder in above):
         text = (found / "config").read_text()
         local = found / "config.local"
         if "no_scm" not in text and not local.exists():
-            _write(local, "[core]\n    no_scm = true\n")
+            replace_text(local, "[core]\n    no_scm = true\n")
 
 
 def read_version(data_dir: Path) -> str:
@@ -154,9 +154,3 @@ def _marker(data_dir: Path, record: DatasetRecord) -> str:
     configs = [folder / ".dvc" / name for folder in above for name in ("config", "config.local")]
     remotes = [(str(path), path.read_text()) for path in configs if path.exists()]
     return digest([record.model_dump(mode="json"), str(data_dir), remotes])[:16]
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.write_text(text)
-    os.replace(unfinished, path)

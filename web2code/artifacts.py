@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -26,6 +28,14 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a local file, as lower-case hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file so that a kill leaves the old one or the new one, never half; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
 
 
 def publish(local: Path, url: str, record: BaseModel) -> None:

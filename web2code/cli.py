@@ -13,7 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from web2code.data.commands import app as data_app
+from web2code.data_commands import app as data_app
+from web2code.mistakes import fail
 from web2code.plan import home_folder
 from web2code.recipes import RECIPES, parse_overrides
 from web2code.services import Service, find_service
@@ -46,7 +47,7 @@ def run(
     try:
         overrides = parse_overrides(set or [])
     except ValueError as error:
-        fail(str(error))
+        fail(error)
     parameters = {"recipe": recipe, "overrides": overrides, "pages": pages or None, "screenshots": screenshots or None}
     try:
         status = subprocess.call([sys.executable, "-m", "flows", json.dumps(parameters)])
@@ -63,7 +64,7 @@ def up() -> None:
     try:
         services = bring_up(home_folder())
     except (ValueError, RuntimeError) as error:
-        fail(str(error))
+        fail(error)
     show_services(services, home_folder())
     console.print("\nStart a run with: prefect deployment run train-web2code --watch")
 
@@ -80,12 +81,6 @@ def recipes() -> None:
     """List the recipes."""
     for name, make in RECIPES.items():
         console.print(f"[bold]{name}[/bold]  {(make.__doc__ or '').strip().splitlines()[0]}")
-
-
-def fail(sentence: str) -> None:
-    """End with one sentence and status 2."""
-    print(f"error: {sentence}", file=sys.stderr)
-    raise typer.Exit(2)
 
 
 def show_latest(home: Path) -> None:

@@ -372,6 +372,11 @@ class DatasetRecord(Config):
     licences: dict[str, tuple[str, ...]] = Field({}, description="by part")
 
     @property
+    def all_licences(self) -> tuple[str, ...]:
+        """Every licence that some sample stands under, sorted."""
+        return tuple(sorted({licence for found in self.licences.values() for licence in found}))
+
+    @property
     def num_pages(self) -> int:
         """Pages with their HTML."""
         return self.count_pages("train") + self.count_pages("eval")

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import psutil
 
+from web2code.artifacts import replace_text
+
 START_SECONDS = 90.0
 STOP_SECONDS = 3.0
 HOST = "127.0.0.1"
@@ -75,9 +77,7 @@ def start_service(
             env={**os.environ, **environment},
         )  # fmt: skip
     service = Service(name, process.pid, psutil.Process(process.pid).create_time(), url, ports)
-    unfinished = _state(home, name).with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(asdict(service)))
-    os.replace(unfinished, _state(home, name))
+    replace_text(_state(home, name), json.dumps(asdict(service)))
     return service
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from web2code.artifacts import replace_text
 from web2code.config import (
     DatasetRecord,
     Decision,
@@ -100,12 +101,9 @@ def begin_run(home: Path) -> RunSummary:
 
 def write_summary(home: Path, summary: RunSummary) -> Path:
     """Write `summary.json` in one piece; returns its path."""
-    folder = run_folder(home, summary.run)
-    folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / "summary.json.unfinished"
-    unfinished.write_text(summary.model_dump_json(indent=2))
-    os.replace(unfinished, folder / "summary.json")
-    return folder / "summary.json"
+    path = run_folder(home, summary.run) / "summary.json"
+    replace_text(path, summary.model_dump_json(indent=2))
+    return path
 
 
 def run_folder(home: Path, run: str) -> Path:

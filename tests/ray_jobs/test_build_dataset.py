@@ -13,10 +13,10 @@ from ray_jobs.build_dataset import main
 from tests.web2code.data import layouts
 from web2code.config import BuildJob, DataConfig, SourceConfig, Viewport, Where
 from web2code.data import shards
-from web2code.data.difference import compare
 from web2code.data.images import decode_image
-from web2code.data.preview import write_preview
-from web2code.data.statistics import dataset_statistics
+from web2code.inspection.difference import compare
+from web2code.inspection.statistics import dataset_statistics
+from web2code.report.preview import write_preview
 
 VIEWPORT = Viewport(width=160, height=120)
 PAGES = SourceConfig(name="written", max_samples=40, eval_share=0.2)

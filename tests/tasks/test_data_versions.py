@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 
 from tests.web2code.data.small import sample, write_dataset
 from web2code.data import shards
-from web2code.data.difference import compare
+from web2code.inspection.difference import compare
 
 FIRST = [sample(i) for i in range(6)]
 FURTHER = [*FIRST, *(sample(i, part="DWU") for i in (20, 21))]

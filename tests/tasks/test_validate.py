@@ -14,8 +14,8 @@ from tasks.validate import ValidationJob, judge
 from tests.web2code.data.layouts import picture
 from tests.web2code.data.small import drawing, page, sample, write_dataset
 from web2code.config import ValidationConfig
-from web2code.data.checks import CHECKS
 from web2code.data.sample import Message, Rejected, dialogue
+from web2code.validation.checks import CHECKS
 
 GOOD = [sample(i) for i in range(60)]
 HTML_ASK = "Write HTML."

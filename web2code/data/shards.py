@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pydantic
 
-from web2code.artifacts import sha256_of
+from web2code.artifacts import replace_text, sha256_of
 from web2code.config import DatasetRecord, Shard
 from web2code.data.rows import COLUMNS, SCHEMA
 from web2code.data.sample import Rejected, Sample
@@ -94,9 +94,7 @@ def finish(folder: Path, record: DatasetRecord, shards: Sequence[Shard], rejecte
             "licences": {part: tuple(sorted(found)) for part, found in licences.items()},
         }
     )
-    unfinished = folder / f".{RECORD}.unfinished"
-    unfinished.write_text(finished.model_dump_json(indent=1))
-    os.replace(unfinished, folder / RECORD)
+    replace_text(folder / RECORD, finished.model_dump_json(indent=1))
     wanted = set(files_of(finished))
     for path in [*folder.glob("*/*.parquet"), *folder.glob("quarantine-*.parquet"), *folder.rglob(".*.unfinished")]:
         if path.relative_to(folder).as_posix() not in wanted:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from web2code.data.images import decode_image
+
 PICTURE_WIDTH = 256
 MAX_HEIGHT = 512
 
@@ -62,12 +64,11 @@ def data_uri(image: Image.Image | None) -> str:
     return "data:image/webp;base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def thumbnail(png: bytes, width: int = PICTURE_WIDTH) -> Image.Image:
-    """A picture scaled to a width, and cut where it is very tall."""
-    with Image.open(io.BytesIO(png)) as opened:
-        image = opened.convert("RGB")
+def thumbnail(data: bytes, width: int = PICTURE_WIDTH, max_height: int = MAX_HEIGHT) -> Image.Image:
+    """An encoded picture scaled to a width, and cut where it is very tall."""
+    image = decode_image(data)
     image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.BOX)
-    return image.crop((0, 0, width, min(image.height, MAX_HEIGHT)))
+    return image.crop((0, 0, width, min(image.height, max_height)))
 
 
 def _open(path: Path) -> Image.Image | None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from web2code.artifacts import read_record
 from web2code.config import EvaluationRecord, Interval, StageRecord
@@ -15,6 +12,7 @@ from web2code.data.pages import read_pages
 from web2code.data.shards import load_record
 from web2code.plan import Plan
 from web2code.report.gallery import Case, choose, data_uri, make_case, read_lines, thumbnail
+from web2code.report.html import write_page
 from web2code.report.plots import interval_plot, loss_curve, time_bars
 from web2code.summary import RunSummary
 
@@ -46,15 +44,14 @@ def write_report(
     pictures = evaluation_dir / "pictures"
     candidate = [row for row in read_lines(evaluation_dir / "samples.jsonl") if row["system"] == "candidate"]
     shots = [row for row in read_lines(evaluation_dir / "screenshots.jsonl") if row["system"] == "candidate"]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("web2code.report", "templates"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    html = environment.get_template("report.html.j2").render(
+    write_page(
+        out,
+        "report.html.j2",
         summary=summary,
         recipe=plan.recipe,
         evaluation=evaluation,
         dataset=record,
-        licences=sorted({licence for found in record.licences.values() for licence in found}),
+        licences=record.all_licences,
         stages=stages,
         curves=[loss_curve(stage.losses, f"loss of {stage.name}") for stage in stages],
         scores=interval_plot(_score_rows(evaluation, names), "scores with 95 % intervals"),
@@ -68,11 +65,7 @@ def write_report(
             for title, rows in choose(candidate, "overall", WORST, MIDDLE, BEST)
         ],
         screenshots=[_shot(row, pictures) for row in sorted(shots, key=lambda row: row["similarity"])],
-        style=environment.get_template("report.css").render(),
     )  # fmt: skip
-    unfinished = out.with_suffix(".unfinished")
-    unfinished.write_text(html)
-    os.replace(unfinished, out)
     return out
 
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import openai
 
+from web2code.artifacts import replace_text
 from web2code.config import Endpoint, WriterConfig
 from web2code.data.writers.writer import Item, Made, Pair, WriterError
 
@@ -154,7 +155,7 @@ class EndpointWriter:
         reply = answer.choices[0].message.content if answer.choices else None
         usage = answer.usage
         self._count(usage.prompt_tokens if usage else 0, usage.completion_tokens if usage else 0)
-        _write(path, {"reply": reply or ""})
+        replace_text(path, json.dumps({"reply": reply or ""}))
         return reply or ""
 
     def _complete(self, prompt: str) -> Any:
@@ -228,10 +229,3 @@ def _pairs(reply: str, num: int) -> list[Pair]:
     if not all(question and answer for question, answer in pairs):
         raise ValueError("no text")
     return pairs
-
-
-def _write(path: Path, value: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{threading.get_ident()}.unfinished")
-    unfinished.write_text(json.dumps(value))
-    os.replace(unfinished, path)

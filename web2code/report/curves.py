@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from web2code.config import SelectionConfig
+from web2code.report.html import write_page
 from web2code.report.plots import share_curve
 from web2code.selection.window import keep, kept_curve
 
 
 def write_curves(out: Path, config: SelectionConfig, scores: Mapping[str, np.ndarray]) -> Path:
     """Write the page; `scores` are the samples' scores by name, NaN where there is none."""
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader([
-            jinja2.PackageLoader("web2code.selection", "templates"),
-            jinja2.PackageLoader("web2code.report", "templates"),
-        ]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
     curves = []
     for name, values in scores.items():
         thresholds, shares = kept_curve(values)
@@ -33,8 +25,5 @@ def write_curves(out: Path, config: SelectionConfig, scores: Mapping[str, np.nda
         plot = share_curve(thresholds.tolist(), shares.tolist(), window, f"share of samples by {name}")
         quartiles = np.percentile(values[~np.isnan(values)], [5, 25, 50, 75, 95])
         curves.append((name, plot, quartiles.tolist(), len(kept), int((~np.isnan(values)).sum())))
-    page = environment.get_template("curves.html.j2").render(
-        config=config, curves=curves, style=environment.get_template("report.css").render()
-    )
-    out.write_text(page, encoding="utf-8")
+    write_page(out, "curves.html.j2", config=config, curves=curves)
     return out

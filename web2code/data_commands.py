@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import pydantic
 import typer
@@ -27,10 +26,12 @@ from web2code.config import (
     WriterConfig,
     digest_tree,
 )
+from web2code.mistakes import fail
 from web2code.plan import home_folder
-from web2code.progress import MARK
-from web2code.progress_bars import ProgressBars
-from web2code.services import HOST, find_service, ray_environment
+from web2code.programs import run_program
+
+if TYPE_CHECKING:
+    from web2code.data.sources import Source
 
 app = typer.Typer(no_args_is_help=True, help="Build, validate, select, compare and look at datasets of samples.")
 console = Console()
@@ -94,7 +95,7 @@ def build(
             ),
         )  # fmt: skip
     except (ValueError, pydantic.ValidationError) as error:
-        raise _failure(_sentence(error)) from None
+        fail(error)
     run_program("ray_jobs.build_dataset", BuildJob(where=where, data=data).model_dump_json())
     if not dry_run:
         stats(out)
@@ -120,7 +121,7 @@ def validate(
             warn=tuple(name for name in defaults.warn if name not in (block or [])),
         )  # type: ignore[arg-type]  # fmt: skip
     except pydantic.ValidationError as error:
-        raise _failure(_sentence(error)) from None
+        fail(error)
     job = {
         "folder": str(folder.resolve()), "home": str(home_folder()), "gate": gate.model_dump(),
         "against": [str(other.resolve()) for other in against or []],
@@ -155,7 +156,7 @@ def select(
             window=(float(low), float(high)), parts=tuple(part or []), max_tokens=max_tokens, batch_size=batch_size,
         )  # type: ignore[arg-type]  # fmt: skip
     except (ValueError, pydantic.ValidationError) as error:
-        raise _failure(_sentence(error)) from None
+        fail(error)
     job = SelectionJob(
         home=str(home_folder()), folder=str(folder.resolve()), selection=selection, num_workers=workers,
         gpus_per_worker=gpus_per_worker,
@@ -169,12 +170,12 @@ def diff(
     new: Annotated[str, typer.Argument(help="Folder of the newer one, or FOLDER@REVISION.")],
 ) -> None:
     """What changed between two versions: samples added, removed, changed, by source, with examples."""
-    from web2code.data.difference import compare
+    from web2code.inspection.difference import compare
 
     try:
         difference = compare(old, new)
     except (ValueError, OSError) as error:
-        raise _failure(str(error)) from None
+        fail(error)
     table = Table(title=f"{old} to {new}", title_justify="left")
     for column in ("part", "source", "added", "removed", "changed", "unchanged"):
         table.add_column(column, justify="left" if column in ("part", "source") else "right")
@@ -193,12 +194,12 @@ def stats(folder: Folder) -> None:
     """Sizes, tokens, tags and depth of every part, beside the published figures."""
     from web2code.data.licences import restriction
     from web2code.data.shards import load_record
-    from web2code.data.statistics import PUBLISHED, Spread, dataset_statistics
+    from web2code.inspection.statistics import PUBLISHED, Spread, dataset_statistics
 
     try:
         record, statistics = load_record(folder), dataset_statistics(folder)
     except ValueError as error:
-        raise _failure(str(error)) from None
+        fail(error)
 
     def own(value: Spread | None) -> str:
         return f"{value.mean:.1f}±{value.deviation:.1f}" if value else ""
@@ -216,7 +217,7 @@ def stats(folder: Folder) -> None:
             shown = [f"{value[0]:g}±{value[1]:g}" if isinstance(value, tuple) else "" for value in figures]
             table.add_row("  published", f"{known['size']:,}", "", *shown, style="dim")
     console.print(table)
-    licences = sorted({licence for found in record.licences.values() for licence in found})
+    licences = record.all_licences
     console.print(f"licences: {', '.join(licences)}; use: {restriction(licences)}", highlight=False)
     if record.num_quarantined:
         console.print(f"{record.num_quarantined:,} rows left out; `web2code data preview` shows why")
@@ -230,55 +231,13 @@ def preview(
     seed: Annotated[int, typer.Option(help="Another seed shows other samples.")] = 0,
 ) -> None:
     """Write a page of samples as a person wants to see them."""
-    from web2code.data.preview import write_preview
+    from web2code.report.preview import write_preview
 
     try:
         path = write_preview(folder, out or folder.with_name(f"{folder.resolve().name}-preview.html"), per_part, seed)
     except ValueError as error:
-        raise _failure(str(error)) from None
+        fail(error)
     console.print(f"page    {os.path.relpath(path)}", soft_wrap=True)
-
-
-def run_program(module: str, job: str) -> str:
-    """Run a program of this project on a job, on the Ray of `web2code up` or one of its own; returns its output.
-
-    Its progress becomes bars, its other lines are shown, and where it fails its last line becomes one sentence.
-    """
-    home = home_folder()
-    argument = job
-    if module.startswith("ray_jobs."):
-        file = home / "jobs" / f"{module.removeprefix('ray_jobs.')}-{os.getpid()}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(job)
-        argument = str(file)
-    log = home / "jobs" / f"{module}-{os.getpid()}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    service = find_service(home, "ray")
-    environment = {
-        **os.environ, **ray_environment(home), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false",
-        "RAY_ADDRESS": f"{HOST}:{service.ports['gcs']}" if service else os.environ.get("RAY_ADDRESS", "local"),
-    }  # fmt: skip
-    lines = []
-    with (
-        ProgressBars() as bars,
-        open(log, "w") as errors,
-        subprocess.Popen(
-            [sys.executable, "-m", module, argument], stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
-        ) as process,
-    ):
-        assert process.stdout is not None
-        for line in process.stdout:
-            if MARK in line:
-                bars.show(line)
-            elif line.strip():
-                lines.append(line.rstrip())
-                if not line.startswith("{"):
-                    bars.bars.console.print(line.rstrip(), highlight=False, markup=False)
-    if process.returncode:
-        errors_seen = [line for line in log.read_text().splitlines() if "Error: " in line]
-        reason = errors_seen[-1].split("Error: ", 1)[1] if errors_seen else f"{module} ended with {process.returncode}"
-        raise _failure(f"{reason} (log: {log})")
-    return "\n".join(lines)
 
 
 def _show_verdict(record: ValidationRecord) -> None:
@@ -301,9 +260,8 @@ def _show_verdict(record: ValidationRecord) -> None:
     console.print(f"Data Docs  {record.data_docs}", soft_wrap=True, highlight=False)
 
 
-def _source(text: str, known: object) -> tuple[str, str]:
+def _source(text: str, sources: Mapping[str, Source]) -> tuple[str, str]:
     name, _, folder = text.partition("=")
-    sources = dict(known)  # type: ignore[call-overload]
     if name not in sources:
         raise ValueError(f"unknown source {name!r}: choose one of {', '.join(sources)}")
     if sources[name].reads_folder and not folder:
@@ -315,7 +273,7 @@ def _source(text: str, known: object) -> tuple[str, str]:
 
 def _parts(wanted: list[str], mixture: str, known: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     if mixture:
-        from web2code.data.mixtures import resolve_mixture
+        from web2code.mixtures import resolve_mixture
 
         chosen = resolve_mixture(mixture)
         wanted = [*wanted, *(share.part for share in (*chosen.align, *chosen.instruct))]
@@ -323,15 +281,3 @@ def _parts(wanted: list[str], mixture: str, known: dict[str, tuple[str, ...]]) -
     if wanted and (missing := [part for part in wanted if part not in offered]):
         raise ValueError(f"no source given here has part {missing[0]!r}: they have {', '.join(sorted(offered))}")
     return {name: tuple(part for part in parts if not wanted or part in wanted) for name, parts in known.items()}
-
-
-def _sentence(error: Exception) -> str:
-    if isinstance(error, pydantic.ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']} (got {first['input']!r})"
-    return str(error)
-
-
-def _failure(sentence: str) -> typer.Exit:
-    print(f"error: {sentence}", file=sys.stderr)
-    return typer.Exit(2)

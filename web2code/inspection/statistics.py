@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from web2code.config import QUESTION_PARTS
 from web2code.data import shards
 
 # Published: Web2Code (arXiv 2406.20098), tables 5 and 6 and, for the raw sources, the table it compares them in.
@@ -29,7 +30,6 @@ PUBLISHED: Mapping[str, Mapping[str, tuple[float, float] | int]] = {
         "size": 1_700, "tokens": (658.7, 0.0), "tags": (51.6, 0.0), "depth": (8.0, 0.0), "unique_tags": (17.0, 0.0),
     },
 }  # fmt: skip
-QUESTION_PARTS = ("DWU", "DWU_R")
 COLUMNS = (
     "part", "split", "num_messages", "message_tokens", "is_html", "num_tags", "dom_depth", "num_unique_tags",
     "image_bytes", "num_chars",

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import jinja2
-
 from web2code.config import DatasetRecord
 from web2code.data import shards
-from web2code.data.images import decode_image
 from web2code.data.licences import restriction
 from web2code.data.sample import is_html
-from web2code.data.statistics import PUBLISHED, dataset_statistics
+from web2code.inspection.statistics import PUBLISHED, dataset_statistics
+from web2code.report.gallery import data_uri, thumbnail
+from web2code.report.html import write_page
 
 PICTURE_WIDTH = 480
 MAX_TURNS = 12
@@ -40,30 +36,21 @@ def write_preview(folder: Path, out: Path, per_part: int = 6, seed: int = 0) -> 
     Every text is escaped and HTML is shown as text: nothing of a sample is run.
     """
     record = shards.load_record(folder)
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader([
-            jinja2.PackageLoader("web2code.data", "templates"), jinja2.PackageLoader("web2code.report", "templates"),
-        ]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )  # fmt: skip
     left_out = shards.read_quarantine(folder)
-    page = environment.get_template("preview.html.j2").render(
+    write_page(
+        out,
+        "preview.html.j2",
         name=folder.resolve().name,
         record=record,
         total=sum(record.num_samples.values()),
-        restriction=restriction(licence for found in record.licences.values() for licence in found),
+        restriction=restriction(record.all_licences),
         statistics=[(one, PUBLISHED.get(one.part, {})) for one in dataset_statistics(folder)],
         parts=[(part, samples_of(folder, record, part, per_part, seed)) for part in record.num_samples],
         left_out=Counter(row["reason"] for row in left_out).most_common(),
         examples=left_out[:50],
-        style=environment.get_template("report.css").render(),
         spread=lambda value: f"{value.mean:.1f} ± {value.deviation:.1f}" if value else "",
         published=lambda value: f"{value[0]:g} ± {value[1]:g}" if value else "",
     )
-    unfinished = out.with_suffix(".unfinished")
-    unfinished.write_text(page, encoding="utf-8")
-    os.replace(unfinished, out)
     return out
 
 
@@ -86,12 +73,5 @@ def _show(row: dict[str, Any]) -> Shown:
     turns = [(message["role"], message["text"], is_html(message["text"])) for message in row["messages"][:MAX_TURNS]]
     if len(row["messages"]) > MAX_TURNS:
         turns.append(("", f"and {len(row['messages']) - MAX_TURNS} more messages", False))
-    return Shown(id=row["id"], facts=facts, picture=_data_uri(row["image"]) if row["image"] else "", turns=turns)
-
-
-def _data_uri(data: bytes) -> str:
-    image = decode_image(data)
-    image.thumbnail((PICTURE_WIDTH, 4 * PICTURE_WIDTH))
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    picture = thumbnail(row["image"], PICTURE_WIDTH, 4 * PICTURE_WIDTH) if row["image"] else None
+    return Shown(id=row["id"], facts=facts, picture=data_uri(picture), turns=turns)

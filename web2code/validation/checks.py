@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from web2code.config import ValidationConfig
 from web2code.data import shards
-from web2code.data.near_duplicates import (
+from web2code.validation.near_duplicates import (
     image_clusters,
     image_matches,
     signatures_of,
@@ -84,7 +84,7 @@ def check_rows(folder: Path, against: Sequence[Path], config: ValidationConfig) 
         "fits_context": length <= room,
         "no_marker_in_answer": _numpy(table, "num_collisions") == 0,
         "no_personal_data": _numpy(table, "num_pii") == 0,
-        "no_near_duplicate": ~near_duplicates(table, config),
+        "no_near_duplicate": ~near_duplicates(table),
         "not_contaminated": ~contaminated(table, held_out, config),
     })  # fmt: skip
     audit = Audit(
@@ -95,7 +95,7 @@ def check_rows(folder: Path, against: Sequence[Path], config: ValidationConfig) 
     return frame, audit
 
 
-def near_duplicates(table: pa.Table, config: ValidationConfig) -> np.ndarray:
+def near_duplicates(table: pa.Table) -> np.ndarray:
     """True where an earlier row of the same part and split is alike in picture (if any) and in text."""
     found = np.zeros(table.num_rows, bool)
     keys = table["part"].to_pandas() + "/" + table["split"].to_pandas()

@@ -9,7 +9,7 @@ import pytest
 
 from web2code.config import PartShare
 from web2code.data.licences import restriction
-from web2code.data.mixtures import MIXTURES, draw, mixture_restriction, resolve_mixture
+from web2code.mixtures import MIXTURES, draw, mixture_restriction, resolve_mixture
 
 IDS = [f"sample-{i}" for i in range(2000)]
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from web2code.data.fingerprints import minhash, perceptual_hash
-from web2code.data.near_duplicates import (
+from web2code.validation.near_duplicates import (
     MAX_DISTANCE,
     image_clusters,
     image_matches,

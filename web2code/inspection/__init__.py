@@ -1,0 +1,1 @@
+"""What a dataset holds, and what changed between two versions of it."""
