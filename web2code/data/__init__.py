@@ -1,1 +1,1 @@
-"""Training data: readers of public datasets, builders of new parts, and how samples are stored and checked."""
+"""Training data: readers of public datasets, builders of new parts, and how samples are stored."""

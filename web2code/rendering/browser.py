@@ -21,7 +21,8 @@ from web2code.rendering.stylesheets import with_local_stylesheets
 TIMEOUT_SECONDS = 10.0
 MAX_HTML_BYTES = 2_000_000
 MAX_VIEWPORT_HEIGHTS = 8
-CAPTURE_TRIES = 5
+TRIES = 5
+PASSING_ERRORS = ("Unable to capture screenshot", "Not attached to an active page")
 NAVIGATION_EVENTS = ("Page.frameRequestedNavigation", "Page.frameScheduledNavigation", "Page.frameStartedNavigating")
 
 # Runs in a page whose own scripts are off. What moves is put at its end, and pictures and fonts in data URLs are waited
@@ -155,26 +156,29 @@ class Browser:
             "captureBeyondViewport": height > self.viewport.height,
             "clip": {"x": 0, "y": 0, "width": self.viewport.width, "height": height, "scale": 1},
         }
-        for _ in range(CAPTURE_TRIES):
-            try:
-                return base64.b64decode(self.session.send("Page.captureScreenshot", options)["data"])
-            except Error as error:
-                # Right after a reset there may be no surface yet.
-                if "Unable to capture screenshot" not in str(error):
-                    raise
-                time.sleep(0.02)
-        return base64.b64decode(self.session.send("Page.captureScreenshot", options)["data"])
+        return base64.b64decode(self._send("Page.captureScreenshot", options)["data"])
 
     def _snapshot(self) -> dict[str, Any]:
         return self.session.send("DOMSnapshot.captureSnapshot", {"computedStyles": list(STYLES)})
+
+    def _send(self, command: str, options: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send a command, again where Chromium was just exchanging the page for another."""
+        for _ in range(TRIES):
+            try:
+                return self.session.send(command, options)
+            except Error as error:
+                if not any(passing in str(error) for passing in PASSING_ERRORS):
+                    raise
+                time.sleep(0.02)
+        return self.session.send(command, options)
 
     def _on_navigation(self, event: dict[str, Any]) -> None:
         if event.get("frameId") == self.frame:
             self.navigated = True
 
     def _reset(self) -> None:
-        self.session.send("Page.stopLoading")
-        self.session.send("Page.navigate", {"url": "about:blank"})
+        self._send("Page.stopLoading")
+        self._send("Page.navigate", {"url": "about:blank"})
         self.frame = self.session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
 
 

@@ -231,3 +231,12 @@ def test_without_a_chromium_one_sentence_says_what_to_install(monkeypatch, tmp_p
     monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
     with pytest.raises(ValueError, match="apt-get install chromium"):
         chromium.find_chromium.__wrapped__()
+
+
+def test_documents_that_leave_at_once_are_told_apart_from_a_dead_browser():
+    # Some commands arrive while Chromium is exchanging the page.
+    leaving = "<html><meta http-equiv=refresh content=0><body>away</body></html>"
+    with Browsers(2) as browsers:
+        snapshots = list(browsers.render([leaving, "<p>here</p>"] * 40))
+    assert {snapshot.reason for snapshot in snapshots[::2]} == {"the page navigated away"}
+    assert {snapshot.outcome for snapshot in snapshots[1::2]} == {"rendered"}
