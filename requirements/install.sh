@@ -14,6 +14,7 @@ fi
 $pip install -q --no-deps --no-build-isolation -e .
 if ! command -v nvidia-smi >/dev/null 2>&1; then
     echo "building DeepSpeed's shared-memory communication for the CPU (once)"
+    rm -f "$venv"/torch_extensions/*/lock  # of a build that was killed: the next one would wait for it for ever
     DS_ACCELERATOR=cpu "$venv/bin/python" -c '
 import os
 from web2code.services import compiler_environment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from web2code.modelling.images import normalise, square_pixels
 from web2code.modelling.prompts import answer_text, prompt_tokens
 
 BATCH = 64
+# A page is asked about several times in a row.
+_square_pixels = lru_cache(maxsize=BATCH)(square_pixels)
 
 
 class Generator:
@@ -62,9 +65,12 @@ class Generator:
         output = self.model.generate(
             input_ids=input_ids.to(self.device),
             attention_mask=mask.to(self.device),
-            pixel_values=normalise(np.stack([square_pixels(image, size) for image in images])).to(self.device),
+            pixel_values=normalise(np.stack([_square_pixels(image, size) for image in images])).to(self.device),
             max_new_tokens=min(max_new_tokens, room),
             do_sample=False,
+            # One cache for the whole answer: one that grows is copied for every token.
+            cache_implementation="static",
+            disable_compile=True,
             pad_token_id=pad,
             eos_token_id=self.tokenizer.eos_token_id,
         )

@@ -16,6 +16,8 @@ from web2code.training.arrays import CAPTION, CODE, QUESTION
 
 WARMUP_BATCH = 64
 WARMUP_LENGTH = 128
+# The same on every machine, so that the same sums are made in the same order.
+WARMUP_THREADS = 2
 WARMUP_LEARNING_RATE = 3e-3
 
 
@@ -73,6 +75,7 @@ def warm_up(
     It stands for the pre-trained language model of a full-size recipe.
     """
     model.set_attn_implementation("eager")  # the fastest on CPUs
+    torch.set_num_threads(WARMUP_THREADS)
     language, head = model.model.language_model, model.lm_head
     optimizer = torch.optim.AdamW(language.parameters(), lr=WARMUP_LEARNING_RATE, weight_decay=0.01)
     rng = np.random.default_rng(seed)
@@ -94,7 +97,7 @@ def warm_up(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(language.parameters(), 1.0)
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         on_step(step + 1, losses[-1])
     return losses
 
