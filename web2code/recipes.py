@@ -35,7 +35,7 @@ def tiny() -> Recipe:
         ),
         instruct=StageConfig(
             name="instruct", trainable=("projector", "language_model", "vision_tower"), zero_stage=3,
-            template="user_assistant", steps=900, global_batch=16, learning_rate=2e-3,
+            template="user_assistant", steps=950, global_batch=16, learning_rate=2e-3,
             module_learning_rates={"projector": 1e-3, "vision_tower": 1e-3}, question_share=0.05, attention="eager",
         ),
         validation=ValidationConfig(context=512, image_tokens=64),
