@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -20,8 +21,8 @@ from web2code.progress import report
 
 # Set by whoever submits the job; the time to the first step counts from there.
 SUBMITTED_AT = "WEB2CODE_SUBMITTED_AT"
-# transformers and DeepSpeed import these where they are installed, in two seconds, for what training does not use.
-UNUSED = ("sklearn", "mlflow")
+# transformers and DeepSpeed import these where they are installed, in three seconds, for what training does not use.
+UNUSED = ("sklearn", "scipy", "mlflow")
 
 
 def main(job: TrainJob) -> StageRecord:
@@ -50,6 +51,7 @@ def main(job: TrainJob) -> StageRecord:
 
 def train_worker(config: dict[str, Any]) -> None:
     """What each training worker runs."""
+    gc.disable()  # a million objects of modules are made, and none of them is garbage
     for name in UNUSED:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     import torch  # heavy: only workers need it
@@ -59,6 +61,8 @@ def train_worker(config: dict[str, Any]) -> None:
     from web2code.training.arrays import load_arrays
     from web2code.training.loop import Callbacks, History, save_weights, train_stage, trained_weights
 
+    gc.freeze()
+    gc.enable()
     job = TrainJob.model_validate_json(config["job"])
     home, rank = Path(job.where.home), ray.train.get_context().get_world_rank()
     prepared = home / "artifacts" / "prepared" / job.prepared

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -49,10 +50,7 @@ def run(
     except ValueError as error:
         fail(error)
     parameters = {"recipe": recipe, "overrides": overrides, "pages": pages or None, "screenshots": screenshots or None}
-    try:
-        status = subprocess.call([sys.executable, "-m", "flows", json.dumps(parameters)])
-    except KeyboardInterrupt:
-        status = 130
+    status = _call([sys.executable, "-m", "flows", json.dumps(parameters)])
     if status == 0:
         show_latest(home_folder())
     raise typer.Exit(status)
@@ -81,6 +79,15 @@ def recipes() -> None:
     """List the recipes."""
     for name, make in RECIPES.items():
         console.print(f"[bold]{name}[/bold]  {(make.__doc__ or '').strip().splitlines()[0]}")
+
+
+def _call(command: list[str]) -> int:
+    """Run a command to its end; told to stop, tell it, and wait until it has stopped what it started."""
+    process = subprocess.Popen(command, start_new_session=True)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, frame: process.send_signal(received))
+    status = process.wait()
+    return status if status >= 0 else 128 - status
 
 
 def show_latest(home: Path) -> None:

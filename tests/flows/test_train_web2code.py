@@ -2,6 +2,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from PIL import Image
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.train_web2code import train_web2code
-from tests.flows.small import SMALL, start_lifecycle
+from tests.flows.small import SMALL, environment, start_lifecycle
 from web2code.rendering.chromium import NAMES
 from web2code.services import find_service
 
@@ -96,6 +98,25 @@ def test_a_flow_that_is_killed_in_several_steps_goes_on_and_ends_the_same(finish
     losses = [[stage["last_loss"] for stage in each["stages"]] for each in (result, undisturbed)]
     assert losses[0] == losses[1]
     assert len(versions(tmp_path)) == 1
+
+
+def test_told_to_stop_the_command_ends_when_its_ray_has(tmp_path):
+    """Whoever starts it again at once must not meet a Ray that is on its way down."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "web2code.cli", "run"], cwd=tmp_path, env=environment(tmp_path),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while "dataset ..." not in (line := process.stdout.readline()):
+        assert line, process.stderr.read()
+    while not (ray := find_service(tmp_path / "home", "ray")):
+        time.sleep(0.1)
+    family = [psutil.Process(ray.pid), *psutil.Process(ray.pid).children(recursive=True)]
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "stopped; the same command goes on from here"
+    assert not [member for member in family if member.is_running() and member.status() != psutil.STATUS_ZOMBIE]
+    assert find_service(tmp_path / "home", "ray") is None
 
 
 def kill_all(process, home):
