@@ -7,13 +7,12 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ray
-import ray.train
-from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
 
 from web2code.artifacts import publish, read_record
 from web2code.config import StageRecord, TrainJob
@@ -29,6 +28,9 @@ def main(job: TrainJob) -> StageRecord:
     """Train the stage, or go on with it; returns the committed record."""
     if done := read_record(job.output(), StageRecord):
         return done
+    with loading():
+        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchConfig, TorchTrainer
     gpu = job.where.gpus_per_worker > 0
     resources = {"CPU": job.where.cpus_per_worker} | ({"GPU": job.where.gpus_per_worker} if gpu else {})
     started = float(os.environ.get(SUBMITTED_AT, time.time()))
@@ -49,20 +51,30 @@ def main(job: TrainJob) -> StageRecord:
     return record
 
 
+@contextmanager
+def loading() -> Iterator[None]:
+    """Import modules without looking for garbage: they make a million objects, and none of them is."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def train_worker(config: dict[str, Any]) -> None:
     """What each training worker runs."""
-    gc.disable()  # a million objects of modules are made, and none of them is garbage
     for name in UNUSED:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
-    import torch  # heavy: only workers need it
-    from transformers import AutoTokenizer, LlavaForConditionalGeneration
+    with loading():
+        import ray.train
+        import torch  # heavy: only workers need it
+        from ray.train import Checkpoint
+        from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
-    from web2code.modelling.base import load_template, save_checkpoint
-    from web2code.training.arrays import load_arrays
-    from web2code.training.loop import Callbacks, History, save_weights, train_stage, trained_weights
-
-    gc.freeze()
-    gc.enable()
+        from web2code.modelling.base import load_template, save_checkpoint
+        from web2code.training.arrays import load_arrays
+        from web2code.training.loop import Callbacks, History, save_weights, train_stage, trained_weights
     job = TrainJob.model_validate_json(config["job"])
     home, rank = Path(job.where.home), ray.train.get_context().get_world_rank()
     prepared = home / "artifacts" / "prepared" / job.prepared
