@@ -168,6 +168,6 @@ def test_statistics_and_preview_tell_what_is_there(built, tmp_path):
     assert by_part["DWCG"].tags.mean > 5
     page = write_preview(home / "dataset", tmp_path / "page.html").read_text()
     assert "471.8 ± 162.3" in page  # the published figure stands beside
-    assert page.count("data:image/jpeg;base64,") == 12
+    assert page.count("data:image/webp;base64,") == 12
     assert "&lt;html&gt;" in page
     assert "<script" not in page
