@@ -40,13 +40,8 @@ class ValidationJob(Config):
         own = [
             sha256_of(Path(__file__).with_name(name)) for name in ("validate.py", "expectations.py", "checkpoint.py")
         ]
-        identity = [
-            [record.model_dump() for record in datasets],
-            self.gate.model_dump(),
-            own,
-            code_digest(("validation",)),
-        ]
-        return digest(identity)[:16]
+        code = code_digest(("validation", "data/licences"))
+        return digest([[record.model_dump() for record in datasets], self.gate.model_dump(), own, code])[:16]
 
     def output(self) -> Path:
         """The folder of the verdict."""

@@ -85,7 +85,8 @@ def _call(command: list[str]) -> int:
     """Run a command to its end; told to stop, tell it, and wait until it has stopped what it started."""
     process = subprocess.Popen(command, start_new_session=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, frame: process.send_signal(received))
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, lambda received, frame: process.send_signal(received))
     status = process.wait()
     return status if status >= 0 else 128 - status
 

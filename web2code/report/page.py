@@ -51,7 +51,6 @@ def write_report(
         recipe=plan.recipe,
         evaluation=evaluation,
         dataset=record,
-        licences=record.all_licences,
         stages=stages,
         curves=[loss_curve(stage.losses, f"loss of {stage.name}") for stage in stages],
         scores=interval_plot(_score_rows(evaluation, names), "scores with 95 % intervals"),
