@@ -1,10 +1,14 @@
 import os
 import secrets
+import signal
 
 import pytest
 
 from web2code.services import compiler_environment
 
+# A shell that runs the suite in the background has it ignore these, and so would every program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # Before Ray is imported: it reads its authentication mode once, and its workers inherit the rest.
 os.environ["RAY_AUTH_MODE"] = "token"
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))

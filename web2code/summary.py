@@ -19,6 +19,7 @@ from web2code.config import (
     PixelResult,
     StageRecord,
     SystemResult,
+    ValidationRecord,
 )
 
 BASELINES = ("untrained", "constant_page")
@@ -30,6 +31,7 @@ class DatasetSummary(BaseModel):
     version: str
     num_pages: int
     num_questions: int
+    num_left_out: int = Field(0, description="rows that the build or the gate took out")
 
 
 class StageSummary(BaseModel):
@@ -71,8 +73,13 @@ class RunSummary(BaseModel):
         match result:
             case DatasetRecord():
                 self.dataset = DatasetSummary(
-                    version="", num_pages=result.num_pages, num_questions=result.num_questions
+                    version="",
+                    num_pages=result.num_pages,
+                    num_questions=result.num_questions,
+                    num_left_out=result.num_quarantined,
                 )
+            case ValidationRecord() if self.dataset:
+                self.dataset.num_left_out = result.num_left_out_by_build + result.num_quarantined
             case str() if self.dataset:
                 self.dataset.version = result
             case StageRecord():

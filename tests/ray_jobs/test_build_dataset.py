@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -82,6 +87,32 @@ def test_after_a_kill_the_rest_is_made_and_the_result_is_the_same(built, tmp_pat
     (tmp_path / "dataset" / "DWCG" / ".77.unfinished").write_bytes(b"half")
     assert main(again) == record
     assert not list((tmp_path / "dataset").rglob("*.unfinished"))
+
+
+def test_killed_while_it_builds_it_goes_on_from_what_is_there(local_ray, tmp_path):
+    def small(home: Path) -> BuildJob:
+        wanted = job(home, PAGES)
+        return wanted.model_copy(update={"data": wanted.data.model_copy(update={"pages_per_shard": 4})})
+
+    names = ("killed", "undisturbed")
+    (tmp_path / "job.json").write_text(small(tmp_path / names[0]).model_dump_json())
+    running = subprocess.Popen(
+        [sys.executable, "-m", "ray_jobs.build_dataset", str(tmp_path / "job.json")],
+        env={**os.environ, "RAY_ADDRESS": local_ray}, start_new_session=True,
+    )  # fmt: skip
+    while not (notes := list((tmp_path / names[0] / "builds").rglob("*.json"))):
+        assert running.poll() is None
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert not (tmp_path / names[0] / "dataset" / "dataset.json").exists()
+    before = {path: path.stat().st_mtime_ns for path in notes}
+    record = main(small(tmp_path / names[0]))
+    assert record.shards == main(small(tmp_path / names[1])).shards
+    made, expected = ({path.name for path in (tmp_path / name / "builds").rglob("*.json")} for name in names)
+    assert made == expected
+    assert len(notes) < len(made)
+    assert before == {path: path.stat().st_mtime_ns for path in notes}
 
 
 def test_a_further_source_leaves_the_other_shards_alone(built, tmp_path, local_ray):

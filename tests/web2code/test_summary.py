@@ -70,7 +70,7 @@ def test_a_finished_run_has_every_agreed_key(tmp_path):
     assert found["run"] == summary.run
     assert found["status"] == "completed"
     assert found["seconds"] == {"dataset": 1.0, "total": 2.0}
-    assert found["dataset"] == {"version": "0123.dir", "num_pages": 30, "num_questions": 90}
+    assert found["dataset"] == {"version": "0123.dir", "num_pages": 30, "num_questions": 90, "num_left_out": 0}
     assert found["stages"] == [
         {"name": "align", "zero_stage": 2, "steps": 4, "first_loss": 3.0, "last_loss": 2.0,
          "seconds_to_first_step": 5.0, "seconds": 9.0}

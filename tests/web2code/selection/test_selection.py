@@ -28,6 +28,7 @@ from transformers import (
 from ray_jobs.build_dataset import main as build
 from ray_jobs.select_data import main as select
 from tests.web2code.data import layouts
+from tests.web2code.test_data_commands import web2code
 from web2code.config import BuildJob, DataConfig, SelectionConfig, SelectionJob, SourceConfig, Where
 from web2code.selection.scorer import Scorer
 from web2code.selection.scores import Request, ratios, terms
@@ -206,6 +207,17 @@ def test_after_a_kill_only_the_missing_shards_are_scored(dataset, vision_model):
     assert select(job(dataset, vision_model, scores=("vfd",), keep="vfd")) == first
     assert pq.read_table(out / "selected.parquet").equals(expected)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_the_command_scores_and_names_what_it_kept(dataset, language_model, tmp_path):
+    options = ["--model", language_model, "--part", "mix665k", "--percentiles", "0-50", "--max-tokens", "512"]
+    selected = web2code(tmp_path, "select", str(dataset / "data"), *options)
+    assert selected.returncode == 0, selected.stderr
+    assert " samples kept; the curves: " in selected.stdout
+    (out,) = (tmp_path / "home" / "artifacts" / "selection").iterdir()
+    kept = pq.read_table(out / "selected.parquet").num_rows
+    assert f"{kept} of " in selected.stdout
+    assert 0 < kept < pq.read_table(next((out / "scores").iterdir())).num_rows
 
 
 def test_a_part_that_is_not_there_is_one_sentence(dataset, vision_model):
