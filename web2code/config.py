@@ -89,14 +89,15 @@ class StageConfig(Config):
     template: Literal["plain", "vicuna_v1", "user_assistant"]
     steps: int = Field(ge=1)
     global_batch: int = Field(ge=1)
-    micro_batch: int = Field(32, ge=1, description="samples that a worker holds at once")
+    micro_batch: int = Field(32, ge=1, description="rows that a worker holds at once, where samples are not packed")
     learning_rate: float = Field(gt=0)
     module_learning_rates: dict[Module, float] = Field({}, description="where a module's differs from learning_rate")
     warmup_ratio: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     checkpoint_every: int = Field(200, ge=1)
     precision: Literal["bf16", "fp32"] = "bf16"
-    attention: Literal["sdpa", "eager"] = "sdpa"
+    attention: Literal["sdpa", "eager", "varlen"] = "sdpa"
+    pack_tokens: int = Field(0, ge=0, description="tokens of a sequence of several samples; 0 pads each to a row")
     question_share: float = Field(0.0, ge=0, le=1, description="share of samples that are page questions")
 
 

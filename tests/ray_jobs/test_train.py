@@ -87,3 +87,14 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(undisturbed, local_
     for name, tensor in weights(record, home).items():
         assert tensor.equal(weights(expected, undisturbed[0])[name]), name
     assert json.loads((Path(again.output()) / "manifest.json").read_text())["files"]
+
+
+@pytest.mark.parametrize("zero_stage", [2, 3])
+def test_packed_training_takes_the_steps_of_padded_training(local_ray, tmp_path, zero_stage):
+    """On two workers, with more than one pack for each in a step."""
+    home = home_with_prepared(tmp_path)
+    changes = {"steps": 6, "precision": "fp32", "zero_stage": zero_stage, "learning_rate": 1e-2}
+    padded = main(job(home, INSTRUCT.model_copy(update=changes)))
+    packed = main(job(home, INSTRUCT.model_copy(update={**changes, "pack_tokens": 160, "attention": "varlen"})))
+    assert packed.losses == pytest.approx(padded.losses, rel=1e-4)
+    assert packed.losses[-1] < packed.losses[0]

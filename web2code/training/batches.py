@@ -1,4 +1,4 @@
-"""Tensors of a micro batch."""
+"""Tensors of a micro batch, as padded rows or as one packed sequence."""
 
 from __future__ import annotations
 
@@ -24,3 +24,27 @@ def collate(arrays: Arrays, indices: np.ndarray, pad_token: int, dtype: torch.dt
         labels[row, : len(sample.labels)] = torch.tensor(sample.labels)
     pixels = normalise(np.stack([arrays.pixels[arrays.pages[int(index)]] for index in indices]))
     return {"input_ids": input_ids, "labels": labels, "pixel_values": pixels.to(dtype)}
+
+
+def collate_packed(arrays: Arrays, indices: np.ndarray, dtype: torch.dtype) -> dict[str, torch.Tensor | int]:
+    """The samples one after another in one row, and what keeps them apart; names are those of transformers.
+
+    `input_ids`, `labels` and `position_ids` are (1, length); `cu_seq_lens_q` and `_k` are the samples' bounds, int32
+    of shape (num_samples + 1,); `pixel_values` is (num_images, 3, size, size). Positions start again with every
+    sample, and its first token is no label: it would be predicted from the sample before.
+    """
+    samples = [arrays.sample(int(index)) for index in indices]
+    lengths = [len(sample.tokens) for sample in samples]
+    labels = torch.tensor([label for sample in samples for label in (IGNORED, *sample.labels[1:])])
+    bounds = torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32)
+    pixels = normalise(np.stack([arrays.pixels[arrays.pages[int(index)]] for index in indices]))
+    return {
+        "input_ids": torch.tensor([token for sample in samples for token in sample.tokens])[None],
+        "labels": labels[None],
+        "position_ids": torch.cat([torch.arange(length) for length in lengths])[None],
+        "cu_seq_lens_q": bounds,
+        "cu_seq_lens_k": bounds,
+        "max_length_q": max(lengths),
+        "max_length_k": max(lengths),
+        "pixel_values": pixels.to(dtype),
+    }

@@ -31,15 +31,14 @@ def accumulation_steps(stage: StageConfig, world_size: int) -> tuple[int, int]:
 
 
 def deepspeed_config(stage: StageConfig, world_size: int) -> dict[str, Any]:
-    """ZeRO stage, precision and batch arithmetic.
+    """ZeRO stage and precision. The training loop says where a step ends: packs are not equally many in every step.
 
     The optimizer is torch's AdamW, which needs no compiler at run time: hence the two `zero_` switches.
     """
-    micro, accumulation = accumulation_steps(stage, world_size)
+    accumulation_steps(stage, world_size)
     return {
         "train_batch_size": stage.global_batch,
-        "train_micro_batch_size_per_gpu": micro,
-        "gradient_accumulation_steps": accumulation,
+        "gradient_accumulation_steps": 1,
         "gradient_clipping": 1.0,
         "bf16": {"enabled": stage.precision == "bf16"},
         "zero_allow_untested_optimizer": True,

@@ -17,11 +17,13 @@ from deepspeed.utils import safe_get_full_fp32_param
 from transformers import LlavaForConditionalGeneration
 
 from web2code.config import Module, StageConfig
+from web2code.modelling.attention import VARLEN, register_varlen
 from web2code.training.arrays import Arrays
-from web2code.training.batches import collate
-from web2code.training.deepspeed_config import deepspeed_config
+from web2code.training.batches import collate, collate_packed
+from web2code.training.deepspeed_config import accumulation_steps, deepspeed_config
 from web2code.training.loss import AnswerLoss
 from web2code.training.order import Order
+from web2code.training.packing import lay_out
 
 MODULES: dict[Module, str] = {
     "projector": "model.multi_modal_projector.",
@@ -134,7 +136,9 @@ def _build_engine(
     model: LlavaForConditionalGeneration, stage: StageConfig, world_size: int
 ) -> deepspeed.DeepSpeedEngine:
     set_trainable(model, stage.trainable)
-    model.set_attn_implementation(stage.attention)
+    register_varlen()
+    tower_attention = "sdpa" if stage.attention == VARLEN else stage.attention
+    model.set_attn_implementation({"text_config": stage.attention, "vision_config": tower_attention})
     optimizer = torch.optim.AdamW(
         parameter_groups(model, stage), lr=stage.learning_rate, betas=ADAM_BETAS, weight_decay=stage.weight_decay
     )
@@ -152,19 +156,36 @@ def _step(
     rank: int,
     world_size: int,
 ) -> float:
-    dtype = torch.bfloat16 if stage.precision == "bf16" else torch.float32
-    accumulation = engine.gradient_accumulation_steps()
-    # DeepSpeed averages over workers and accumulation steps; this turns that average into the sum of the global batch.
-    num_tokens = float(arrays.label_counts[batch].sum()) / (world_size * accumulation)
-    pad = engine.module.llava.config.text_config.pad_token_id
+    # DeepSpeed averages over workers; this turns that average into the sum of the global batch.
+    num_tokens = float(arrays.label_counts[batch].sum()) / world_size
+    micro_batches = _micro_batches(engine, stage, arrays, batch, rank, world_size)
     total = torch.zeros(1)
-    for micro in np.split(batch[rank::world_size], accumulation):
-        tensors = collate(arrays, micro, pad, dtype)
-        loss = engine(**{name: value.to(engine.device) for name, value in tensors.items()}, num_tokens=num_tokens)
+    for number, tensors in enumerate(micro_batches, start=1):
+        engine.set_gradient_accumulation_boundary(number == len(micro_batches))
+        on_device = {name: value.to(engine.device) if isinstance(value, torch.Tensor) else value
+                     for name, value in tensors.items()}  # fmt: skip
+        loss = engine(**on_device, num_tokens=num_tokens)
         engine.backward(loss)
-        engine.step()
         total += loss.detach().float().cpu()
+    engine.step()
     # All workers see the same loss, so that all take the same decision about it.
-    device_total = (total / (world_size * accumulation)).to(engine.device)
+    device_total = (total / world_size).to(engine.device)
     dist.all_reduce(device_total)
     return float(device_total)
+
+
+def _micro_batches(
+    engine: deepspeed.DeepSpeedEngine,
+    stage: StageConfig,
+    arrays: Arrays,
+    batch: np.ndarray,
+    rank: int,
+    world_size: int,
+) -> list[dict[str, Any]]:
+    dtype = torch.bfloat16 if stage.precision == "bf16" else torch.float32
+    if stage.pack_tokens:
+        packs = lay_out(arrays.lengths[batch], world_size, stage.pack_tokens)[rank]
+        return [collate_packed(arrays, batch[pack], dtype) for pack in packs]
+    pad = engine.module.llava.config.text_config.pad_token_id
+    accumulation = accumulation_steps(stage, world_size)[1]
+    return [collate(arrays, micro, pad, dtype) for micro in np.split(batch[rank::world_size], accumulation)]

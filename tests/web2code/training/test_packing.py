@@ -1,0 +1,109 @@
+"""Packed training gives what unpacked training gives, and no sample sees another."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer, LlavaForConditionalGeneration
+
+import web2code.training.loss
+from web2code.modelling.attention import register_varlen
+from web2code.modelling.prompts import IGNORED
+from web2code.training.batches import collate, collate_packed
+from web2code.training.loss import AnswerLoss
+from web2code.training.packing import lay_out
+
+ATTENTION = ("varlen", "sdpa", "eager")
+
+
+@pytest.fixture(scope="module")
+def model(prepared):
+    register_varlen()
+    return LlavaForConditionalGeneration.from_pretrained(prepared / "base", dtype=torch.float32).eval()
+
+
+def attend(model, attention):
+    model.set_attn_implementation({"text_config": attention, "vision_config": "sdpa"})
+    return model
+
+
+def gradients(model, batch, num_tokens):
+    model.zero_grad()
+    loss = AnswerLoss(model)(**batch, num_tokens=num_tokens)
+    loss.backward()
+    return loss.item(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=60), st.integers(1, 5), st.integers(400, 900))
+def test_every_sample_is_in_one_pack_and_workers_have_as_many(lengths, num_workers, capacity):
+    lengths = np.asarray(lengths * num_workers)
+    packs = lay_out(lengths, num_workers, capacity)
+    assert len({len(of_worker) for of_worker in packs}) == 1
+    assert sorted(np.concatenate([pack for of_worker in packs for pack in of_worker])) == list(range(len(lengths)))
+    sums = [int(lengths[pack].sum()) for of_worker in packs for pack in of_worker]
+    assert min(sums) > 0
+    assert max(sums) <= capacity
+    assert max(sums) - min(sums) <= 400  # of longest-first scheduling: the gap is at most one sample
+
+
+def test_what_cannot_be_laid_out_is_one_sentence():
+    with pytest.raises(ValueError, match="a sample of 90 tokens does not fit into a pack of 80: set pack"):
+        lay_out(np.array([10, 90]), 2, 80)
+    with pytest.raises(ValueError, match="3 samples do not split over 2 workers"):
+        lay_out(np.array([10, 10, 10]), 2, 80)
+
+
+@pytest.mark.parametrize("attention", ATTENTION)
+def test_loss_and_gradients_are_those_of_padded_rows(model, arrays, prepared, attention):
+    indices, tokens = np.array([3, 10, 25, 44, 90]), 50.0
+    pad = AutoTokenizer.from_pretrained(prepared / "base").pad_token_id
+    expected = gradients(attend(model, "sdpa"), collate(arrays, indices, pad, torch.float32), tokens)
+    packed = gradients(attend(model, attention), collate_packed(arrays, indices, torch.float32), tokens)
+    assert packed[0] == pytest.approx(expected[0], rel=1e-5)
+    for name, gradient in expected[1].items():
+        torch.testing.assert_close(packed[1][name], gradient, rtol=1e-3, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("attention", ATTENTION)
+def test_a_change_in_one_sample_changes_no_other_by_a_single_bit(model, arrays, attention):
+    batch = collate_packed(arrays, np.array([5, 17, 60]), torch.float32)
+    start, end = batch["cu_seq_lens_q"][1:3].tolist()
+    changed = copy.deepcopy(batch)
+    changed["input_ids"][0, end - 1] = 30
+    changed["input_ids"][0, start] = 31
+    with torch.no_grad():
+        first, second = (
+            attend(model, attention)(**{k: v for k, v in one.items() if k != "labels"}, use_cache=False).logits[0]
+            for one in (batch, changed)
+        )
+    assert not torch.equal(first[start:end], second[start:end])
+    assert torch.equal(first[:start], second[:start])
+    assert torch.equal(first[end:], second[end:])
+
+
+def test_bounds_that_are_missing_are_not_passed_over(model, arrays):
+    batch = collate_packed(arrays, np.array([5, 17, 60]), torch.float32)
+    unbound = {name: value for name, value in batch.items() if not name.startswith("cu_")}
+    with pytest.raises(AssertionError, match="positions start again"):
+        AnswerLoss(attend(model, "varlen"))(**unbound, num_tokens=1.0)
+
+
+def test_the_first_token_of_a_sample_is_not_predicted_from_the_sample_before(arrays):
+    batch = collate_packed(arrays, np.array([5, 17, 60]), torch.float32)
+    assert (batch["labels"][0, batch["cu_seq_lens_q"][:-1].long()] == IGNORED).all()
+
+
+def test_the_loss_in_chunks_is_the_loss(model, arrays, monkeypatch):
+    batch = collate_packed(arrays, np.array([5, 17, 60]), torch.float32)
+    whole = gradients(attend(model, "varlen"), batch, 20.0)
+    monkeypatch.setattr(web2code.training.loss, "CHUNK", 7)
+    chunked = gradients(model, batch, 20.0)
+    assert chunked[0] == pytest.approx(whole[0], rel=1e-6)
+    for name, gradient in whole[1].items():
+        torch.testing.assert_close(chunked[1][name], gradient, rtol=1e-4, atol=1e-7, msg=name)
