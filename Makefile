@@ -20,7 +20,7 @@ lint: setup  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup  ## speed and memory beside what people use today, some 20 minutes; needs Selenium's chromedriver
+bench: setup $(VENV)/peers  ## speed and memory beside what people use today, an hour; needs Selenium's `chromedriver`
 	@for name in read_json validate_manifest near_duplicates render_pages build_dataset; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
 

@@ -38,7 +38,7 @@ def interleave(ways: dict[str, Callable[[], Any]], rounds: int = ROUNDS, same: b
     arms = {name: Arm(name) for name in ways}
     for number in range(rounds):
         for name, work in ways.items():
-            seconds, gigabytes, result = _apart(work)
+            seconds, gigabytes, result = apart(work)
             arm = arms[name]
             arm.seconds.append(seconds)
             arm.gigabytes.append(gigabytes)
@@ -79,7 +79,8 @@ def machine() -> str:
     return f"{cores}, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
 
 
-def _apart(work: Callable[[], Any]) -> tuple[float, float, Any]:
+def apart(work: Callable[[], Any]) -> tuple[float, float, Any]:
+    """Seconds, peak memory (GB) and result of some work, in a process of its own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_measure, args=(work, theirs))

@@ -1,4 +1,4 @@
-"""Split a resolution into base.txt, torch-cpu.txt and torch-cuda.txt: `split_lock.py ALL CUDA`."""
+"""Split resolutions into base.txt, peers.txt, torch-cpu.txt and torch-cuda.txt: `split_lock.py ALL PEERS CUDA`."""
 
 import re
 import sys
@@ -13,8 +13,10 @@ def entries(path: str) -> dict[str, str]:
     return {re.split(r"[=<>\[ ]", block)[0]: block for block in blocks}
 
 
-everything, cuda = entries(sys.argv[1]), entries(sys.argv[2])
+everything, with_peers, cuda = map(entries, sys.argv[1:])
 base = {name: block for name, block in everything.items() if name != "torch"}
 (HERE / "base.txt").write_text("\n".join(base.values()) + "\n")
 (HERE / "torch-cpu.txt").write_text(everything["torch"] + "\n")
-(HERE / "torch-cuda.txt").write_text("\n".join(block for name, block in cuda.items() if name not in base) + "\n")
+for name, found, known in (("peers", with_peers, everything), ("torch-cuda", cuda, base)):
+    added = [block for package, block in found.items() if package not in known]
+    (HERE / f"{name}.txt").write_text("\n".join(added) + "\n")

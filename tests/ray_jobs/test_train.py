@@ -6,13 +6,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.torch import load_file
 
 from ray_jobs.train import main
-from tests.web2code.training.conftest import make_prepared
+from tests.web2code.training.conftest import make_prepared, without_pictures
 from web2code.artifacts import read_record, verify
 from web2code.config import StageConfig, StageRecord, TrainJob, Where
+from web2code.training.arrays import load_arrays
 
 ALIGN = StageConfig(
     name="align", trainable=("projector",), zero_stage=2, template="plain", steps=6, global_batch=8,
@@ -91,8 +93,13 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(undisturbed, local_
 
 @pytest.mark.parametrize("zero_stage", [2, 3])
 def test_packed_training_takes_the_steps_of_padded_training(local_ray, tmp_path, zero_stage):
-    """On two workers, with more than one pack for each in a step."""
+    """On two workers, with more than one pack for each in a step, and packs without a picture among them."""
     home = home_with_prepared(tmp_path)
+    prepared = home / "artifacts" / "prepared" / "pages"
+    arrays = load_arrays(prepared)
+    mixed = without_pictures(arrays, [i for i in range(len(arrays.lengths)) if i % 9])
+    for name in ("pages", "tokens"):
+        np.save(prepared / f"{name}.npy", getattr(mixed, name))
     changes = {"steps": 6, "precision": "fp32", "zero_stage": zero_stage, "learning_rate": 1e-2}
     padded = main(job(home, INSTRUCT.model_copy(update=changes)))
     packed = main(job(home, INSTRUCT.model_copy(update={**changes, "pack_tokens": 160, "attention": "varlen"})))

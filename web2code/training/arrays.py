@@ -19,7 +19,8 @@ class Arrays:
     """All samples of a dataset.
 
     `tokens` is flat; sample i is `tokens[offsets[i]:offsets[i + 1]]`, learned from its position `answers[i]` on;
-    it belongs to picture `pages[i]` of `pixels`, which is uint8 of shape (num_pages, size, size, 3).
+    it shows picture `pages[i]` of `pixels`, which is uint8 of shape (num_pages, size, size, 3), or none where that is
+    negative.
     """
 
     tokens: np.ndarray
@@ -38,6 +39,11 @@ class Arrays:
     def label_counts(self) -> np.ndarray:
         """Learned tokens of every sample."""
         return self.lengths - self.answers
+
+    def shown(self, indices: np.ndarray) -> np.ndarray:
+        """The pictures of some samples, in their order: uint8 of shape (num_pictures, size, size, 3)."""
+        pages = self.pages[indices]
+        return self.pixels[pages[pages >= 0]]
 
     def sample(self, index: int) -> Sample:
         """One sample as token ids and labels."""

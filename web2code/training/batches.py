@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -10,10 +12,11 @@ from web2code.modelling.prompts import IGNORED
 from web2code.training.arrays import Arrays
 
 LENGTH_MULTIPLE = 16
+Batch = dict[str, Any]
 
 
-def collate(arrays: Arrays, indices: np.ndarray, pad_token: int, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Token ids and labels (batch, length), padded at the right, and pixels (batch, 3, size, size)."""
+def collate(arrays: Arrays, indices: np.ndarray, pad_token: int, dtype: torch.dtype) -> Batch:
+    """Token ids and labels (batch, length), padded at the right, and pixels (num_images, 3, size, size)."""
     samples = [arrays.sample(int(index)) for index in indices]
     longest = max(len(sample.tokens) for sample in samples)
     length = -(-longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
@@ -22,11 +25,10 @@ def collate(arrays: Arrays, indices: np.ndarray, pad_token: int, dtype: torch.dt
     for row, sample in enumerate(samples):
         input_ids[row, : len(sample.tokens)] = torch.tensor(sample.tokens)
         labels[row, : len(sample.labels)] = torch.tensor(sample.labels)
-    pixels = normalise(np.stack([arrays.pixels[arrays.pages[int(index)]] for index in indices]))
-    return {"input_ids": input_ids, "labels": labels, "pixel_values": pixels.to(dtype)}
+    return {"input_ids": input_ids, "labels": labels, **_pictures(arrays, indices, dtype)}
 
 
-def collate_packed(arrays: Arrays, indices: np.ndarray, dtype: torch.dtype) -> dict[str, torch.Tensor | int]:
+def collate_packed(arrays: Arrays, indices: np.ndarray, dtype: torch.dtype) -> Batch:
     """The samples one after another in one row, and what keeps them apart; names are those of transformers.
 
     `input_ids`, `labels` and `position_ids` are (1, length); `cu_seq_lens_q` and `_k` are the samples' bounds, int32
@@ -37,7 +39,6 @@ def collate_packed(arrays: Arrays, indices: np.ndarray, dtype: torch.dtype) -> d
     lengths = [len(sample.tokens) for sample in samples]
     labels = torch.tensor([label for sample in samples for label in (IGNORED, *sample.labels[1:])])
     bounds = torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32)
-    pixels = normalise(np.stack([arrays.pixels[arrays.pages[int(index)]] for index in indices]))
     return {
         "input_ids": torch.tensor([token for sample in samples for token in sample.tokens])[None],
         "labels": labels[None],
@@ -46,5 +47,10 @@ def collate_packed(arrays: Arrays, indices: np.ndarray, dtype: torch.dtype) -> d
         "cu_seq_lens_k": bounds,
         "max_length_q": max(lengths),
         "max_length_k": max(lengths),
-        "pixel_values": pixels.to(dtype),
+        **_pictures(arrays, indices, dtype),
     }
+
+
+def _pictures(arrays: Arrays, indices: np.ndarray, dtype: torch.dtype) -> Batch:
+    pixels = arrays.shown(indices)
+    return {"pixel_values": normalise(pixels).to(dtype), "num_images": len(pixels)}

@@ -19,7 +19,7 @@ from transformers import LlavaForConditionalGeneration
 from web2code.config import Module, StageConfig
 from web2code.modelling.attention import VARLEN, register_varlen
 from web2code.training.arrays import Arrays
-from web2code.training.batches import collate, collate_packed
+from web2code.training.batches import Batch, collate, collate_packed
 from web2code.training.deepspeed_config import accumulation_steps, deepspeed_config
 from web2code.training.loss import AnswerLoss
 from web2code.training.order import Order
@@ -181,11 +181,25 @@ def _micro_batches(
     batch: np.ndarray,
     rank: int,
     world_size: int,
-) -> list[dict[str, Any]]:
+) -> list[Batch]:
     dtype = torch.bfloat16 if stage.precision == "bf16" else torch.float32
-    if stage.pack_tokens:
-        packs = lay_out(arrays.lengths[batch], world_size, stage.pack_tokens)[rank]
-        return [collate_packed(arrays, batch[pack], dtype) for pack in packs]
     pad = engine.module.llava.config.text_config.pad_token_id
+    batches = []
+    for of_all_workers in zip(*shares(stage, arrays, batch, world_size), strict=True):
+        mine = of_all_workers[rank]
+        tensors = collate_packed(arrays, mine, dtype) if stage.pack_tokens else collate(arrays, mine, pad, dtype)
+        # Under ZeRO-3 all workers gather the tower's weights together, so that one without a picture needs a stand-in.
+        somewhere = (arrays.pages[np.concatenate(of_all_workers)] >= 0).any()
+        if stage.zero_stage == 3 and somewhere and not tensors["num_images"]:
+            tensors["pixel_values"] = torch.zeros(1, *tensors["pixel_values"].shape[1:], dtype=dtype)
+        batches.append(tensors)
+    return batches
+
+
+def shares(stage: StageConfig, arrays: Arrays, batch: np.ndarray, world_size: int) -> list[list[np.ndarray]]:
+    """Which samples of a global batch each worker holds in each of its micro steps, which are as many for all."""
+    if stage.pack_tokens:
+        packs = lay_out(arrays.lengths[batch], world_size, stage.pack_tokens)
+        return [[batch[pack] for pack in of_worker] for of_worker in packs]
     accumulation = accumulation_steps(stage, world_size)[1]
-    return [collate(arrays, micro, pad, dtype) for micro in np.split(batch[rank::world_size], accumulation)]
+    return [np.split(batch[worker::world_size], accumulation) for worker in range(world_size)]

@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from transformers import LlavaForConditionalGeneration
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from web2code.modelling.prompts import IGNORED
 
@@ -25,14 +26,33 @@ class AnswerLoss(nn.Module):
         super().__init__()
         self.llava = llava
 
-    def forward(self, labels: torch.Tensor, num_tokens: float, **inputs: torch.Tensor | int) -> torch.Tensor:
-        """The loss of a micro batch; `inputs` are what the model takes. Padding is at the right and needs no mask:
-        nothing that is learned comes after it. A cache would have transformers mix the samples of a pack.
+    def forward(
+        self,
+        labels: torch.Tensor,
+        num_tokens: float,
+        pixel_values: torch.Tensor,
+        num_images: int,
+        **inputs: torch.Tensor | int,
+    ) -> torch.Tensor:
+        """The loss of a micro batch; `inputs` are what the model takes besides.
+
+        Padding is at the right and needs no mask: nothing that is learned comes after it. A cache would have
+        transformers mix the samples of a pack. Only the first `num_images` pictures are shown; one more may stand in.
         """
-        hidden = self.llava.model(**inputs, use_cache=False).last_hidden_state
+        images = BaseModelOutputWithPooling(pooler_output=[self._features(pixel_values)[:num_images].flatten(0, 1)])
+        hidden = self.llava.model(**inputs, mm_encoder_outputs={"image": images}, use_cache=False).last_hidden_state
         targets = labels[:, 1:]
         learned = targets != IGNORED
         return self._cross_entropy(hidden[:, :-1][learned], targets[learned]) / num_tokens
+
+    def _features(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """(num_images, image tokens, width). Without a picture the projector still gets its zero gradient."""
+        model = self.llava.model
+        if len(pixel_values):
+            return torch.stack(model.get_image_features(pixel_values, return_dict=True).pooler_output)
+        width = model.multi_modal_projector.linear_1.in_features
+        weight = model.multi_modal_projector.linear_1.weight
+        return model.multi_modal_projector(torch.empty(0, 1, width, dtype=weight.dtype, device=weight.device))
 
     def _cross_entropy(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         if len(targets) <= CHUNK:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,9 @@ MODEL = ModelConfig(
 )
 
 
+IMAGE_TOKEN = 3
+
+
 def make_prepared(directory, num_pages=48):
     """A prepared dataset of one-colour pages, and its base checkpoint."""
     rows = [
@@ -32,6 +37,16 @@ def make_prepared(directory, num_pages=48):
     pixels = np.stack([np.full((32, 32, 3), COLOURS[name], np.uint8) for name in list(COLOURS) * (num_pages // 4)])
     np.save(directory / "pixels.npy", pixels)
     return directory
+
+
+def without_pictures(arrays, indices):
+    """The same samples, some of them with text in place of the picture."""
+    pages, tokens = np.array(arrays.pages), np.array(arrays.tokens)
+    for index in indices:
+        pages[index] = -1
+        own = tokens[arrays.offsets[index] : arrays.offsets[index + 1]]
+        own[own == IMAGE_TOKEN] = 5
+    return dataclasses.replace(arrays, pages=pages, tokens=tokens)
 
 
 @pytest.fixture(scope="session")

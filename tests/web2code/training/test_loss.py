@@ -20,7 +20,8 @@ def pad(prepared):
 
 def test_it_equals_the_loss_of_transformers(model, arrays, pad):
     batch = collate(arrays, np.arange(6), pad, torch.float32)
-    reference = model(**batch, use_cache=False).loss
+    pictures = {"pixel_values": batch["pixel_values"]}
+    reference = model(input_ids=batch["input_ids"], labels=batch["labels"], **pictures, use_cache=False).loss
     tokens = float(arrays.label_counts[:6].sum())
     assert AnswerLoss(model)(**batch, num_tokens=tokens).item() == pytest.approx(reference.item(), rel=1e-5)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
 import web2code.training.loss
+from tests.web2code.training.conftest import without_pictures
 from web2code.modelling.attention import register_varlen
 from web2code.modelling.prompts import IGNORED
 from web2code.training.batches import collate, collate_packed
@@ -79,7 +80,9 @@ def test_a_change_in_one_sample_changes_no_other_by_a_single_bit(model, arrays, 
     changed["input_ids"][0, start] = 31
     with torch.no_grad():
         first, second = (
-            attend(model, attention)(**{k: v for k, v in one.items() if k != "labels"}, use_cache=False).logits[0]
+            attend(model, attention)(
+                **{k: v for k, v in one.items() if k not in ("labels", "num_images")}, use_cache=False
+            ).logits[0]
             for one in (batch, changed)
         )
     assert not torch.equal(first[start:end], second[start:end])
@@ -97,6 +100,18 @@ def test_bounds_that_are_missing_are_not_passed_over(model, arrays):
 def test_the_first_token_of_a_sample_is_not_predicted_from_the_sample_before(arrays):
     batch = collate_packed(arrays, np.array([5, 17, 60]), torch.float32)
     assert (batch["labels"][0, batch["cu_seq_lens_q"][:-1].long()] == IGNORED).all()
+
+
+def test_samples_without_a_picture_train_beside_others(model, arrays):
+    mixed = without_pictures(arrays, [17])
+    together = gradients(attend(model, "varlen"), collate_packed(mixed, np.array([5, 17]), torch.float32), 20.0)
+    parts = [gradients(model, collate_packed(mixed, np.array([i]), torch.float32), 20.0) for i in (5, 17)]
+    assert together[0] == pytest.approx(parts[0][0] + parts[1][0], rel=1e-5)
+    projector = [name for name in together[1] if "projector" in name]
+    assert projector
+    for name in projector:
+        assert not parts[1][1][name].any()  # there, so that workers can exchange it, and zero
+        torch.testing.assert_close(together[1][name], parts[0][1][name], rtol=1e-4, atol=1e-7)
 
 
 def test_the_loss_in_chunks_is_the_loss(model, arrays, monkeypatch):

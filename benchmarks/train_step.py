@@ -1,0 +1,322 @@
+"""Stage 2 of training: useful tokens a second beside TRL's trainer and a loop like LLaVA's; needs no Ray.
+
+`python -m benchmarks.train_step` measures all three on this machine's CPU, on a small model. With `--shape crystalchat-7b
+--device cuda` it measures ours alone: tokens a second, the share of the card's own bf16 peak, and memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    CLIPImageProcessorPil,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+)
+
+from benchmarks.arms import Arm, apart, report
+from web2code.modelling.attention import VARLEN, register_varlen
+from web2code.modelling.prompts import IGNORED
+from web2code.training.arrays import Arrays
+from web2code.training.batches import collate, collate_packed
+from web2code.training.loss import AnswerLoss
+from web2code.training.packing import lay_out
+
+PEERS = Path(__file__).parents[1] / ".venv" / "peers"
+ROUNDS, STEPS, GLOBAL_BATCH, SEED = 5, 4, 16, 0
+MAX_LENGTH, LEARNING_RATE, MEGA_BATCHES = 2048, 1e-4, 8
+BOS, EOS, PAD, IMAGE = range(4)
+
+# Thousands of samples, whether they show a picture, tokens of the question, mean and deviation of the answer's. The
+# lengths of DWCG and DWCG_R are those of Web2Code's paper, sizes those of the papers; the other lengths are estimates.
+MIX = (
+    ("DWCG", 60.0, True, 40, 472, 162),
+    ("DWCG_R", 824.7, True, 40, 653, 157),
+    ("DWU", 243.5, True, 150, 300, 100),
+    ("DWU_R", 51.5, True, 60, 60, 30),
+    ("mix665k: LLaVA", 158.0, True, 40, 200, 100),
+    ("mix665k: short answers", 444.0, True, 80, 40, 30),
+    ("mix665k: captions", 22.0, True, 20, 15, 5),
+    ("mix665k: ShareGPT", 40.0, False, 200, 1000, 500),
+)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A CLIP tower and a Llama, and how many tokens a pack has."""
+
+    vision: dict[str, int]
+    language: dict[str, int]
+    pack_tokens: int
+
+
+CLIP_L = {
+    "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
+    "image_size": 336, "patch_size": 14,
+}  # fmt: skip
+SHAPES = {
+    # Parts in proportion to a 7B model's: the head 4 %, the tower 3 % of what a step computes.
+    "small": Shape(
+        {**CLIP_L, "hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 2},
+        {"hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 8, "num_attention_heads": 4,
+         "vocab_size": 1024},
+        4096,
+    ),
+    "llama-1b": Shape(
+        CLIP_L,
+        {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
+         "num_key_value_heads": 8, "vocab_size": 32000},
+        16384,
+    ),
+    "crystalchat-7b": Shape(
+        CLIP_L,
+        {"hidden_size": 4096, "intermediate_size": 10922, "num_hidden_layers": 32, "num_attention_heads": 32,
+         "vocab_size": 32032},
+        16384,
+    ),
+}  # fmt: skip
+
+
+def build(shape: Shape) -> LlavaForConditionalGeneration:
+    """The model with random weights, the same at every call; its tower is frozen."""
+    torch.manual_seed(SEED)
+    text = LlamaConfig(
+        **shape.language, max_position_embeddings=MAX_LENGTH, bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD
+    )
+    config = LlavaConfig(vision_config=CLIPVisionConfig(**shape.vision), text_config=text, image_token_index=IMAGE)
+    model = LlavaForConditionalGeneration(config)
+    model.model.vision_tower.requires_grad_(False)
+    return model
+
+
+def draw(num_samples: int, vocab_size: int, image_tokens: int, image_size: int) -> Arrays:
+    """Samples of the mixture, of random tokens; every picture is one of a few."""
+    rng = np.random.default_rng(SEED)
+    sizes = np.array([size for _, size, *_ in MIX])
+    tokens, offsets, answers, pages = [], [0], [], []
+    for part in rng.choice(len(MIX), num_samples, p=sizes / sizes.sum()):
+        _, _, pictured, question, mean, deviation = MIX[part]
+        head = [BOS, *[IMAGE] * (image_tokens * pictured), *rng.integers(4, vocab_size, question).tolist()]
+        room = MAX_LENGTH - len(head) - 1
+        answer = rng.integers(4, vocab_size, int(np.clip(rng.normal(mean, deviation), 4, room)))
+        tokens += [*head, *answer.tolist(), EOS]
+        offsets.append(len(tokens))
+        answers.append(len(head))
+        pages.append(int(rng.integers(16)) if pictured else -1)
+    pixels = rng.integers(0, 255, (16, image_size, image_size, 3), dtype=np.uint8)
+    whole = (np.asarray(tokens, np.int32), np.asarray(offsets), np.asarray(answers), np.asarray(pages))
+    return Arrays(*whole, kinds=np.zeros(num_samples, np.int8), pixels=pixels)
+
+
+def optimizer_of(model: LlavaForConditionalGeneration) -> torch.optim.Optimizer:
+    """AdamW as all three use it."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
+
+
+def clip(model: LlavaForConditionalGeneration) -> float:
+    """Clip the gradient to a norm of 1; returns what it was."""
+    return float(torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0))
+
+
+def grouped(arrays: Arrays) -> list[np.ndarray]:
+    """Global batches as LLaVA groups them: by modality, within mega-batches by length."""
+    rng = np.random.default_rng(SEED)
+    batches = []
+    for shown in (True, False):
+        kind = rng.permutation(np.flatnonzero((arrays.pages >= 0) == shown))
+        for start in range(0, len(kind), GLOBAL_BATCH * MEGA_BATCHES):
+            mega = kind[start : start + GLOBAL_BATCH * MEGA_BATCHES]
+            by_length = mega[np.argsort(-arrays.lengths[mega], kind="stable")]
+            batches += np.array_split(by_length, max(1, len(mega) // GLOBAL_BATCH))
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def shuffled(arrays: Arrays) -> list[np.ndarray]:
+    """Global batches in random order."""
+    order = np.random.default_rng(SEED).permutation(len(arrays.lengths))
+    return [order[i : i + GLOBAL_BATCH] for i in range(0, len(order) - GLOBAL_BATCH + 1, GLOBAL_BATCH)]
+
+
+def ours_step(model, shape: Shape, arrays: Arrays, batch: np.ndarray, device: str) -> float:
+    """Forward and backward of one global batch, packed; returns its loss."""
+    num_tokens, total = float(arrays.label_counts[batch].sum()), 0.0
+    for pack in lay_out(arrays.lengths[batch], 1, shape.pack_tokens)[0]:
+        tensors = collate_packed(arrays, batch[pack], torch.bfloat16)
+        on_device = {name: v.to(device) if isinstance(v, torch.Tensor) else v for name, v in tensors.items()}
+        with torch.autocast(device, torch.bfloat16):
+            loss = AnswerLoss(model)(**on_device, num_tokens=num_tokens)
+        loss.backward()
+        total += float(loss.detach())
+    return total
+
+
+def llava_step(model, shape: Shape, arrays: Arrays, batch: np.ndarray, device: str) -> float:
+    """Forward and backward of one global batch as rows padded at the right, with all logits, as LLaVA's trainer has it."""
+    num_tokens, total = float(arrays.label_counts[batch].sum()), 0.0
+    tensors = collate(arrays, batch, PAD, torch.bfloat16)
+    inputs = {"input_ids": tensors["input_ids"], "attention_mask": (tensors["input_ids"] != PAD).long()}
+    if tensors["num_images"]:
+        inputs["pixel_values"] = tensors["pixel_values"]
+    with torch.autocast(device, torch.bfloat16):
+        labels = tensors["labels"].to(device)
+        outputs = model(**{name: value.to(device) for name, value in inputs.items()}, labels=labels, use_cache=False,
+                        num_items_in_batch=num_tokens)  # fmt: skip
+    outputs.loss.backward()
+    return total + float(outputs.loss.detach())
+
+
+def loop(way: str, shape_name: str, steps: int = STEPS, device: str = "cpu") -> dict[str, float]:
+    """Train some steps; loss and gradient norm of the first, seconds and tokens of those after it."""
+    shape = SHAPES[shape_name]
+    register_varlen()
+    model = build(shape).to(device).train()
+    model.set_attn_implementation({"text_config": VARLEN if way == "ours" else "sdpa", "vision_config": "sdpa"})
+    arrays = draw(GLOBAL_BATCH * (steps + 1), *sizes_of(shape))
+    step, order = (ours_step, shuffled) if way == "ours" else (llava_step, grouped)
+    optimizer = optimizer_of(model)
+    loss = step(model, shape, arrays, np.arange(GLOBAL_BATCH), device)
+    norm = clip(model)
+    optimizer.step()
+    optimizer.zero_grad()
+    began, tokens = time.perf_counter(), 0
+    for batch in order(arrays)[:steps]:
+        step(model, shape, arrays, batch, device)
+        clip(model)
+        optimizer.step()
+        optimizer.zero_grad()
+        tokens += int(arrays.lengths[batch].sum())
+    return {"loss": loss, "norm": norm, "seconds": time.perf_counter() - began, "tokens": tokens}
+
+
+def sizes_of(shape: Shape) -> tuple[int, int, int]:
+    """Vocabulary, image tokens, image size."""
+    vision = shape.vision
+    return shape.language["vocab_size"], (vision["image_size"] // vision["patch_size"]) ** 2, vision["image_size"]
+
+
+def processor_of(shape: Shape) -> LlavaProcessor:
+    """Words `t4`, `t5` ... are single tokens, so that TRL's processor makes exactly the same ids."""
+    vocabulary, image_tokens, size = sizes_of(shape)
+    words = {"<s>": BOS, "</s>": EOS, "<pad>": PAD, "<image>": IMAGE} | {f"t{i}": i for i in range(4, vocabulary)}
+    backend = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="<pad>",
+        extra_special_tokens={"image_token": "<image>"},
+    )  # fmt: skip
+    pictures = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
+    assert image_tokens == (size // shape.vision["patch_size"]) ** 2
+    return LlavaProcessor(
+        pictures, tokenizer, patch_size=shape.vision["patch_size"], vision_feature_select_strategy="default",
+        image_token="<image>", num_additional_image_tokens=1,
+    )  # fmt: skip
+
+
+def trl(shape_name: str, steps: int = STEPS) -> dict[str, float]:
+    """TRL's SFTTrainer with its own collator for pictures, random batches; the same figures as `loop`."""
+    sys.path.append(str(PEERS))
+    import trl as library
+    from datasets import Dataset, Features, List, Value
+    from datasets import Image as Picture
+    from transformers import TrainerCallback
+
+    shape = SHAPES[shape_name]
+    arrays = draw(GLOBAL_BATCH * (steps + 1), *sizes_of(shape))
+    pictures = [Image.fromarray(pixels) for pixels in arrays.pixels]
+    marks: list[float] = []
+
+    class Clock(TrainerCallback):
+        def on_step_end(self, *arguments, **kwargs):
+            marks.append(time.perf_counter())
+
+    def rows(indices):
+        for index in indices:
+            sample = arrays.sample(int(index))
+            start, shown = int(arrays.answers[index]), arrays.pages[index] >= 0
+            text = [f"t{token}" for token in sample.tokens if token > IMAGE]
+            question = sum(token > IMAGE for token in sample.tokens[:start])
+            yield {
+                "prompt": " ".join(["<s>", *["<image>"] * shown, *text[:question]]),
+                "completion": " " + " ".join([*text[question:], "</s>"]),
+                "images": [pictures[arrays.pages[index]]] if shown else [],
+            }
+
+    def train(indices, num_steps, folder):
+        features = Features({"prompt": Value("string"), "completion": Value("string"), "images": List(Picture())})
+        options = library.SFTConfig(
+            output_dir=folder, per_device_train_batch_size=GLOBAL_BATCH, max_steps=num_steps, bf16=True, use_cpu=True,
+            learning_rate=LEARNING_RATE, lr_scheduler_type="constant", logging_steps=1, report_to=[], save_strategy="no",
+            max_length=None, gradient_checkpointing=False, completion_only_loss=True, seed=SEED, disable_tqdm=True,
+            optim="adamw_torch_fused",
+        )  # fmt: skip
+        trainer = library.SFTTrainer(
+            model, options, train_dataset=Dataset.from_list(list(rows(indices)), features=features),
+            processing_class=processor_of(shape), callbacks=[Clock()],
+        )  # fmt: skip
+        trainer.train()
+        return trainer.state.log_history[0]
+
+    model = build(shape)
+    with tempfile.TemporaryDirectory() as folder:
+        first = train(np.arange(GLOBAL_BATCH), 1, folder)
+        marks.clear()
+        used = np.concatenate(shuffled(arrays))[: GLOBAL_BATCH * (steps + 1)]
+        train(used, steps + 1, folder)
+    # The first step is not counted; which samples the others held is the sampler's choice: the mean length tells.
+    tokens = int(arrays.lengths[used].mean() * GLOBAL_BATCH * steps)
+    return {
+        "loss": first["loss"], "norm": first["grad_norm"], "seconds": marks[-1] - marks[0], "tokens": tokens
+    }  # fmt: skip
+
+
+def compare(shape: str, rounds: int) -> None:
+    """The three ways in turns; their first steps must agree."""
+    ways = {
+        "TRL 1.16 SFTTrainer": partial(trl, shape),
+        "LLaVA's loop: grouped by modality and length, padded": partial(loop, "llava", shape),
+        "ours: packed, logits of answers alone": partial(loop, "ours", shape),
+    }
+    arms = {name: Arm(name) for name in ways}
+    for number in range(rounds):
+        firsts = []
+        for name, work in ways.items():
+            _, gigabytes, got = apart(work)
+            arms[name].seconds.append(got["seconds"] / got["tokens"] * 1000)
+            arms[name].gigabytes.append(gigabytes)
+            firsts.append((got["loss"], got["norm"]))
+            print(f"round {number + 1}  {name:<55} {got['tokens'] / got['seconds']:7.0f} tokens/s"
+                  f"  loss {got['loss']:.4f}  gradient {got['norm']:.4f}", flush=True)  # fmt: skip
+        assert np.allclose(firsts, firsts[-1], rtol=0.01), f"the first steps differ: {firsts}"
+    note = "Seconds are those of a thousand useful tokens; pictures stored at training size in all three."
+    report("Training step", 1000, "useful tokens", arms, note)
+    theirs, loops, mine = (arm.median for arm in arms.values())
+    print(f"{theirs / mine:.2f} times TRL, {loops / mine:.2f} times LLaVA's loop")
+
+
+def main() -> None:
+    """Read the arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", choices=SHAPES, default="small")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
+    compare(options.shape, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
