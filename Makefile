@@ -20,9 +20,13 @@ lint: setup  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup $(VENV)/peers  ## speed and memory beside what people use today, an hour; needs Selenium's `chromedriver`
-	@for name in read_json validate_manifest near_duplicates render_pages build_dataset; do \
+bench: setup $(VENV)/peers  ## speed and memory beside what people use today, an hour; needs Selenium's chromedriver
+	@for name in read_json validate_manifest near_duplicates render_pages build_dataset train_step; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
+
+# Beside the environment, not in it: transformers imports some of them wherever they are installed.
+$(VENV)/peers: $(STAMP) requirements/peers.txt
+	@$(BIN)/python -m pip install -q --no-deps --require-hashes --upgrade --target $@ -r requirements/peers.txt && touch $@
 
 up: setup  ## Prefect with a worker, Ray and MLflow on this machine
 	@$(BIN)/web2code up

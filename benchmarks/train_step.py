@@ -1,13 +1,13 @@
 """Stage 2 of training: useful tokens a second beside TRL's trainer and a loop like LLaVA's; needs no Ray.
 
-`python -m benchmarks.train_step` measures all three on this machine's CPU, on a small model. With `--shape crystalchat-7b
---device cuda` it measures ours alone: tokens a second, the share of the card's own bf16 peak, and memory.
+`python -m benchmarks.train_step` measures all three on this machine's CPU, on a small model. With a device,
+`--shape crystalchat-7b --device cuda`, it measures ours alone: tokens a second, the share of the device's own bf16 peak
+that they come to, and memory.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -31,7 +31,6 @@ from transformers import (
 
 from benchmarks.arms import Arm, apart, report
 from web2code.modelling.attention import VARLEN, register_varlen
-from web2code.modelling.prompts import IGNORED
 from web2code.training.arrays import Arrays
 from web2code.training.batches import collate, collate_packed
 from web2code.training.loss import AnswerLoss
@@ -39,7 +38,7 @@ from web2code.training.packing import lay_out
 
 PEERS = Path(__file__).parents[1] / ".venv" / "peers"
 ROUNDS, STEPS, GLOBAL_BATCH, SEED = 5, 4, 16, 0
-MAX_LENGTH, LEARNING_RATE, MEGA_BATCHES = 2048, 1e-4, 8
+MAX_LENGTH, LEARNING_RATE, MEGA_BATCHES, WARM_UP = 2048, 1e-4, 8, 3
 BOS, EOS, PAD, IMAGE = range(4)
 
 # Thousands of samples, whether they show a picture, tokens of the question, mean and deviation of the answer's. The
@@ -167,8 +166,8 @@ def ours_step(model, shape: Shape, arrays: Arrays, batch: np.ndarray, device: st
 
 
 def llava_step(model, shape: Shape, arrays: Arrays, batch: np.ndarray, device: str) -> float:
-    """Forward and backward of one global batch as rows padded at the right, with all logits, as LLaVA's trainer has it."""
-    num_tokens, total = float(arrays.label_counts[batch].sum()), 0.0
+    """Forward and backward of one global batch as LLaVA's trainer has it: padded rows, a mask, all logits."""
+    num_tokens = float(arrays.label_counts[batch].sum())
     tensors = collate(arrays, batch, PAD, torch.bfloat16)
     inputs = {"input_ids": tensors["input_ids"], "attention_mask": (tensors["input_ids"] != PAD).long()}
     if tensors["num_images"]:
@@ -178,7 +177,7 @@ def llava_step(model, shape: Shape, arrays: Arrays, batch: np.ndarray, device: s
         outputs = model(**{name: value.to(device) for name, value in inputs.items()}, labels=labels, use_cache=False,
                         num_items_in_batch=num_tokens)  # fmt: skip
     outputs.loss.backward()
-    return total + float(outputs.loss.detach())
+    return float(outputs.loss.detach())
 
 
 def loop(way: str, shape_name: str, steps: int = STEPS, device: str = "cpu") -> dict[str, float]:
@@ -261,8 +260,8 @@ def trl(shape_name: str, steps: int = STEPS) -> dict[str, float]:
         features = Features({"prompt": Value("string"), "completion": Value("string"), "images": List(Picture())})
         options = library.SFTConfig(
             output_dir=folder, per_device_train_batch_size=GLOBAL_BATCH, max_steps=num_steps, bf16=True, use_cpu=True,
-            learning_rate=LEARNING_RATE, lr_scheduler_type="constant", logging_steps=1, report_to=[], save_strategy="no",
-            max_length=None, gradient_checkpointing=False, completion_only_loss=True, seed=SEED, disable_tqdm=True,
+            learning_rate=LEARNING_RATE, lr_scheduler_type="constant", logging_steps=1, report_to=[],
+            save_strategy="no", max_length=None, gradient_checkpointing=False, completion_only_loss=True, seed=SEED, disable_tqdm=True,
             optim="adamw_torch_fused",
         )  # fmt: skip
         trainer = library.SFTTrainer(
@@ -309,13 +308,81 @@ def compare(shape: str, rounds: int) -> None:
     print(f"{theirs / mine:.2f} times TRL, {loops / mine:.2f} times LLaVA's loop")
 
 
+def alone(shape_name: str, device: str, steps: int) -> None:
+    """Ours on one device, whole model but the tower trained: bf16 weights, gradients and AdamW states."""
+    shape = SHAPES[shape_name]
+    register_varlen()
+    with torch.device(device):
+        model = build(shape).to(torch.bfloat16).train()
+    model.set_attn_implementation({"text_config": VARLEN, "vision_config": "sdpa"})
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    arrays = draw(GLOBAL_BATCH * (steps + WARM_UP), *sizes_of(shape))
+    optimizer = optimizer_of(model)
+    began, flops, tokens = 0.0, 0.0, 0
+    for number, batch in enumerate(shuffled(arrays)):
+        if number == WARM_UP:
+            began, flops, tokens = now(device), 0.0, 0
+        loss = ours_step(model, shape, arrays, batch, device)
+        clip(model)
+        optimizer.step()
+        optimizer.zero_grad()
+        flops += flops_of(model, arrays, batch)
+        tokens += int(arrays.lengths[batch].sum())
+    seconds, peak = now(device) - began, peak_flops(device)
+    memory = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
+    print(f"{shape_name}: {tokens / seconds:,.0f} useful tokens/s, {flops / seconds / 1e12:.3f} TFLOP/s, "
+          f"{flops / seconds / peak:.1%} of the {peak / 1e12:.3f} that a matrix product gets here, "
+          f"{memory:.1f} GiB, last loss {loss:.3f}, {steps} steps of {GLOBAL_BATCH} samples")  # fmt: skip
+
+
+def flops_of(model: LlavaForConditionalGeneration, arrays: Arrays, batch: np.ndarray) -> float:
+    """Floating-point operations of a step that useful tokens need; nothing for what checkpointing computes again.
+
+    Six for each trained weight and token, the embedding left out and the head at learned positions alone; attention's
+    two triangles, forward and twice that backward; two for each weight of the frozen tower and patch.
+    """
+    text, vision = model.config.text_config, model.config.vision_config
+    count = sum(p.numel() for p in model.model.language_model.layers.parameters())
+    lengths, images = arrays.lengths[batch].astype(float), int((arrays.pages[batch] >= 0).sum())
+    patches = (vision.image_size // vision.patch_size) ** 2
+    head = text.hidden_size * text.vocab_size * float(arrays.label_counts[batch].sum())
+    projector = sum(p.numel() for p in model.model.multi_modal_projector.parameters()) * images * patches
+    attention = 2 * text.num_hidden_layers * text.hidden_size * float((lengths**2).sum())
+    tower = sum(p.numel() for p in model.model.vision_tower.parameters()) * images * patches
+    return 6 * (count * float(lengths.sum()) + head + projector) + 3 * attention + 2 * tower
+
+
+def peak_flops(device: str, side: int = 8192, rounds: int = 20) -> float:
+    """What the device reaches in a product of two bf16 matrices."""
+    side = side if device == "cuda" else 2048
+    left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(3):
+        left @ right
+    began = now(device)
+    for _ in range(rounds):
+        left @ right
+    return 2 * side**3 * rounds / (now(device) - began)
+
+
+def now(device: str) -> float:
+    """Seconds, when the device has done what it was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def main() -> None:
     """Read the arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=SHAPES, default="small")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="measure ours alone there")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of the comparison")
+    parser.add_argument("--steps", type=int, default=20, help="of ours alone")
     options = parser.parse_args()
-    compare(options.shape, options.rounds)
+    if options.device:
+        alone(options.shape, options.device, options.steps)
+    else:
+        compare(options.shape, options.rounds)
 
 
 if __name__ == "__main__":
