@@ -261,8 +261,8 @@ def trl(shape_name: str, steps: int = STEPS) -> dict[str, float]:
         options = library.SFTConfig(
             output_dir=folder, per_device_train_batch_size=GLOBAL_BATCH, max_steps=num_steps, bf16=True, use_cpu=True,
             learning_rate=LEARNING_RATE, lr_scheduler_type="constant", logging_steps=1, report_to=[],
-            save_strategy="no", max_length=None, gradient_checkpointing=False, completion_only_loss=True, seed=SEED, disable_tqdm=True,
-            optim="adamw_torch_fused",
+            save_strategy="no", max_length=None, gradient_checkpointing=False, completion_only_loss=True, seed=SEED,
+            disable_tqdm=True, optim="adamw_torch_fused",
         )  # fmt: skip
         trainer = library.SFTTrainer(
             model, options, train_dataset=Dataset.from_list(list(rows(indices)), features=features),
