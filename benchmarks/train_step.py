@@ -13,12 +13,13 @@ import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
+
+sys.path.append(f"{sys.prefix}/peers")  # before transformers looks for what it can work with
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
@@ -36,7 +37,6 @@ from web2code.training.batches import collate, collate_packed
 from web2code.training.loss import AnswerLoss
 from web2code.training.packing import lay_out
 
-PEERS = Path(__file__).parents[1] / ".venv" / "peers"
 ROUNDS, STEPS, GLOBAL_BATCH, SEED = 5, 4, 16, 0
 MAX_LENGTH, LEARNING_RATE, MEGA_BATCHES, WARM_UP = 2048, 1e-4, 8, 3
 BOS, EOS, PAD, IMAGE = range(4)
@@ -229,7 +229,6 @@ def processor_of(shape: Shape) -> LlavaProcessor:
 
 def trl(shape_name: str, steps: int = STEPS) -> dict[str, float]:
     """TRL's SFTTrainer with its own collator for pictures, random batches; the same figures as `loop`."""
-    sys.path.append(str(PEERS))
     import trl as library
     from datasets import Dataset, Features, List, Value
     from datasets import Image as Picture
@@ -247,7 +246,7 @@ def trl(shape_name: str, steps: int = STEPS) -> dict[str, float]:
     def rows(indices):
         for index in indices:
             sample = arrays.sample(int(index))
-            start, shown = int(arrays.answers[index]), arrays.pages[index] >= 0
+            start, shown = int(arrays.answers[index]), bool(arrays.pages[index] >= 0)
             text = [f"t{token}" for token in sample.tokens if token > IMAGE]
             question = sum(token > IMAGE for token in sample.tokens[:start])
             yield {
