@@ -96,8 +96,11 @@ def train_worker(config: dict[str, Any]) -> None:
         nonlocal resumed
         if (latest := ray.train.get_checkpoint()) is None:
             return None
-        with latest.as_directory() as directory:
-            resumed, history = checkpoint.load(engine, Path(directory), rank)
+        # Ray knows the newest; those before it lie beside it, and their names sort by the time they were written.
+        kept = sorted(Path(latest.path).parent.glob("checkpoint_*/"), reverse=True)
+        if (directory := checkpoint.newest_whole(kept, rank)) is None:
+            return None
+        resumed, history = checkpoint.load(engine, directory, rank)
         return resumed, history
 
     def on_step(step: int, history: History) -> None:

@@ -65,7 +65,9 @@ def test_the_same_job_again_does_no_work(undisturbed):
     assert (home / "artifacts" / "stage" / align.fingerprint / "COMMITTED").stat().st_mtime_ns == before
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_weights(undisturbed, local_ray, tmp_path):
+def test_killed_it_goes_on_from_the_newest_whole_checkpoint_and_ends_with_the_same_weights(
+    undisturbed, local_ray, tmp_path
+):
     _, align, expected = undisturbed
     home = home_with_prepared(tmp_path)
     main(job(home, ALIGN))
@@ -76,14 +78,20 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(undisturbed, local_
     driver = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     snapshots = home / "ray_train" / again.fingerprint()
     deadline = time.monotonic() + 120
-    while len(list(snapshots.glob("checkpoint_*"))) < 2 and time.monotonic() < deadline:
+    while len(list(snapshots.glob("checkpoint_*/"))) < 2 and time.monotonic() < deadline:
         assert driver.poll() is None, driver.stdout.read().decode()
         time.sleep(0.05)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert read_record(again.output(), StageRecord) is None, "it finished before it was killed: nothing is shown"
+    newest = sorted(snapshots.glob("checkpoint_*/"))[-1]
+    step = json.loads((newest / "manifest-1.json").read_text())["step"]
+    state = next(newest.rglob("*rank_1*optim_states.pt"))
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 1
+    state.write_bytes(content)
     record = main(again)
-    assert record.resumed_from_step >= 5
+    assert record.resumed_from_step == step - INSTRUCT.checkpoint_every
     assert record.losses == expected.losses
     verify(again.output())
     for name, tensor in weights(record, home).items():
