@@ -13,6 +13,7 @@ from web2code.config import PreparedRecord, PrepareJob
 from web2code.data.pages import read_pages
 from web2code.modelling.base import build_model, num_image_tokens, save_checkpoint
 from web2code.modelling.images import square_pixels
+from web2code.modelling.templates import TEMPLATES
 from web2code.modelling.tokenizer import train_tokenizer
 from web2code.progress import report
 from web2code.training.arrays import write_samples
@@ -29,8 +30,9 @@ def main(job: PrepareJob) -> PreparedRecord:
     quarantined = read_quarantined(job.where.home, job.verdict) if job.verdict else set()
     rows = read_pages(job.where.data_dir, "train", excluded=quarantined)
     pixels = decode_all([row["image"] for row in rows], job.model.vision.image_size)
+    template, language = TEMPLATES[job.template], job.model.language
     tokenizer = train_tokenizer(
-        tokenizer_texts(rows, job.template), job.model.language.vocab_size, job.model.language.max_length
+        tokenizer_texts(rows, template), language.vocab_size, language.max_length, template.control_tokens
     )
     model = build_model(job.model, tokenizer, job.seed)
     texts = [text for row in rows for text in (row["html"], row["caption"])]
@@ -38,11 +40,11 @@ def main(job: PrepareJob) -> PreparedRecord:
         model, tokenizer, texts, job.model.warmup_steps, job.seed,
         lambda step, loss: report("warm up", step, job.model.warmup_steps, f"loss {loss:.3f}"),
     )  # fmt: skip
-    save_checkpoint(out / "base", model, tokenizer, job.template)
+    save_checkpoint(out / "base", model, tokenizer, template)
     counts = Counts()
     num_samples = write_samples(
         out,
-        samples(tokenizer, rows, job.template, num_image_tokens(job.model), job.model.language.max_length, counts),
+        samples(tokenizer, rows, template, num_image_tokens(job.model), language.max_length, counts),
     )
     np.save(out / "pixels.npy", np.concatenate(ray.get(pixels)))
     record = PreparedRecord(

@@ -78,6 +78,10 @@ class ModelConfig(Config):
 
 
 Module = Literal["projector", "language_model", "vision_tower"]
+TemplateName = Literal[
+    "plain", "user_assistant", "vicuna_v1", "v1", "llava_v1", "llava_v0", "llama_2", "llava_llama_2",
+    "mistral_instruct", "mpt", "chatml_direct", "llama3", "phi3_instruct", "crystal_chat",
+]  # fmt: skip
 
 
 class StageConfig(Config):
@@ -86,7 +90,7 @@ class StageConfig(Config):
     name: str
     trainable: tuple[Module, ...]
     zero_stage: Literal[0, 1, 2, 3]
-    template: Literal["plain", "vicuna_v1", "user_assistant"]
+    template: TemplateName
     steps: int = Field(ge=1)
     global_batch: int = Field(ge=1)
     micro_batch: int = Field(32, ge=1, description="rows that a worker holds at once, where samples are not packed")
@@ -310,7 +314,7 @@ class PrepareJob(Job):
     dataset_version: str
     verdict: str = Field("", description="fingerprint of the gate's verdict, whose quarantine is left out")
     model: ModelConfig
-    template: str = Field(description="the template of the instruction stage; captions are always plain")
+    template: TemplateName = Field(description="the template of the instruction stage; captions are always plain")
     seed: int
 
 

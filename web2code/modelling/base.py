@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
@@ -15,9 +15,19 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from web2code.config import ModelConfig
+from web2code.config import Config, ModelConfig, TemplateName
+from web2code.modelling.chat_templates import write_chat_template
+from web2code.modelling.prompts import stop_ids
+from web2code.modelling.templates import TEMPLATES, Template
 
 PROMPTING = "prompting.json"
+CHAT_TEMPLATE = "chat_template.jinja"
+
+
+class Prompting(Config):
+    """How a checkpoint is prompted: the whole template, which stays when ours change, or the name of one of ours."""
+
+    template: Template | TemplateName
 
 
 def build_model(config: ModelConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditionalGeneration:
@@ -64,19 +74,31 @@ def save_checkpoint(
     directory: Path,
     model: LlavaForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
-    template: str,
+    template: Template,
     state_dict: dict[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write weights (safetensors), tokenizer, image processor and the template that the model was trained with."""
+    """Write weights (safetensors), tokenizer, image processor and the template that the model was trained with.
+
+    The template is also the tokenizer's chat template, and its stop tokens are those of the generation config.
+    """
+    model.generation_config.eos_token_id = stop_ids(tokenizer, template)
     model.save_pretrained(directory, state_dict=state_dict, safe_serialization=True)
     tokenizer.save_pretrained(directory)
     size = model.config.vision_config.image_size
     CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size}).save_pretrained(
         directory
     )
-    (directory / PROMPTING).write_text(json.dumps({"template": template}))
+    (directory / CHAT_TEMPLATE).write_text(write_chat_template(template))
+    (directory / PROMPTING).write_text(Prompting(template=template).model_dump_json(indent=1))
 
 
-def load_template(directory: Path) -> str:
-    """The template that a checkpoint was trained with."""
-    return json.loads((directory / PROMPTING).read_text())["template"]
+def load_template(directory: Path) -> Template:
+    """The template that a checkpoint was trained with; ValueError where it does not say, or says it wrongly."""
+    path = directory / PROMPTING
+    if not path.exists():
+        raise ValueError(f"{path} is missing, so nothing tells how the model is prompted: write one")
+    try:
+        template = Prompting.model_validate_json(path.read_text()).template
+    except ValidationError as error:
+        raise ValueError(f"{path} is neither the name of a template nor a template: {error}") from error
+    return template if isinstance(template, Template) else TEMPLATES[template]

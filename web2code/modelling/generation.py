@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
 from web2code.modelling.base import load_template
 from web2code.modelling.images import normalise, square_pixels
-from web2code.modelling.prompts import answer_text, prompt_tokens
+from web2code.modelling.prompts import answer_text, prompt_tokens, stop_ids
 
 BATCH = 64
 # A page is asked about several times in a row.
@@ -72,6 +72,8 @@ class Generator:
             cache_implementation="static",
             disable_compile=True,
             pad_token_id=pad,
-            eos_token_id=self.tokenizer.eos_token_id,
+            eos_token_id=stop_ids(self.tokenizer, self.template),
+            stop_strings=list(self.template.stop_strings) or None,
+            tokenizer=self.tokenizer,
         )
-        return [answer_text(self.tokenizer, row[length:].tolist()) for row in output]
+        return [answer_text(self.tokenizer, self.template, row[length:].tolist()) for row in output]

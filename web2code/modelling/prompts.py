@@ -1,31 +1,55 @@
-"""What the model is asked, and the templates that turn a question and an answer into token ids.
+"""What a model is asked and what it answers, between text and token ids.
 
-Prompts, images and answers are joined by token id, never by string: an answer that has `</s>` (HTML's strikethrough) or
-`<image>` (SVG) is ordinary text, and cannot move the label mask or the image.
+Texts, images and control tokens are joined by token id, never by string: an answer that has `</s>` (HTML's
+strikethrough) or `<image>` (SVG) is ordinary text, and cannot move the label mask or the image.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, groupby
+from typing import ClassVar
 
 from transformers import PreTrainedTokenizerFast
+
+from web2code.modelling.ordinary_text import TextEncoder, text_encoder
+from web2code.modelling.templates import BOS, Template, Text, Token
 
 CODE_PROMPT = "Write the HTML of this page."
 
 IGNORED = -100
 
-TEMPLATES: dict[str, tuple[str, str]] = {
-    # Text before the question and between question and answer; LLaVA's `vicuna_v1` with its system sentence.
-    "vicuna_v1": (
-        "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, "
-        "detailed, and polite answers to the user's questions. USER: ",
-        " ASSISTANT:",
-    ),
-    # The same without the system sentence, which a small context has no room for.
-    "user_assistant": ("USER: ", " ASSISTANT:"),
-    # LLaVA's stage 1: the image is the whole prompt and its caption the answer.
-    "plain": ("", ""),
-}
+
+@dataclass(frozen=True)
+class Image:
+    """The place of an image in a question."""
+
+    learned: ClassVar = False
+
+
+IMAGE = Image()
+Part = Text | Token | Image
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A question, its texts and images in order, and its answer; None is one that is awaited."""
+
+    question: tuple[str | Image, ...]
+    answer: str | None
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Turns, of which only the last may await its answer, under a system text; None is the template's own."""
+
+    turns: tuple[Turn, ...]
+    system: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.turns or any(turn.answer is None for turn in self.turns[:-1]):
+            raise ValueError("a conversation needs a question, and an answer to every question but the last")
 
 
 @dataclass(frozen=True)
@@ -36,34 +60,130 @@ class Sample:
     labels: list[int]
 
 
-def prompt_tokens(tokenizer: PreTrainedTokenizerFast, template: str, prompt: str, image_tokens: int) -> list[int]:
-    """Token ids up to where the answer starts: beginning of sequence, template, image placeholders, prompt."""
-    before, after = TEMPLATES[template]
-    image = [tokenizer.convert_tokens_to_ids("<image>")] * image_tokens
-    if template == "plain":
-        return [tokenizer.bos_token_id, *image]
-    text = encode(tokenizer, "\n" + prompt + after)
-    return [tokenizer.bos_token_id, *encode(tokenizer, before), *image, *text]
+def about_image(*turns: tuple[str, str | None]) -> Conversation:
+    """Questions and answers about one image, which stands on a line of its own before the first question."""
+    (question, answer), *others = turns
+    first = Turn((IMAGE, "\n" + question), answer)
+    return Conversation((first, *(Turn((question,), answer) for question, answer in others)))
+
+
+def conversation_sample(
+    tokenizer: PreTrainedTokenizerFast, template: Template, conversation: Conversation, image_tokens: int
+) -> Sample:
+    """A conversation to learn from: every answer is learned, with what the template learns beside it.
+
+    An image takes `image_tokens` positions. ValueError where the last answer is missing, or where template or
+    tokenizer lack what the conversation needs.
+    """
+    if conversation.turns[-1].answer is None:
+        raise ValueError("a training sample needs an answer to its last question")
+    return _join(text_encoder(tokenizer), template, conversation, image_tokens)
+
+
+def conversation_prompt(
+    tokenizer: PreTrainedTokenizerFast, template: Template, conversation: Conversation, image_tokens: int
+) -> list[int]:
+    """Token ids up to where the awaited answer starts: as a training sample begins, whatever its answer."""
+    if conversation.turns[-1].answer is not None:
+        raise ValueError("a prompt ends with a question: leave its answer out")
+    return _join(text_encoder(tokenizer), template, conversation, image_tokens).tokens
 
 
 def build_sample(
-    tokenizer: PreTrainedTokenizerFast, template: str, prompt: str, answer: str, image_tokens: int
+    tokenizer: PreTrainedTokenizerFast, template: Template, prompt: str, answer: str, image_tokens: int
 ) -> Sample:
-    """One question and its answer; only the answer and the end of sequence are learned."""
-    head = prompt_tokens(tokenizer, template, prompt, image_tokens)
-    separator = "\n" if template == "plain" else " "
-    text = answer + separator if template == "plain" else separator + answer
-    tail = [*encode(tokenizer, text), tokenizer.eos_token_id]
-    return Sample(tokens=head + tail, labels=[IGNORED] * len(head) + tail)
+    """One question about an image and its answer; only the answer and what ends it are learned."""
+    return conversation_sample(tokenizer, template, about_image((prompt, answer)), image_tokens)
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
-    """Token ids of ordinary text: what looks like a special token in it is spelled out."""
-    return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+def prompt_tokens(tokenizer: PreTrainedTokenizerFast, template: Template, prompt: str, image_tokens: int) -> list[int]:
+    """Token ids of one question about an image, up to where the answer starts."""
+    return conversation_prompt(tokenizer, template, about_image((prompt, None)), image_tokens)
 
 
-def answer_text(tokenizer: PreTrainedTokenizerFast, tokens: list[int]) -> str:
-    """The answer that generated token ids spell, up to the end of sequence."""
-    if tokenizer.eos_token_id in tokens:
-        tokens = tokens[: tokens.index(tokenizer.eos_token_id)]
-    return tokenizer.decode(tokens, skip_special_tokens=True).strip()
+def template_text(template: Template, conversation: Conversation) -> str:
+    """What a tokenizer meets of a conversation besides control tokens and images."""
+    return "".join(part.text for part in chain(*_pieces(template, conversation)) if isinstance(part, Text))
+
+
+def stop_ids(tokenizer: PreTrainedTokenizerFast, template: Template) -> list[int]:
+    """Ids of the tokens that end an answer."""
+    encoder = text_encoder(tokenizer)
+    return sorted({encoder.token(name).id for name in template.stop_tokens})
+
+
+def answer_text(tokenizer: PreTrainedTokenizerFast, template: Template, tokens: list[int]) -> str:
+    """The answer that generated token ids spell, up to the first stop token or stop string."""
+    stops = set(stop_ids(tokenizer, template))
+    end = next((i for i, token in enumerate(tokens) if token in stops), len(tokens))
+    text = tokenizer.decode(tokens[:end], skip_special_tokens=True)
+    return min((text.split(stop)[0] for stop in template.stop_strings), key=len, default=text).strip()
+
+
+def _pieces(template: Template, conversation: Conversation) -> Iterator[tuple[Part, ...]]:
+    """What a conversation consists of, in order: the template's pieces and, between them, what is said."""
+    system = template.system if conversation.system is None else conversation.system
+    if not system:
+        yield template.open
+    elif template.open_system is None:
+        raise ValueError(f"template {template.name} has no place for a system text: leave it out")
+    else:
+        yield from (template.open_system, (Text(system),), template.close_system)
+    for number, turn in enumerate(conversation.turns, 1):
+        if number > 1:
+            if template.next is None:
+                raise ValueError(f"template {template.name} holds one question and its answer: give one turn")
+            yield template.next
+        parts = (part if isinstance(part, Image) else Text(part) for part in turn.question)
+        yield tuple(part for part in parts if isinstance(part, Image) or not template.images_only)
+        past = number < len(conversation.turns)
+        ask = template.ask_past if past and template.ask_past is not None else template.ask
+        if turn.answer is None:
+            yield tuple(part for part in ask if not part.learned)
+            return
+        yield from (ask, (Text(turn.answer, learned=True),))
+    yield template.close
+
+
+def _join(encoder: TextEncoder, template: Template, conversation: Conversation, image_tokens: int) -> Sample:
+    """Token ids and labels of a conversation, in which every control token is given by its id."""
+    tokens: list[int] = []
+    labels: list[int] = []
+    starts = True
+    pieces = (_as_met(encoder, piece) for piece in _pieces(template, conversation))
+    for part in _touching_as_one(chain.from_iterable(pieces)):
+        if isinstance(part, Text):
+            ids, starts = encoder.encode(part.text, starts), False
+        else:
+            control = encoder.token(template.image if isinstance(part, Image) else part.token)
+            ids, starts = [control.id] * (image_tokens if isinstance(part, Image) else 1), control.starts_text
+        tokens += ids
+        labels += ids if part.learned else [IGNORED] * len(ids)
+    return Sample(tokens, labels)
+
+
+def _as_met(encoder: TextEncoder, piece: tuple[Part, ...]) -> Iterator[Part]:
+    """A piece as a tokenizer meets it: without the `bos` that it lacks and the space that control tokens swallow."""
+    met = [part for part in piece if part != BOS or "bos" in encoder.own]
+    for left, part, right in zip([None, *met], met, [*met[1:], None], strict=False):
+        if isinstance(part, Text):
+            text = part.text
+            if isinstance(left, Token) and encoder.token(left.token).swallows_right:
+                text = text.lstrip()
+            if isinstance(right, Token) and encoder.token(right.token).swallows_left:
+                text = text.rstrip()
+            part = Text(text, part.learned)
+        yield part
+
+
+def _touching_as_one(parts: Iterable[Part]) -> Iterator[Part]:
+    """Parts with neighbouring texts joined, as a string's tokens know no seam, but never across the edge of a label."""
+    for key, group in groupby((part for part in parts if part != Text("", part.learned)), _seam):
+        if key is None:
+            yield from group
+        else:
+            yield Text("".join(part.text for part in group if isinstance(part, Text)), key)
+
+
+def _seam(part: Part) -> bool | None:
+    return part.learned if isinstance(part, Text) else None

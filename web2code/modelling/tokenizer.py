@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -16,11 +17,20 @@ UNITS = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> PreTrainedTokenizerFast:
-    """Train BPE merges on `texts`. Any text round-trips: the alphabet is all 256 bytes."""
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int, max_length: int, control_tokens: Sequence[str] = ()
+) -> PreTrainedTokenizerFast:
+    """Train BPE merges on `texts`. Any text round-trips: the alphabet is all 256 bytes.
+
+    `control_tokens` come in addition to those that every tokenizer of ours has.
+    """
+    special = list(dict.fromkeys([*SPECIAL_TOKENS, *control_tokens]))
+    # Merges of text such as `</s>` would end in the control token itself, were its first character not kept apart.
+    firsts = "|".join(f"{re.escape(name[0])}(?={re.escape(name[1:])})" for name in special)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
+            pre_tokenizers.Split(Regex(firsts), behavior="isolated"),
             pre_tokenizers.Split(Regex(UNITS), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
@@ -28,7 +38,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> P
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=SPECIAL_TOKENS,
+        special_tokens=special,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

@@ -60,6 +60,7 @@ def write_samples(directory: Path, samples: Iterable[tuple[Sample, int, int]]) -
         tokens.extend(sample.tokens)
         offsets.append(len(tokens))
         answers.append(sum(label == IGNORED for label in sample.labels))
+        assert sample.labels[answers[-1] :] == sample.tokens[answers[-1] :], "one answer, at the end of its sample"
         pages.append(page)
         kinds.append(kind)
     np.save(directory / "tokens.npy", np.asarray(tokens, np.int32))

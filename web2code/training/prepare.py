@@ -11,7 +11,9 @@ import torch
 from torch.nn import functional
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
-from web2code.modelling.prompts import CODE_PROMPT, TEMPLATES, Sample, build_sample, encode
+from web2code.modelling.ordinary_text import encode
+from web2code.modelling.prompts import CODE_PROMPT, Sample, about_image, build_sample, template_text
+from web2code.modelling.templates import TEMPLATES, Template
 from web2code.training.arrays import CAPTION, CODE, QUESTION
 
 WARMUP_BATCH = 64
@@ -28,21 +30,20 @@ class Counts:
     num_truncated: int = 0
 
 
-def tokenizer_texts(rows: Iterable[dict[str, Any]], template: str) -> Iterator[str]:
+def tokenizer_texts(rows: Iterable[dict[str, Any]], template: Template) -> Iterator[str]:
     """The text that the tokenizer's merges are learned from."""
-    before, after = TEMPLATES[template]
     for row in rows:
         yield row["html"]
         yield row["caption"] + "\n"
-        yield f"{before}\n{CODE_PROMPT}{after}"
+        yield template_text(template, about_image((CODE_PROMPT, None)))
         for item in row["questions"]:
-            yield f"{before}\n{item['question']}{after} {item['answer']}"
+            yield template_text(template, about_image((item["question"], item["answer"])))
 
 
 def samples(
     tokenizer: PreTrainedTokenizerFast,
     rows: Iterable[dict[str, Any]],
-    template: str,
+    template: Template,
     image_tokens: int,
     max_length: int,
     counts: Counts,
@@ -50,12 +51,12 @@ def samples(
     """Every training sample as (sample, page, kind). One that is too long is cut, without an end, and counted."""
     for page, row in enumerate(rows):
         asks = [
-            (CAPTION, "plain", "", row["caption"]),
+            (CAPTION, TEMPLATES["plain"], "", row["caption"]),
             (CODE, template, CODE_PROMPT, row["html"]),
             *((QUESTION, template, item["question"], item["answer"]) for item in row["questions"]),
         ]
-        for kind, name, prompt, answer in asks:
-            sample = build_sample(tokenizer, name, prompt, answer, image_tokens)
+        for kind, used, prompt, answer in asks:
+            sample = build_sample(tokenizer, used, prompt, answer, image_tokens)
             if len(sample.tokens) > max_length:
                 counts.num_truncated += 1
                 sample = Sample(sample.tokens[:max_length], sample.labels[:max_length])

@@ -1,8 +1,27 @@
+from itertools import pairwise
+
+import pytest
+import torch
+
 from web2code.modelling.generation import Generator
-from web2code.modelling.prompts import CODE_PROMPT
+from web2code.modelling.ordinary_text import encode
+from web2code.modelling.prompts import CODE_PROMPT, prompt_tokens
+from web2code.modelling.templates import Template
 
 from ..training.conftest import make_prepared
 from .test_images import png
+
+
+def writes(generator, tokens):
+    """Set weights by hand: whatever was read before, each of the tokens is followed by the next one."""
+    for layer in generator.model.model.language_model.layers:
+        torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
+        torch.nn.init.zeros_(layer.mlp.down_proj.weight)
+    read = generator.model.get_input_embeddings().weight
+    written = torch.zeros_like(read)
+    for token, following in pairwise(tokens):
+        written[following] = read[token]
+    generator.model.lm_head.weight = torch.nn.Parameter(written)
 
 
 def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(tmp_path):
@@ -13,3 +32,22 @@ def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(tmp_path):
     alone = [generator.generate([image], [prompt], 12)[0] for image, prompt in zip(images, prompts, strict=True)]
     assert together == alone
     assert len(together) == 3
+
+
+@pytest.mark.parametrize(
+    ("stops", "answer"),
+    [
+        ({}, "abcde"),
+        ({"stop_tokens": ("<s>", "eos")}, "abc"),
+        ({"stop_strings": ("cd",)}, "ab"),
+        ({"stop_strings": ("d", "b")}, "a"),
+        ({"stop_tokens": (), "stop_strings": ("e",)}, "abcd"),
+    ],
+)
+def test_an_answer_ends_where_the_checkpoint_says(tmp_path, stops, answer):
+    generator = Generator(make_prepared(tmp_path) / "base")
+    generator.template = Template(**(generator.template.model_dump() | stops))
+    prompt = prompt_tokens(generator.tokenizer, generator.template, CODE_PROMPT, 4)
+    a, b, c, d, e = (encode(generator.tokenizer, letter)[0] for letter in "abcde")
+    writes(generator, [prompt[-1], a, b, c, generator.tokenizer.bos_token_id, d, e])
+    assert generator.generate([png(64, 64, (0, 0, 0))], [CODE_PROMPT], 6) == [answer]

@@ -5,6 +5,7 @@ import pytest
 
 from web2code.config import LanguageConfig, ModelConfig, VisionConfig
 from web2code.modelling.base import build_model, num_image_tokens, save_checkpoint
+from web2code.modelling.templates import TEMPLATES
 from web2code.modelling.tokenizer import train_tokenizer
 from web2code.training.arrays import load_arrays, write_samples
 from web2code.training.prepare import Counts, samples
@@ -32,8 +33,10 @@ def make_prepared(directory, num_pages=48):
         for name in list(COLOURS) * (num_pages // 4)
     ]
     tokenizer = train_tokenizer([row["html"] for row in rows], 400, 96)
-    save_checkpoint(directory / "base", build_model(MODEL, tokenizer, 0), tokenizer, "user_assistant")
-    write_samples(directory, samples(tokenizer, rows, "user_assistant", num_image_tokens(MODEL), 96, Counts()))
+    save_checkpoint(directory / "base", build_model(MODEL, tokenizer, 0), tokenizer, TEMPLATES["user_assistant"])
+    write_samples(
+        directory, samples(tokenizer, rows, TEMPLATES["user_assistant"], num_image_tokens(MODEL), 96, Counts())
+    )
     pixels = np.stack([np.full((32, 32, 3), COLOURS[name], np.uint8) for name in list(COLOURS) * (num_pages // 4)])
     np.save(directory / "pixels.npy", pixels)
     return directory
