@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ def main(job: TrainJob) -> StageRecord:
     if done := read_record(job.output(), StageRecord):
         return done
     with loading():
-        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+        from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchConfig, TorchTrainer
     gpu = job.where.gpus_per_worker > 0
     resources = {"CPU": job.where.cpus_per_worker} | ({"GPU": job.where.gpus_per_worker} if gpu else {})
@@ -43,12 +43,17 @@ def main(job: TrainJob) -> StageRecord:
             name=job.fingerprint(),
             storage_path=f"{job.where.home}/ray_train",
             failure_config=FailureConfig(max_failures=2),
-            checkpoint_config=CheckpointConfig(num_to_keep=2),
         ),
     ).fit()
     record = read_record(job.output(), StageRecord)
     assert record is not None, "the workers finished without a committed stage"
+    shutil.rmtree(checkpoint_folder(job), ignore_errors=True)
     return record
+
+
+def checkpoint_folder(job: TrainJob) -> Path:
+    """Where the checkpoints of a stage lie until it is finished."""
+    return Path(job.where.home) / "checkpoints" / job.fingerprint()
 
 
 @contextmanager
@@ -69,55 +74,33 @@ def train_worker(config: dict[str, Any]) -> None:
     with loading():
         import ray.train
         import torch  # heavy: only workers need it
-        from ray.train import Checkpoint
         from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
         from web2code.modelling.base import load_template, save_checkpoint
         from web2code.training.arrays import load_arrays
-        from web2code.training.loop import Callbacks, History, save_weights, train_stage, trained_weights
+        from web2code.training.loop import save_weights, train_stage, trained_weights
     job = TrainJob.model_validate_json(config["job"])
     home, rank = Path(job.where.home), ray.train.get_context().get_world_rank()
     prepared = home / "artifacts" / "prepared" / job.prepared
     source = home / "artifacts" / "stage" / job.previous / "model" if job.previous else prepared / "base"
     torch.manual_seed(job.seed)
     model = LlavaForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
-    resumed = 0
 
-    def save(engine: Any, step: int, history: History) -> None:
-        from web2code.training import checkpoint
-
-        with tempfile.TemporaryDirectory() as directory:
-            checkpoint.save(engine, Path(directory), rank, step, history)
-            ray.train.report({"step": step}, checkpoint=Checkpoint.from_directory(directory))
-
-    def restore(engine: Any) -> tuple[int, History] | None:
-        from web2code.training import checkpoint
-
-        nonlocal resumed
-        if (latest := ray.train.get_checkpoint()) is None:
-            return None
-        # Ray knows the newest; those before it lie beside it, and their names sort by the time they were written.
-        kept = sorted(Path(latest.path).parent.glob("checkpoint_*/"), reverse=True)
-        if (directory := checkpoint.newest_whole(kept, rank)) is None:
-            return None
-        resumed, history = checkpoint.load(engine, directory, rank)
-        return resumed, history
-
-    def on_step(step: int, history: History) -> None:
+    def on_step(step: int, history: Any) -> None:
         if rank == 0:
             report(job.stage.name, step, job.stage.steps, f"loss {history.losses[-1]:.3f}")
 
     arrays = load_arrays(prepared)
-    engine, history = train_stage(model, job.stage, arrays, job.seed, Callbacks(on_step, save, restore))
+    engine, history = train_stage(model, job.stage, arrays, job.seed, checkpoint_folder(job), on_step)
     weights = trained_weights(engine)
     if rank == 0:
         out = Path(job.output())
         tokenizer = AutoTokenizer.from_pretrained(source)
         save_checkpoint(out / "model", save_weights(source, weights), tokenizer, load_template(prepared / "base"))
-        publish(out, job.output(), record_of(job, history, config["started"], resumed, weights))
+        publish(out, job.output(), record_of(job, history, config["started"], weights))
 
 
-def record_of(job: TrainJob, history: Any, started: float, resumed: int, weights: dict[str, Any]) -> StageRecord:
+def record_of(job: TrainJob, history: Any, started: float, weights: dict[str, Any]) -> StageRecord:
     """How the stage went."""
     return StageRecord(
         fingerprint=job.fingerprint(),
@@ -128,7 +111,7 @@ def record_of(job: TrainJob, history: Any, started: float, resumed: int, weights
         last_loss=sum(history.losses[-10:]) / len(history.losses[-10:]),
         seconds_to_first_step=history.first_step_at - started,
         seconds=time.time() - started,
-        resumed_from_step=resumed,
+        resumed_from_step=history.resumed_from_step,
         num_trained_parameters=sum(tensor.numel() for tensor in weights.values()),
         samples_per_second=job.stage.global_batch * len(history.losses) / history.seconds,
         losses=tuple(history.losses),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from ray_jobs.train import main
+from ray_jobs.train import checkpoint_folder, main
 from tests.web2code.training.conftest import make_prepared, without_pictures
 from web2code.artifacts import read_record, verify
 from web2code.config import StageConfig, StageRecord, TrainJob, Where
@@ -76,15 +76,15 @@ def test_killed_it_goes_on_from_the_newest_whole_checkpoint_and_ends_with_the_sa
     (home / "job.json").write_text(again.model_dump_json())
     command = [sys.executable, "-m", "ray_jobs.train", str(home / "job.json")]
     driver = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    snapshots = home / "ray_train" / again.fingerprint()
+    snapshots = checkpoint_folder(again)
     deadline = time.monotonic() + 120
-    while len(list(snapshots.glob("checkpoint_*/"))) < 2 and time.monotonic() < deadline:
+    while len(list(snapshots.glob("*/manifest-*.json"))) < 4 and time.monotonic() < deadline:
         assert driver.poll() is None, driver.stdout.read().decode()
         time.sleep(0.05)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert read_record(again.output(), StageRecord) is None, "it finished before it was killed: nothing is shown"
-    newest = sorted(snapshots.glob("checkpoint_*/"))[-1]
+    newest = [whole for whole in sorted(snapshots.iterdir()) if len(list(whole.glob("manifest-*"))) == 2][-1]
     step = json.loads((newest / "manifest-1.json").read_text())["step"]
     state = next(newest.rglob("*rank_1*optim_states.pt"))
     content = bytearray(state.read_bytes())

@@ -1,67 +1,175 @@
-"""A worker's share of a DeepSpeed checkpoint, checked before it is loaded."""
+"""A stage's checkpoints: written while training goes on, checked before they are loaded."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import threading
+from collections import OrderedDict
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import deepspeed
+import torch
 import torch.distributed as dist
+from deepspeed.runtime.checkpoint_engine.checkpoint_engine import CheckpointEngine
 
-from web2code.artifacts import CorruptArtifactError, sha256_of
-from web2code.training.loop import History
+from web2code.artifacts import CorruptArtifactError, replace_text, sha256_of
+from web2code.training.history import History
 
 TAG = "state"
+KEPT = 2
 
 
-def save(engine: deepspeed.DeepSpeedEngine, directory: Path, rank: int, step: int, history: History) -> None:
-    """Write this worker's files and, last, their checksums; every worker must call this."""
-    engine.save_checkpoint(str(directory), tag=TAG, client_state={"step": step}, save_latest=False)
-    files = {
-        str(path.relative_to(directory)): sha256_of(path) for path in sorted(directory.rglob("*")) if path.is_file()
-    }
-    manifest = {"step": step, "history": asdict(history), "files": files}
-    (directory / f"manifest-{rank}.json").write_text(json.dumps(manifest))
+class Checkpoints:
+    """The checkpoints of one stage below a folder that all workers see; every worker must call every method.
 
-
-def damage(directory: Path, rank: int) -> str:
-    """What is wrong with this worker's share of a checkpoint, as a sentence; empty where it is whole."""
-    manifest = directory / f"manifest-{rank}.json"
-    if not manifest.exists():
-        return f"{manifest} is missing"
-    for name, expected in json.loads(manifest.read_text())["files"].items():
-        if not (directory / name).exists() or sha256_of(directory / name) != expected:
-            return f"{directory / name} is missing or corrupt"
-    return ""
-
-
-def load(engine: deepspeed.DeepSpeedEngine, directory: Path, rank: int) -> tuple[int, History]:
-    """Restore weights and optimizer from a whole checkpoint; returns the number of finished steps and the history.
-
-    DeepSpeed unpickles its files: `damage` says whether they are those that this worker wrote.
+    A checkpoint is `step-N/`. Each worker's last file in it is its `manifest-RANK.json`, with the checksums of the
+    files that it wrote: a checkpoint is whole when all manifests are there and all files match.
     """
-    manifest = json.loads((directory / f"manifest-{rank}.json").read_text())
-    engine.load_checkpoint(str(directory), tag=TAG)
-    return manifest["step"], History(**manifest["history"])
+
+    def __init__(self, folder: Path, engine: deepspeed.DeepSpeedEngine) -> None:
+        self.folder, self.engine = folder, engine
+        self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
+        self.collected = engine.checkpoint_engine = Collected()
+        self.writer: threading.Thread | None = None
+        self.copied = threading.Event()
+        self.error: Exception | None = None
+
+    def save(self, step: int, history: History) -> None:
+        """Begin to write the state after some steps; waits only for the checkpoint before it."""
+        self.finish()
+        directory = self.folder / f"step-{step:08}"
+        self._manifest(directory).unlink(missing_ok=True)  # of an attempt that was killed
+        self.engine.save_checkpoint(str(directory), tag=TAG, save_latest=False)
+        manifest = {"step": step, "history": asdict(history)}
+        self.copied.clear()
+        self.writer = threading.Thread(target=self._write, args=(directory, self.collected.take(), manifest))
+        self.writer.start()
+
+    def before_update(self) -> None:
+        """Wait until what is being saved has been copied: the optimizer is about to change it."""
+        if self.writer:
+            self.copied.wait()
+
+    def finish(self) -> None:
+        """Wait until everything is written.
+
+        Raises:
+            OSError: the last checkpoint could not be written.
+        """
+        if self.writer:
+            self.writer.join()
+            self.writer = None
+        if self.error:
+            raise self.error
+
+    def restore(self) -> tuple[int, History] | None:
+        """Load the newest whole checkpoint; returns the number of finished steps and the history, or None.
+
+        A damaged one is passed over with a warning. DeepSpeed unpickles its files, so only those that match the
+        checksums are read.
+
+        Raises:
+            CorruptArtifactError: there are checkpoints, and all of them are damaged.
+        """
+        candidates = sorted(self.folder.glob("step-*/"), reverse=True)
+        damaged = 0
+        for directory in candidates:
+            problems: list[str] = [""] * self.world_size
+            dist.all_gather_object(problems, self._problem(directory))
+            if not any(problems):
+                manifest = json.loads(self._manifest(directory).read_text())
+                self.engine.load_checkpoint(str(directory), tag=TAG)
+                return manifest["step"], History(**manifest["history"])
+            damaged += UNFINISHED not in problems
+            if self.rank == 0:
+                print(f"warning: passed over {directory.name}: {next(filter(None, problems))}", flush=True)
+        if damaged:
+            raise CorruptArtifactError(f"every checkpoint in {self.folder} is damaged: delete it and run again")
+        return None
+
+    def _manifest(self, directory: Path) -> Path:
+        return directory / f"manifest-{self.rank}.json"
+
+    def _problem(self, directory: Path) -> str:
+        if not self._manifest(directory).exists():
+            return UNFINISHED
+        for name, expected in json.loads(self._manifest(directory).read_text())["files"].items():
+            if not (directory / name).exists() or sha256_of(directory / name) != expected:
+                return f"{name} is missing or corrupt"
+        return ""
+
+    def _write(self, directory: Path, states: list[tuple[Any, str]], manifest: dict[str, Any]) -> None:
+        try:
+            copies = [(copied(state), Path(path)) for state, path in states]
+            self.copied.set()
+            for state, path in copies:
+                torch.save(state, path)
+            files = {str(path.relative_to(directory)): sha256_of(path) for _, path in copies}
+            replace_text(self._manifest(directory), json.dumps(manifest | {"files": files}))
+            if self.rank == 0:
+                self._remove_old()
+        except Exception as error:
+            self.error = error
+            self.copied.set()
+
+    def _remove_old(self) -> None:
+        whole = [
+            directory
+            for directory in sorted(self.folder.glob("step-*/"))
+            if len(list(directory.glob("manifest-*.json"))) == self.world_size
+        ]
+        for directory in whole[:-KEPT]:
+            shutil.rmtree(directory)
 
 
-def newest_whole(candidates: list[Path], rank: int) -> Path | None:
-    """The first of some checkpoints, newest first, that every worker finds whole; every worker must call this.
+UNFINISHED = "it was not finished"
 
-    What is passed over is told as a warning. None where there is no candidate.
 
-    Raises:
-        CorruptArtifactError: there are candidates, and all of them are damaged.
-    """
-    for directory in candidates:
-        problem = damage(directory, rank)
-        problems: list[str] = [""] * dist.get_world_size()
-        dist.all_gather_object(problems, problem)
-        if not any(problems):
-            return directory
-        if rank == 0:
-            print(f"warning: {next(filter(None, problems))}; going back to the checkpoint before it", flush=True)
-    if candidates:
-        raise CorruptArtifactError(f"every checkpoint in {candidates[0].parent} is damaged: delete it and run again")
-    return None
+class Collected(CheckpointEngine):
+    """What DeepSpeed has to save, kept for whoever writes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: list[tuple[Any, str]] = []
+
+    def take(self) -> list[tuple[Any, str]]:
+        """States and the paths of their files, since the last call."""
+        states, self.states = self.states, []
+        return states
+
+    def create(self, info: Any) -> None:
+        """Nothing is to be done before."""
+
+    def save(self, state_dict: Any, path: str) -> None:
+        """Note the state; dictionaries and lists are as they are now, tensors may still change."""
+        self.states.append((_frozen(state_dict), path))
+
+    def load(self, path: str, map_location: Any = None) -> Any:
+        """Read a file that this project wrote, and whose checksum was right."""
+        return torch.load(path, map_location=map_location, weights_only=False)
+
+    def commit(self, info: Any) -> bool:
+        """The manifests tell, later."""
+        return True
+
+
+def copied(state: Any) -> Any:
+    """The state with tensors of its own, in main memory, each as large as it looks and no more."""
+    if isinstance(state, torch.Tensor):
+        return state.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+    return _rebuilt(state, copied)
+
+
+def _frozen(state: Any) -> Any:
+    return state if isinstance(state, torch.Tensor) else _rebuilt(state, _frozen)
+
+
+def _rebuilt(state: Any, of_each: Any) -> Any:
+    if type(state) in (dict, OrderedDict):
+        return type(state)((key, of_each(value)) for key, value in state.items())
+    if type(state) in (list, tuple):
+        return type(state)(of_each(value) for value in state)
+    return state

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,9 @@ from web2code.config import Module, StageConfig
 from web2code.modelling.attention import VARLEN, register_varlen
 from web2code.training.arrays import Arrays
 from web2code.training.batches import Batch, collate, collate_packed
+from web2code.training.checkpoint import Checkpoints
 from web2code.training.deepspeed_config import accumulation_steps, deepspeed_config
+from web2code.training.history import History
 from web2code.training.loss import AnswerLoss
 from web2code.training.order import Order
 from web2code.training.packing import lay_out
@@ -36,43 +37,32 @@ MODULES: dict[Module, str] = {
 ADAM_BETAS = (0.9, 0.95)
 
 
-@dataclass
-class History:
-    """What a stage has been through, saved with its checkpoints. Losses are nats a token, averaged over all workers."""
-
-    losses: list[float]
-    learning_rates: list[float]
-    seconds: float = 0.0
-    first_step_at: float = 0.0
-
-
-@dataclass(frozen=True)
-class Callbacks:
-    """What the surroundings of a stage are told, and may do."""
-
-    on_step: Callable[[int, History], None]
-    save: Callable[[deepspeed.DeepSpeedEngine, int, History], None]
-    restore: Callable[[deepspeed.DeepSpeedEngine], tuple[int, History] | None]
-
-
 def train_stage(
-    model: LlavaForConditionalGeneration, stage: StageConfig, arrays: Arrays, seed: int, callbacks: Callbacks
+    model: LlavaForConditionalGeneration,
+    stage: StageConfig,
+    arrays: Arrays,
+    seed: int,
+    checkpoint_folder: Path,
+    on_step: Callable[[int, History], None] = lambda step, history: None,
 ) -> tuple[deepspeed.DeepSpeedEngine, History]:
     """Train to the stage's last step, from the newest checkpoint if there is one.
+
+    `on_step` is called after every step with the number of finished steps.
 
     Raises:
         FloatingPointError: the loss is not a finite number; the last checkpoint is kept.
     """
-    rank, world_size = dist.get_rank(), dist.get_world_size()
-    engine = _build_engine(model, stage, world_size)
+    engine = _build_engine(model, stage)
     order = Order(arrays, stage.template == "plain", stage.question_share, stage.global_batch, seed)
-    start, history = callbacks.restore(engine) or (0, History([], []))
+    checkpoints = Checkpoints(checkpoint_folder, engine)
+    start, history = checkpoints.restore() or (0, History([], []))
+    history.resumed_from_step = start
     began = time.perf_counter() - history.seconds
     for step in range(start, stage.steps):
         rate = learning_rate(stage, step)
         for group in engine.optimizer.param_groups:
             group["lr"] = rate * group["share"]
-        loss = _step(engine, stage, arrays, order.batch(step), rank, world_size)
+        loss = _step(engine, stage, arrays, order.batch(step), checkpoints)
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"{stage.name}: the loss of step {step + 1} is {loss}; lower {stage.name}.learning_rate (now {rate:g})"
@@ -81,9 +71,10 @@ def train_stage(
         history.learning_rates.append(rate)
         history.first_step_at = history.first_step_at or time.time()
         history.seconds = time.perf_counter() - began
-        callbacks.on_step(step + 1, history)
+        on_step(step + 1, history)
         if (step + 1) % stage.checkpoint_every == 0 and step + 1 < stage.steps:
-            callbacks.save(engine, step + 1, history)
+            checkpoints.save(step + 1, history)
+    checkpoints.finish()
     return engine, history
 
 
@@ -132,9 +123,7 @@ def save_weights(source: Path, weights: dict[str, torch.Tensor]) -> LlavaForCond
     return model
 
 
-def _build_engine(
-    model: LlavaForConditionalGeneration, stage: StageConfig, world_size: int
-) -> deepspeed.DeepSpeedEngine:
+def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> deepspeed.DeepSpeedEngine:
     set_trainable(model, stage.trainable)
     register_varlen()
     tower_attention = "sdpa" if stage.attention == VARLEN else stage.attention
@@ -143,7 +132,7 @@ def _build_engine(
         parameter_groups(model, stage), lr=stage.learning_rate, betas=ADAM_BETAS, weight_decay=stage.weight_decay
     )
     engine, *_ = deepspeed.initialize(
-        model=AnswerLoss(model), optimizer=optimizer, config=deepspeed_config(stage, world_size)
+        model=AnswerLoss(model), optimizer=optimizer, config=deepspeed_config(stage, dist.get_world_size())
     )
     return engine
 
@@ -153,12 +142,12 @@ def _step(
     stage: StageConfig,
     arrays: Arrays,
     batch: np.ndarray,
-    rank: int,
-    world_size: int,
+    checkpoints: Checkpoints,
 ) -> float:
+    world_size = dist.get_world_size()
     # DeepSpeed averages over workers; this turns that average into the sum of the global batch.
     num_tokens = float(arrays.label_counts[batch].sum()) / world_size
-    micro_batches = _micro_batches(engine, stage, arrays, batch, rank, world_size)
+    micro_batches = _micro_batches(engine, stage, arrays, batch)
     total = torch.zeros(1)
     for number, tensors in enumerate(micro_batches, start=1):
         engine.set_gradient_accumulation_boundary(number == len(micro_batches))
@@ -167,6 +156,7 @@ def _step(
         loss = engine(**on_device, num_tokens=num_tokens)
         engine.backward(loss)
         total += loss.detach().float().cpu()
+    checkpoints.before_update()
     engine.step()
     # All workers see the same loss, so that all take the same decision about it.
     device_total = (total / world_size).to(engine.device)
@@ -179,14 +169,12 @@ def _micro_batches(
     stage: StageConfig,
     arrays: Arrays,
     batch: np.ndarray,
-    rank: int,
-    world_size: int,
 ) -> list[Batch]:
     dtype = torch.bfloat16 if stage.precision == "bf16" else torch.float32
     pad = engine.module.llava.config.text_config.pad_token_id
     batches = []
-    for of_all_workers in zip(*shares(stage, arrays, batch, world_size), strict=True):
-        mine = of_all_workers[rank]
+    for of_all_workers in zip(*shares(stage, arrays, batch, dist.get_world_size()), strict=True):
+        mine = of_all_workers[dist.get_rank()]
         tensors = collate_packed(arrays, mine, dtype) if stage.pack_tokens else collate(arrays, mine, pad, dtype)
         # Under ZeRO-3 all workers gather the tower's weights together, so that one without a picture needs a stand-in.
         somewhere = (arrays.pages[np.concatenate(of_all_workers)] >= 0).any()
