@@ -22,7 +22,7 @@ def main() -> None:
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
     from web2code.services import compiler_environment  # before DeepSpeed is imported
 
-    os.environ.update(compiler_environment())
+    os.environ.update(compiler_environment() | {"LOCAL_RANK": "0"})
     import deepspeed
 
     from web2code.training.checkpoint import TAG, Checkpoints
