@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import deepspeed
 import numpy as np
@@ -16,19 +15,13 @@ import torch.distributed as dist
 from deepspeed.utils import safe_get_full_fp32_param
 from transformers import LlavaForConditionalGeneration
 
-from web2code.config import Module, StageConfig
+from web2code.config import StageConfig
 from web2code.training.arrays import Arrays
 from web2code.training.batches import collate
 from web2code.training.deepspeed_config import deepspeed_config
 from web2code.training.loss import AnswerLoss
 from web2code.training.order import Order
-
-MODULES: dict[Module, str] = {
-    "projector": "model.multi_modal_projector.",
-    "language_model": "model.language_model.",
-    "vision_tower": "model.vision_tower.",
-}
-
+from web2code.training.trainable import parameter_groups, set_trainable
 
 # A shorter memory of squared gradients than the default 0.999 suits runs of a few hundred steps.
 ADAM_BETAS = (0.9, 0.95)
@@ -36,8 +29,12 @@ ADAM_BETAS = (0.9, 0.95)
 
 @dataclass
 class History:
-    """What a stage has been through, saved with its checkpoints. Losses are nats a token, averaged over all workers."""
+    """What a stage of `num_steps` steps has been through, saved with its checkpoints.
 
+    Losses are nats a token, averaged over all workers.
+    """
+
+    num_steps: int
     losses: list[float]
     learning_rates: list[float]
     seconds: float = 0.0
@@ -64,10 +61,11 @@ def train_stage(
     rank, world_size = dist.get_rank(), dist.get_world_size()
     engine = _build_engine(model, stage, world_size)
     order = Order(arrays, stage.template == "plain", stage.question_share, stage.global_batch, seed)
-    start, history = callbacks.restore(engine) or (0, History([], []))
+    num_steps = stage.num_steps(order.batches_per_epoch)
+    start, history = callbacks.restore(engine) or (0, History(num_steps, [], []))
     began = time.perf_counter() - history.seconds
-    for step in range(start, stage.steps):
-        rate = learning_rate(stage, step)
+    for step in range(start, num_steps):
+        rate = learning_rate(stage, step, num_steps)
         for group in engine.optimizer.param_groups:
             group["lr"] = rate * group["share"]
         loss = _step(engine, stage, arrays, order.batch(step), rank, world_size)
@@ -80,37 +78,18 @@ def train_stage(
         history.first_step_at = history.first_step_at or time.time()
         history.seconds = time.perf_counter() - began
         callbacks.on_step(step + 1, history)
-        if (step + 1) % stage.checkpoint_every == 0 and step + 1 < stage.steps:
+        if (step + 1) % stage.checkpoint_every == 0 and step + 1 < num_steps:
             callbacks.save(engine, step + 1, history)
     return engine, history
 
 
-def learning_rate(stage: StageConfig, step: int) -> float:
+def learning_rate(stage: StageConfig, step: int, num_steps: int) -> float:
     """Linear warm-up, then a cosine down to zero, as in LLaVA's recipes; `step` counts from 0."""
-    warmup = max(1, round(stage.steps * stage.warmup_ratio))
+    warmup = max(1, round(num_steps * stage.warmup_ratio))
     if step < warmup:
         return stage.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / max(1, stage.steps - warmup)
+    progress = (step - warmup) / max(1, num_steps - warmup)
     return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def set_trainable(model: LlavaForConditionalGeneration, trainable: tuple[Module, ...]) -> int:
-    """Freeze all but the named modules; returns the number of trained parameters."""
-    prefixes = tuple(MODULES[name] for name in trainable)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.startswith(prefixes))
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def parameter_groups(model: LlavaForConditionalGeneration, stage: StageConfig) -> list[dict[str, Any]]:
-    """The trained parameters by learning rate; `share` is a group's rate as a multiple of the stage's."""
-    groups: dict[float, list[torch.nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            module = next(module for module, prefix in MODULES.items() if name.startswith(prefix))
-            rate = stage.module_learning_rates.get(module, stage.learning_rate)
-            groups.setdefault(rate / stage.learning_rate, []).append(parameter)
-    return [{"params": parameters, "share": share} for share, parameters in groups.items()]
 
 
 def trained_weights(engine: deepspeed.DeepSpeedEngine) -> dict[str, torch.Tensor]:
