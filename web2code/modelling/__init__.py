@@ -1,1 +1,1 @@
-"""The model: tokenizer, prompts, base checkpoint, image preprocessing, generation."""
+"""The model: tokenizer, prompts, base checkpoint, dual vision tower, image preprocessing, generation."""
