@@ -116,7 +116,8 @@ AnyModelConfig = Annotated[
     Annotated[ModelConfig, Tag("scratch")] | Annotated[PretrainedModelConfig, Tag("pretrained")], Discriminator(_kind)
 ]
 
-Module = Literal["projector", "language_model", "vision_tower"]
+# `vision_merge` is what joins the two views of a dual tower, `vision_tower` the rest of it.
+Module = Literal["projector", "language_model", "vision_merge", "vision_tower"]
 Template = Literal["plain", "vicuna_v1", "user_assistant", "llama3", "phi3_instruct"]
 
 

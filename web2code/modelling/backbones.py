@@ -10,16 +10,21 @@ from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from web2code.config import Template
 from web2code.modelling.crystalcoder import CrystalCoderConfig
+from web2code.modelling.dual_tower import DualTowerConfig
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A model of the hub; `shape` holds the arguments of its configuration class, beside the model type."""
+    """A model of the hub; `shape` holds the arguments of its configuration class, beside the model type.
+
+    A dual tower's CLIP is at `hub`, its ConvNeXt at `slow_hub`.
+    """
 
     hub: str
     licence: str
     shape: Mapping[str, Any]
     revision: str = "main"
+    slow_hub: str = ""
 
     def config(self) -> PreTrainedConfig:
         """The model's configuration, without reading anything."""
@@ -46,6 +51,8 @@ class LanguageBackbone(Backbone):
         """Tokens of the longest sequence that it was made for."""
         return self.config().max_position_embeddings
 
+
+CLIP_336_COMMIT = "ce19dc912ca5cd21c8a653c79e251e808ccabcd1"
 
 _LLAMA = {
     "model_type": "llama", "vocab_size": 32_000, "hidden_size": 4096, "intermediate_size": 11_008,
@@ -93,7 +100,8 @@ _PHI35 = _PHI3 | {
         "short_factor": _PHI35_SHORT, "original_max_position_embeddings": 4096,
     },
 }  # fmt: skip
-# The defaults of its configuration class are the published ones.
+# The defaults of these two's configuration classes are the published ones.
+_DUAL = {"model_type": DualTowerConfig.model_type, "image_size": 768}
 _CRYSTAL = {"model_type": CrystalCoderConfig.model_type, "vocab_size": 32_032, "n_positions": 2048}
 _CLIP_L = {
     "model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
@@ -160,12 +168,16 @@ LANGUAGE_MODELS: Mapping[str, LanguageBackbone] = {
 }  # fmt: skip
 
 VISION_TOWERS: Mapping[str, Backbone] = {
+    "clip-convnext-768": Backbone(
+        "openai/clip-vit-large-patch14-336", "MIT", _DUAL, revision=CLIP_336_COMMIT,
+        slow_hub="timm/convnext_large_mlp.clip_laion2b_ft_320",
+    ),
     "clip-vit-large-patch14": Backbone(
         "openai/clip-vit-large-patch14", "MIT", _CLIP_L | {"image_size": 224}
     ),
     "clip-vit-large-patch14-336": Backbone(
         "openai/clip-vit-large-patch14-336", "MIT", _CLIP_L | {"image_size": 336},
-        revision="ce19dc912ca5cd21c8a653c79e251e808ccabcd1",
+        revision=CLIP_336_COMMIT,
     ),
     "siglip-so400m-patch14-384": Backbone(
         "google/siglip-so400m-patch14-384", "Apache-2.0",

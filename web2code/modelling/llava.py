@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from transformers import (
     MODEL_MAPPING,
     AutoModelForCausalLM,
     AutoTokenizer,
+    CLIPVisionConfig,
+    CLIPVisionModel,
     GenerationConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    PreTrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers.utils import cached_file
 
 from web2code.config import PretrainedModelConfig
-from web2code.modelling.backbones import LANGUAGE_MODELS, language_config, source, vision_config
+from web2code.modelling.backbones import LANGUAGE_MODELS, VISION_TOWERS, language_config, source, vision_config
+from web2code.modelling.convnext_weights import from_timm
+from web2code.modelling.dual_tower import DualTower, DualTowerConfig
 
 IMAGE_TOKEN = "<image>"
 # Embeddings grow to a multiple of this, for the sake of tensor cores.
 ROWS = 64
-# Towers whose features begin with those of a class token.
-CLASS_TOKEN = ("clip_vision_model",)
+# What timm names the file of a model's weights.
+TIMM_WEIGHTS = "model.safetensors"
 
 TOY_LANGUAGE = {
     "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 16,
     "rotary_dim": 4, "vocab_size": 320, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
 }  # fmt: skip
-TOY_VISION = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 2}
+TOY_VISION = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2}
+TOY_CONVNEXT = {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1]}
 TOY_PATCHES = 2
+# Pixels of a feature of any ConvNeXt with four stages.
+CONVNEXT_STRIDE = 32
 
 
 class LinearProjector(nn.Module):
@@ -70,7 +83,7 @@ def llava_config(model: PretrainedModelConfig, num_tokens: int | None = None) ->
     is taken to have one for every row of the embeddings.
 
     Raises:
-        ValueError: an unknown backbone, a context that is too short, or a class token to leave out that is not there.
+        ValueError: an unknown backbone, a context that is too short, or features that the tower does not have.
     """
     text = language_config(model.language_model, model.language_revision)
     vision = vision_config(model.vision_tower, model.vision_revision)
@@ -79,20 +92,15 @@ def llava_config(model: PretrainedModelConfig, num_tokens: int | None = None) ->
             f"model.max_length: {model.language_model} reads at most {text.max_position_embeddings} tokens, "
             f"not {model.max_length}: lower it"
         )
-    if model.vision_feature_select == "default" and vision.model_type not in CLASS_TOKEN:
-        raise ValueError(
-            f"model.vision_feature_select: {model.vision_tower} has no class token to leave out: set it to full"
-        )
     known = LANGUAGE_MODELS.get(model.language_model)
     image_token = num_tokens or (known.num_tokens if known else text.vocab_size)
     if image_token >= text.vocab_size:
         text.vocab_size = -(-(image_token + 1) // ROWS) * ROWS
-    class_tokens = model.vision_feature_select == "full" and vision.model_type in CLASS_TOKEN
     return LlavaConfig(
         text_config=text,
         vision_config=vision,
         image_token_index=image_token,
-        image_seq_length=(vision.image_size // vision.patch_size) ** 2 + class_tokens,
+        image_seq_length=_image_tokens(model, vision),
         vision_feature_layer=model.vision_feature_layer,
         vision_feature_select_strategy=model.vision_feature_select,
         projector_type=model.projector,
@@ -134,14 +142,10 @@ def assemble(model: PretrainedModelConfig, dtype: torch.dtype, seed: int) -> Ass
     language = AutoModelForCausalLM.from_pretrained(hub, revision=revision, dtype=dtype)
     if config.text_config.vocab_size > language.config.vocab_size:
         language.resize_token_embeddings(config.text_config.vocab_size)
-    hub, revision = source(model.vision_tower, model.vision_revision)
-    vision = MODEL_MAPPING[type(config.vision_config)].from_pretrained(
-        hub, revision=revision, config=config.vision_config, dtype=dtype
-    )
     llava = empty_model(config)
     llava.model.language_model = language.get_decoder()
     llava.lm_head = language.get_output_embeddings()
-    llava.model.vision_tower = vision
+    llava.model.vision_tower = _vision_tower(model, config.vision_config, dtype)
     llava.model.multi_modal_projector = type(llava.model.multi_modal_projector)(config).to(dtype)
     ids = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("bos", "eos", "pad")}
     config.text_config.update(ids)
@@ -158,14 +162,45 @@ def shrunken(config: LlavaConfig) -> LlavaConfig:
     _set(text, TOY_LANGUAGE | {"num_key_value_heads": heads // 2 if grouped else heads})
     for factors in {"long_factor", "short_factor"} & set(getattr(text, "rope_parameters", ())):
         text.rope_parameters[factors] = text.rope_parameters[factors][: TOY_LANGUAGE["head_dim"] // 2]
-    class_tokens = config.image_seq_length - (vision.image_size // vision.patch_size) ** 2
-    _set(vision, TOY_VISION | {"image_size": TOY_PATCHES * vision.patch_size})
-    small.image_seq_length = TOY_PATCHES**2 + class_tokens
+    if isinstance(vision, DualTowerConfig):
+        _set(vision.clip_config, TOY_VISION | {"image_size": TOY_PATCHES * vision.clip_config.patch_size})
+        _set(vision.convnext_config, TOY_CONVNEXT)
+        vision.image_size = TOY_PATCHES * CONVNEXT_STRIDE
+        small.image_seq_length = vision.num_image_tokens
+    else:
+        class_tokens = config.image_seq_length - (vision.image_size // vision.patch_size) ** 2
+        _set(vision, TOY_VISION | {"image_size": TOY_PATCHES * vision.patch_size})
+        small.image_seq_length = TOY_PATCHES**2 + class_tokens
     small.image_token_index = TOY_LANGUAGE["vocab_size"] - 1
     return small
 
 
-def _set(config: object, values: dict[str, int]) -> None:
+def _image_tokens(model: PretrainedModelConfig, vision: PreTrainedConfig) -> int:
+    """Positions that a picture takes: one for each patch, and one for the class token where it is not left out."""
+    clip = isinstance(vision, CLIPVisionConfig)
+    if model.vision_feature_select == "default" and not clip:
+        raise ValueError(
+            f"model.vision_feature_select: {model.vision_tower} has no class token to leave out: set it to full"
+        )
+    if isinstance(vision, DualTowerConfig):
+        if model.vision_feature_layer != -1:
+            raise ValueError("model.vision_feature_layer: a dual tower has one layer of features: set it to -1")
+        return vision.num_image_tokens
+    return (vision.image_size // vision.patch_size) ** 2 + (clip and model.vision_feature_select == "full")
+
+
+def _vision_tower(model: PretrainedModelConfig, config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
+    hub, revision = source(model.vision_tower, model.vision_revision)
+    known = VISION_TOWERS.get(model.vision_tower)
+    if not known or not known.slow_hub:
+        return MODEL_MAPPING[type(config)].from_pretrained(hub, revision=revision, config=config, dtype=dtype)
+    tower = DualTower(config)
+    tower.clip.load_state_dict(CLIPVisionModel.from_pretrained(hub, revision=revision).state_dict())
+    tower.convnext.load_state_dict(from_timm(load_file(cached_file(known.slow_hub, TIMM_WEIGHTS))))
+    return tower.to(dtype)
+
+
+def _set(config: PreTrainedConfig, values: Mapping[str, Any]) -> None:
     """Replace those values that the architecture has."""
     for name, value in values.items():
         if hasattr(config, name):

@@ -5,14 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from web2code.config import PretrainedModelConfig, Recipe, Template
-from web2code.recipes.llava import CLIP_336, full_size
-
-# Until the tower of two resolutions has a name: the fast one of its two.
-DUAL_TOWER = CLIP_336
+from web2code.recipes.llava import full_size
 
 
 def llavar2_3_8b() -> Recipe:
-    """LLaVAR-2-3.8B on Phi-3.5-mini: 768 pixels, the tower trained in stage 2, three epochs.
+    """LLaVAR-2-3.8B on Phi-3.5-mini: 768 pixels, the towers' merge trained in stage 1 and all in stage 2, three epochs.
 
     Published: llavar/LLaVAR-2, README (16 samples a GPU, then 8 in two micro batches); arXiv 2412.16364. The
     repository's scripts differ from it: Phi-3-mini, 384 and 1024 pixels, one epoch, 2048 tokens. Inferred: 8 GPUs,
@@ -35,8 +32,8 @@ def llavar2_8b() -> Recipe:
 def llavar2_13b() -> Recipe:
     """LLaVAR-2-13B on Vicuna-13B v1.5.
 
-    Published: arXiv 2412.16364 (results). Inferred: everything else, from `llavar2_3_8b`; the template from the
-    evaluation script, which uses Vicuna's own.
+    Published: arXiv 2412.16364 (results). Inferred: everything else, from `llavar2_3_8b`, and Vicuna's own template:
+    the README evaluates this model with Llama 3's, for which Vicuna's tokenizer has no tokens.
     """
     return _llavar2("llavar2_13b", "vicuna-13b-v1.5", "vicuna_v1", instruct={"micro_batch": 8, "epochs": 3})
 
@@ -45,9 +42,12 @@ def _llavar2(
     name: str, language_model: str, template: Template, align: dict[str, Any] | None = None,
     instruct: dict[str, Any] | None = None,
 ) -> Recipe:  # fmt: skip
-    model = PretrainedModelConfig(language_model=language_model, vision_tower=DUAL_TOWER, max_length=4096)
+    model = PretrainedModelConfig(
+        language_model=language_model, vision_tower="clip-convnext-768", vision_feature_layer=-1,
+        vision_feature_select="full", max_length=4096,
+    )  # fmt: skip
     return full_size(
         name, name.replace("_", "-"), "llavar2", model, template,
-        align={"global_batch": 128, "micro_batch": 16} | (align or {}),
-        instruct={"trainable": ("projector", "language_model", "vision_tower")} | (instruct or {}),
+        align={"trainable": ("projector", "vision_merge"), "global_batch": 128, "micro_batch": 16} | (align or {}),
+        instruct={"trainable": ("projector", "language_model", "vision_merge", "vision_tower")} | (instruct or {}),
     )  # fmt: skip

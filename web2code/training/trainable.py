@@ -11,6 +11,7 @@ from web2code.config import Module, StageConfig
 MODULES: dict[Module, tuple[str, ...]] = {
     "projector": ("model.multi_modal_projector.",),
     "language_model": ("model.language_model.", "lm_head."),
+    "vision_merge": ("model.vision_tower.merge.",),
     "vision_tower": ("model.vision_tower.",),
 }
 # What peft calls the weights of an adapter.
@@ -18,7 +19,7 @@ ADAPTER = ".lora_"
 
 
 def module_of(name: str) -> Module:
-    """The module that a parameter of a LLaVA model belongs to, by its name."""
+    """The module that a parameter of a LLaVA model belongs to: the first of `MODULES` that its name begins with."""
     return next(module for module, prefixes in MODULES.items() if name.startswith(prefixes))
 
 

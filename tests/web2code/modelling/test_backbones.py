@@ -22,6 +22,8 @@ PARAMETERS = {
     "llama-3.1-8b-instruct": 8_030_261_248,
     "phi-3-mini": 3_821_079_552,
     "phi-3.5-mini": 3_821_079_552,
+    # CLIP, ConvNeXt-L without its head, three adapters and the merge.
+    "clip-convnext-768": 303_507_456 + 196_230_336 + 3 * 6_085_121 + 2_623_488,
     "clip-vit-large-patch14": 303_179_776,
     "clip-vit-large-patch14-336": 303_507_456,
     "siglip-so400m-patch14-384": 428_225_600,

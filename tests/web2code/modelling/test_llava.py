@@ -1,13 +1,16 @@
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, CLIPModel
 
 from tests.web2code.modelling.checkpoints import LANGUAGE_MODELS as FAMILIES
+from tests.web2code.modelling.checkpoints import VISION, save_language_model, save_vision_tower
 from tests.web2code.modelling.checkpoints import VISION_TOWERS as TOWERS
-from tests.web2code.modelling.checkpoints import save_language_model, save_vision_tower
+from tests.web2code.modelling.test_convnext_weights import CONFIG, random_weights
 from web2code.config import PretrainedModelConfig
-from web2code.modelling.backbones import LANGUAGE_MODELS
+from web2code.modelling.backbones import LANGUAGE_MODELS, VISION_TOWERS, Backbone
 from web2code.modelling.base import save_checkpoint
+from web2code.modelling.convnext_weights import from_timm
 from web2code.modelling.llava import IMAGE_TOKEN, assemble, empty_model, llava_config, load_model, shrunken
 from web2code.modelling.prompts import build_sample
 
@@ -39,6 +42,25 @@ def test_the_parts_keep_their_weights(parts, language, tower):
     torch.testing.assert_close(
         model.model.vision_tower(pixels).last_hidden_state, seen(pixels).last_hidden_state, rtol=1e-5, atol=1e-5
     )
+
+
+def test_a_dual_tower_gets_the_weights_of_both_its_parts(parts, tmp_path, monkeypatch):
+    save_file(random_weights(), tmp_path / "model.safetensors")
+    shape = {"model_type": "web2code_dual_tower", "image_size": 16, "clip_config": VISION, "convnext_config": CONFIG}
+    tower = Backbone(parts["clip_vision_model"], "MIT", shape, slow_hub=str(tmp_path))
+    monkeypatch.setitem(VISION_TOWERS, "small-dual", tower)
+    model = PretrainedModelConfig(
+        language_model=parts["llama"], vision_tower="small-dual", vision_feature_layer=-1,
+        vision_feature_select="full", max_length=128,
+    )  # fmt: skip
+    built = assemble(model, torch.float32, seed=0).model
+    clip = AutoModel.from_pretrained(parts["clip_vision_model"]).state_dict()
+    seen = built.model.vision_tower
+    assert all(torch.equal(value, clip[name]) for name, value in seen.clip.state_dict().items())
+    convnext = from_timm(random_weights())
+    assert all(torch.equal(value, convnext[name]) for name, value in seen.convnext.state_dict().items())
+    ids = torch.tensor([[1, *[built.config.image_token_id] * 4, 7]])
+    assert built(input_ids=ids, pixel_values=torch.randn(1, 3, 16, 16)).logits.isfinite().all()
 
 
 @pytest.mark.parametrize("projector", ["linear", "mlp2x_gelu"])
@@ -111,6 +133,10 @@ def test_llava_15_has_its_published_size():
 @pytest.mark.parametrize(("changes", "sentence"), [
     ({"max_length": 8192}, r"max_length: vicuna-7b-v1.5 reads at most 4096 tokens, not 8192: lower it"),
     ({"vision_tower": "siglip-so400m-patch14-384"}, r"vision_feature_select: .* has no class token .*set it to full"),
+    (
+        {"vision_tower": "clip-convnext-768", "vision_feature_select": "full"},
+        r"vision_feature_layer: a dual tower has one layer of features: set it to -1",
+    ),
 ])  # fmt: skip
 def test_parts_that_do_not_fit_are_refused(changes, sentence):
     values = {"language_model": "vicuna-7b-v1.5", "vision_tower": "clip-vit-large-patch14-336"} | changes

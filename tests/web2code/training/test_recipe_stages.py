@@ -12,20 +12,27 @@ from web2code.training.loss import AnswerLoss
 from web2code.training.trainable import module_of, parameter_groups, set_trainable
 
 FULL_SIZE = [name for name, make in RECIPES.items() if isinstance(make().model, PretrainedModelConfig)]
-# Whole model, tower and projector included, to a hundredth of a billion: as published for LLaVA-1.5 (llava-hf), and for
-# the others the published language model with CLIP ViT-L/14 (0.30 B) and the projector.
-BILLIONS = {
-    "crystalchat-7b": 6.90, "crystalcoder-7b": 6.90, "vicuna-7b-v1.5": 7.06, "vicuna-13b-v1.5": 13.35,
-    "vicuna-13b-v1.3": 13.32, "llama-3-8b-instruct": 8.36, "llama-3.1-8b-instruct": 8.36, "phi-3.5-mini": 4.14,
+# Billions of parameters: of the language model as published, and with it of the embeddings' new rows.
+LANGUAGE = {
+    "crystalchat-7b": 6.575, "crystalcoder-7b": 6.575, "vicuna-7b-v1.5": 6.739, "vicuna-13b-v1.5": 13.017,
+    "vicuna-13b-v1.3": 13.017, "llama-3-8b-instruct": 8.031, "llama-3.1-8b-instruct": 8.031, "phi-3.5-mini": 3.821,
 }  # fmt: skip
+# CLIP ViT-L/14 has 0.303; with ConvNeXt-L (0.196) and what joins them 0.521.
+TOWERS = {"clip-vit-large-patch14": 0.303, "clip-vit-large-patch14-336": 0.304, "clip-convnext-768": 0.521}
+# Parameters that no feature of a picture comes from.
+UNREAD = ("post_layernorm", "clip.embeddings.class_embedding", "convnext.layernorm")
 STEPS = 10
 
 
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_the_model_has_its_published_size(name):
-    model = RECIPES[name]().model
-    count = sum(parameter.numel() for parameter in empty_model(llava_config(model)).parameters())
-    assert round(count / 1e9, 2) == BILLIONS[model.language_model]
+    recipe = RECIPES[name]().model
+    model = empty_model(llava_config(recipe))
+    projector = sum(parameter.numel() for parameter in model.model.multi_modal_projector.parameters())
+    width, seen = model.config.text_config.hidden_size, 1024
+    assert projector == (seen + 1) * width + (width + 1) * width * (recipe.projector == "mlp2x_gelu")
+    rest = sum(parameter.numel() for parameter in model.parameters()) - projector
+    assert rest / 1e9 == pytest.approx(LANGUAGE[recipe.language_model] + TOWERS[recipe.vision_tower], abs=1e-3)
 
 
 @pytest.mark.parametrize("name", FULL_SIZE)
@@ -64,8 +71,8 @@ def train(model, stage):
 
 
 def expected_names(model, recipe_model, trainable):
-    """Parameters that get a gradient: of the tower none after the layer that is read."""
-    layers = model.config.vision_config.num_hidden_layers
+    """Parameters that get a gradient: of the tower none that come after the layer that is read."""
+    layers = getattr(model.config.vision_config, "num_hidden_layers", 0)
     unread = tuple(
         f"model.vision_tower.encoder.layers.{layer}."
         for layer in range(layers + 1 + recipe_model.vision_feature_layer, layers)
@@ -77,7 +84,7 @@ def expected_names(model, recipe_model, trainable):
         if module == "language_model" and adapted:
             reached = name.startswith(adapted) and ".lora_" in name
         else:
-            reached = not name.startswith(unread) and "post_layernorm" not in name
+            reached = not name.startswith(unread) and not any(part in name for part in UNREAD)
         if module in trainable and reached:
             names.add(name)
     return names
