@@ -58,7 +58,7 @@ def main() -> None:
             theirs = time.perf_counter() - began
             engine.checkpoint_engine = ours_writer
             began = time.perf_counter()
-            checkpoints.save(number, History([], []))
+            checkpoints.save(number, History(1, [], []))
             waits = [time.perf_counter() - began]
             steps(waits)
             checkpoints.finish()

@@ -88,7 +88,7 @@ def train_worker(config: dict[str, Any]) -> None:
 
     def on_step(step: int, history: Any) -> None:
         if rank == 0:
-            report(job.stage.name, step, job.stage.steps, f"loss {history.losses[-1]:.3f}")
+            report(job.stage.name, step, history.num_steps, f"loss {history.losses[-1]:.3f}")
 
     arrays = load_arrays(prepared)
     engine, history = train_stage(model, job.stage, arrays, job.seed, checkpoint_folder(job), on_step)

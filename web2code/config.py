@@ -9,9 +9,9 @@ import hashlib
 import json
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 PACKAGE = Path(__file__).parent
 
@@ -70,6 +70,7 @@ class LanguageConfig(Config):
 class ModelConfig(Config):
     """The base checkpoint: made from scratch, its language model warmed up on the text of the training pages."""
 
+    kind: Literal["scratch"] = "scratch"
     vision: VisionConfig = VisionConfig()
     language: LanguageConfig = LanguageConfig()
     projector: Literal["mlp2x_gelu"] = "mlp2x_gelu"
@@ -77,7 +78,46 @@ class ModelConfig(Config):
     warmup_steps: int = Field(0, ge=0)
 
 
-Module = Literal["projector", "language_model", "vision_tower"]
+class LoraConfig(Config):
+    """Low-rank adapters (arXiv 2106.09685), trained in place of the language model's own weights."""
+
+    rank: int = Field(128, ge=1)
+    alpha: float = Field(256.0, gt=0, description="adapters are scaled by alpha / rank")
+    dropout: float = Field(0.05, ge=0, lt=1)
+    targets: tuple[str, ...] = Field((), description="names of linear layers, e.g. q_proj; none means all")
+    four_bit: bool = Field(False, description="QLoRA: what is adapted is held in 4-bit NF4, doubly quantised")
+
+
+class PretrainedModelConfig(Config):
+    """The base checkpoint: a published language model and vision tower, joined by a projector that is new.
+
+    The backbones are names in `web2code.modelling.backbones`, or else the hub's names or folders.
+    """
+
+    kind: Literal["pretrained"] = "pretrained"
+    language_model: str
+    language_revision: str = Field("", description="commit or branch on the hub; empty means the backbone's own")
+    vision_tower: str
+    vision_revision: str = ""
+    projector: Literal["linear", "mlp2x_gelu"] = "mlp2x_gelu"
+    vision_feature_layer: int = -2
+    vision_feature_select: Literal["default", "full"] = Field("default", description="default leaves out CLS")
+    image_aspect: Literal["pad"] = "pad"
+    max_length: int = Field(2048, ge=64, description="tokens in a sequence, image tokens included")
+    lora: LoraConfig | None = Field(None, description="in the stages that train the language model")
+
+
+def _kind(model: Any) -> str:
+    """Which of the two a model is; records from before there were two do not say."""
+    return model.get("kind", "scratch") if isinstance(model, dict) else model.kind
+
+
+AnyModelConfig = Annotated[
+    Annotated[ModelConfig, Tag("scratch")] | Annotated[PretrainedModelConfig, Tag("pretrained")], Discriminator(_kind)
+]
+
+# `vision_merge` is what joins the two views of a dual tower, `vision_tower` the rest of it.
+Module = Literal["projector", "language_model", "vision_merge", "vision_tower"]
 TemplateName = Literal[
     "plain", "user_assistant", "vicuna_v1", "v1", "llava_v1", "llava_v0", "llama_2", "llava_llama_2",
     "mistral_instruct", "mpt", "chatml_direct", "llama3", "phi3_instruct", "crystal_chat",
@@ -85,13 +125,14 @@ TemplateName = Literal[
 
 
 class StageConfig(Config):
-    """One stage of training under DeepSpeed."""
+    """One stage of training under DeepSpeed, as long as either `steps` or `epochs` says."""
 
     name: str
     trainable: tuple[Module, ...]
     zero_stage: Literal[0, 1, 2, 3]
     template: TemplateName
-    steps: int = Field(ge=1)
+    steps: int | None = Field(None, ge=1)
+    epochs: float | None = Field(None, gt=0, description="how often a sample is seen")
     global_batch: int = Field(ge=1)
     micro_batch: int = Field(32, ge=1, description="rows that a worker holds at once, where samples are not packed")
     learning_rate: float = Field(gt=0)
@@ -102,7 +143,21 @@ class StageConfig(Config):
     precision: Literal["bf16", "fp32"] = "bf16"
     attention: Literal["sdpa", "eager", "varlen"] = "sdpa"
     pack_tokens: int = Field(0, ge=0, description="tokens of a sequence of several samples; 0 pads each to a row")
+    gradient_checkpointing: bool = Field(False, description="layers are computed again in the backward pass")
     question_share: float = Field(0.0, ge=0, le=1, description="share of samples that are page questions")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> StageConfig:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("a stage has either steps or epochs: set one of them, and the other to null")
+        return self
+
+    def num_steps(self, steps_per_epoch: int) -> int:
+        """Steps from beginning to end, at least one."""
+        if self.epochs is not None:
+            return max(1, round(self.epochs * steps_per_epoch))
+        assert self.steps is not None, self
+        return self.steps
 
 
 class EvaluationConfig(Config):
@@ -144,8 +199,9 @@ class Recipe(Config):
     name: str
     model_name: str
     seed: int = 0
-    pages: PagesConfig
-    model: ModelConfig
+    pages: PagesConfig = PagesConfig()
+    mixture: str = Field("", description="a key of web2code.mixtures.MIXTURES; empty trains on `pages`")
+    model: AnyModelConfig
     align: StageConfig
     instruct: StageConfig
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -45,6 +45,20 @@ def all_parts() -> Mixture:
     return _with(dwcg_dwu_dwcg_r(), "all", "DWU_R")
 
 
+def scienceqa() -> Mixture:
+    """ScienceQA alone, as the first LLaVA was fine-tuned on it."""
+    return Mixture(name="scienceqa", align=CAPTIONS, instruct=(PartShare(part="ScienceQA"),))
+
+
+def llavar2() -> Mixture:
+    """Captions and pairs of LLaVAR-2 beside LLaVA-1.5's data (inferred: the published scripts name private files)."""
+    return Mixture(
+        name="llavar2",
+        align=(*CAPTIONS, PartShare(part="LLaVAR-2-captions")),
+        instruct=(GENERAL, PartShare(part="LLaVAR-2")),
+    )
+
+
 MIXTURES: dict[str, Callable[[], Mixture]] = {
     "none": none,
     "dwcg": dwcg,
@@ -52,6 +66,8 @@ MIXTURES: dict[str, Callable[[], Mixture]] = {
     "dwcg+dwu": dwcg_dwu,
     "dwcg+dwu+dwcg_r": dwcg_dwu_dwcg_r,
     "all": all_parts,
+    "scienceqa": scienceqa,
+    "llavar2": llavar2,
 }
 
 

@@ -12,6 +12,7 @@ from web2code.config import (
     BuildJob,
     DataConfig,
     EvaluateJob,
+    ModelConfig,
     PreparedRecord,
     PrepareJob,
     Recipe,
@@ -63,6 +64,7 @@ class Plan:
     def prepare_job(self, version: str, verdict: ValidationRecord) -> PrepareJob:
         """Turn what the gate left of a dataset version into what training reads."""
         recipe = self.recipe
+        assert isinstance(recipe.model, ModelConfig), recipe.name
         return PrepareJob(
             where=self.where,
             dataset_version=version,
@@ -113,7 +115,8 @@ def make_plan(recipe: str, overrides: dict[str, Any], pages: str | None, screens
     """Resolve and check everything that can be checked before anything starts.
 
     Raises:
-        ValueError: an unknown recipe or override, a folder that is not there or is empty, too little disk space.
+        ValueError: an unknown recipe or override, a recipe that cannot be run, a folder that is not there or is empty,
+            too little disk space.
     """
     overrides = dict(overrides)
     if pages:
@@ -122,6 +125,11 @@ def make_plan(recipe: str, overrides: dict[str, Any], pages: str | None, screens
     if screenshots:
         overrides["evaluation.screenshots_digest"] = digest_folder(Path(screenshots), PICTURE_SUFFIXES)
     resolved = resolve(recipe, overrides)
+    if not isinstance(resolved.model, ModelConfig):
+        raise ValueError(
+            f"recipe {recipe!r} starts from published checkpoints, which a run cannot train yet: "
+            f"`web2code plan {recipe}` tells what it needs, and recipe 'tiny' runs"
+        )
     home = home_folder()
     free = shutil.disk_usage(home if home.exists() else home.parent).free
     if free < NEEDED_BYTES:

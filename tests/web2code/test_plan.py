@@ -28,6 +28,12 @@ def test_too_little_disk_space_is_told_before_anything_starts(place, monkeypatch
     assert shutil.disk_usage is plan.shutil.disk_usage
 
 
+def test_a_recipe_that_cannot_be_run_is_refused_before_anything_starts(place):
+    with pytest.raises(ValueError, match=r"'llava15_7b' starts from published checkpoints.*`web2code plan llava15_7b`"):
+        make_plan("llava15_7b", {}, None, None)
+    assert not (place / "home").exists()
+
+
 def test_where_it_runs_does_not_change_what_it_is(place, monkeypatch):
     first = make_plan("tiny", {}, None, None)
     monkeypatch.setenv("WEB2CODE_HOME", str(place / "elsewhere"))

@@ -1,5 +1,7 @@
 import pytest
 
+from web2code.config import PretrainedModelConfig, Recipe
+from web2code.mixtures import MIXTURES
 from web2code.recipes import RECIPES, parse_overrides, resolve
 
 
@@ -8,6 +10,58 @@ def test_every_recipe_is_complete_and_valid(name):
     recipe = resolve(name)
     assert recipe.name == name
     assert type(recipe).model_validate_json(recipe.model_dump_json()) == recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_a_recipe_names_is_there(name):
+    recipe = RECIPES[name]()
+    if isinstance(recipe.model, PretrainedModelConfig):
+        assert recipe.mixture in MIXTURES
+        assert recipe.validation.context == recipe.model.max_length
+
+
+def test_the_published_figures_of_web2code():
+    recipe = resolve("crystalchat_7b_web2code")
+    assert {share.part for share in MIXTURES[recipe.mixture]().instruct} == {
+        "mix665k",
+        "DWCG",
+        "DWCG_R",
+        "DWU",
+        "DWU_R",
+    }
+    align, instruct = recipe.align, recipe.instruct
+    assert (align.global_batch, align.learning_rate, align.zero_stage, align.template) == (256, 1e-3, 2, "plain")
+    assert (instruct.global_batch, instruct.learning_rate, instruct.zero_stage) == (128, 2e-5, 3)
+    assert (instruct.template, recipe.model.max_length, recipe.model.vision_feature_layer) == ("vicuna_v1", 2048, -2)
+    assert {(stage.epochs, stage.steps, stage.precision) for stage in (align, instruct)} == {(1, None, "bf16")}
+
+
+def test_adapters_change_the_second_stage_alone():
+    whole, adapted = resolve("llava15_7b"), resolve("llava15_7b_lora")
+    assert adapted.align == whole.align
+    assert (adapted.instruct.learning_rate, adapted.instruct.module_learning_rates) == (2e-4, {"projector": 2e-5})
+    assert (adapted.model.lora.rank, adapted.model.lora.alpha, adapted.model.lora.dropout) == (128, 256, 0.05)
+    assert resolve("llava15_7b_qlora").model.lora.four_bit
+
+
+def test_a_stage_has_steps_or_epochs():
+    assert resolve("tiny", {"align.steps": None, "align.epochs": 2.5}).align.num_steps(10) == 25
+    assert resolve("tiny").align.num_steps(10) == 40
+    for overrides in ({"align.epochs": 1}, {"align.steps": None}):
+        with pytest.raises(ValueError, match=r"^align: a stage has either steps or epochs: set one of them"):
+            resolve("tiny", overrides)
+
+
+def test_a_model_of_an_older_record_is_one_from_scratch():
+    values = resolve("tiny").model_dump(mode="json")
+    del values["model"]["kind"]
+    assert Recipe.model_validate(values) == resolve("tiny")
+
+
+def test_a_key_of_the_model_is_named_as_it_is_written():
+    with pytest.raises(ValueError, match=r"^model\.max_length: Input should be greater"):
+        resolve("llava15_7b", {"model.max_length": 2})
+    assert resolve("llava15_7b", parse_overrides(["model.lora={rank: 8}"])).model.lora.rank == 8
 
 
 def test_an_override_is_validated_like_the_recipe():

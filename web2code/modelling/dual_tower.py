@@ -27,8 +27,8 @@ from web2code.modelling.resolution_adapters import ResolutionAdapter, Resolution
 # CLIP's blocks are cut into so many groups, with an adapter between one group and the next.
 GROUPS = 4
 
-# Prefixes of parameter names in a LLaVA, as in `web2code.training.loop.MODULES`. LLaVA-HR's first stage trains `merge`
-# beside the projector, and its second stage everything.
+# Prefixes of parameter names in a LLaVA, as in `web2code.training.trainable.MODULES`. LLaVA-HR's first stage trains
+# `merge` beside the projector, and its second stage everything.
 PARTS = {
     "clip": "model.vision_tower.clip.",
     "convnext": "model.vision_tower.convnext.",

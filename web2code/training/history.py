@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 @dataclass
 class History:
-    """Figures of every finished step, saved with checkpoints. Losses are nats a token, averaged over all workers."""
+    """Figures of the finished steps of `num_steps`, saved with checkpoints.
 
+    Losses are nats a token, averaged over all workers.
+    """
+
+    num_steps: int
     losses: list[float]
     learning_rates: list[float]
     seconds: float = 0.0

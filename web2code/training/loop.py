@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import deepspeed
 import numpy as np
@@ -15,7 +14,7 @@ import torch.distributed as dist
 from deepspeed.utils import safe_get_full_fp32_param
 from transformers import LlavaForConditionalGeneration
 
-from web2code.config import Module, StageConfig
+from web2code.config import StageConfig
 from web2code.modelling.attention import VARLEN, register_varlen
 from web2code.training.arrays import Arrays
 from web2code.training.batches import Batch, collate, collate_packed
@@ -25,13 +24,7 @@ from web2code.training.history import History
 from web2code.training.loss import AnswerLoss
 from web2code.training.order import Order
 from web2code.training.packing import lay_out
-
-MODULES: dict[Module, str] = {
-    "projector": "model.multi_modal_projector.",
-    "language_model": "model.language_model.",
-    "vision_tower": "model.vision_tower.",
-}
-
+from web2code.training.trainable import parameter_groups, set_trainable
 
 # A shorter memory of squared gradients than the default 0.999 suits runs of a few hundred steps.
 ADAM_BETAS = (0.9, 0.95)
@@ -54,12 +47,13 @@ def train_stage(
     """
     engine = _build_engine(model, stage)
     order = Order(arrays, stage.template == "plain", stage.question_share, stage.global_batch, seed)
+    num_steps = stage.num_steps(order.batches_per_epoch)
     checkpoints = Checkpoints(checkpoint_folder, engine)
-    start, history = checkpoints.restore() or (0, History([], []))
+    start, history = checkpoints.restore() or (0, History(num_steps, [], []))
     history.resumed_from_step = start
     began = time.perf_counter() - history.seconds
-    for step in range(start, stage.steps):
-        rate = learning_rate(stage, step)
+    for step in range(start, num_steps):
+        rate = learning_rate(stage, step, num_steps)
         for group in engine.optimizer.param_groups:
             group["lr"] = rate * group["share"]
         loss = _step(engine, stage, arrays, order.batch(step), checkpoints)
@@ -72,38 +66,19 @@ def train_stage(
         history.first_step_at = history.first_step_at or time.time()
         history.seconds = time.perf_counter() - began
         on_step(step + 1, history)
-        if (step + 1) % stage.checkpoint_every == 0 and step + 1 < stage.steps:
+        if (step + 1) % stage.checkpoint_every == 0 and step + 1 < num_steps:
             checkpoints.save(step + 1, history)
     checkpoints.finish()
     return engine, history
 
 
-def learning_rate(stage: StageConfig, step: int) -> float:
+def learning_rate(stage: StageConfig, step: int, num_steps: int) -> float:
     """Linear warm-up, then a cosine down to zero, as in LLaVA's recipes; `step` counts from 0."""
-    warmup = max(1, round(stage.steps * stage.warmup_ratio))
+    warmup = max(1, round(num_steps * stage.warmup_ratio))
     if step < warmup:
         return stage.learning_rate * (step + 1) / warmup
-    progress = (step - warmup) / max(1, stage.steps - warmup)
+    progress = (step - warmup) / max(1, num_steps - warmup)
     return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def set_trainable(model: LlavaForConditionalGeneration, trainable: tuple[Module, ...]) -> int:
-    """Freeze all but the named modules; returns the number of trained parameters."""
-    prefixes = tuple(MODULES[name] for name in trainable)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.startswith(prefixes))
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def parameter_groups(model: LlavaForConditionalGeneration, stage: StageConfig) -> list[dict[str, Any]]:
-    """The trained parameters by learning rate; `share` is a group's rate as a multiple of the stage's."""
-    groups: dict[float, list[torch.nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            module = next(module for module, prefix in MODULES.items() if name.startswith(prefix))
-            rate = stage.module_learning_rates.get(module, stage.learning_rate)
-            groups.setdefault(rate / stage.learning_rate, []).append(parameter)
-    return [{"params": parameters, "share": share} for share, parameters in groups.items()]
 
 
 def trained_weights(engine: deepspeed.DeepSpeedEngine) -> dict[str, torch.Tensor]:
@@ -128,6 +103,8 @@ def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> d
     register_varlen()
     tower_attention = "sdpa" if stage.attention == VARLEN else stage.attention
     model.set_attn_implementation({"text_config": stage.attention, "vision_config": tower_attention})
+    if stage.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     optimizer = torch.optim.AdamW(
         parameter_groups(model, stage), lr=stage.learning_rate, betas=ADAM_BETAS, weight_decay=stage.weight_decay
     )

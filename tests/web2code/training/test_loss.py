@@ -4,8 +4,8 @@ import torch
 from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
 from web2code.training.batches import collate
-from web2code.training.loop import set_trainable
 from web2code.training.loss import AnswerLoss
+from web2code.training.trainable import set_trainable
 
 
 @pytest.fixture(scope="module")

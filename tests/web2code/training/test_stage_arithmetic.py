@@ -25,7 +25,7 @@ def test_a_batch_that_does_not_split_is_refused_with_what_to_change():
 
 
 def test_the_rate_warms_up_and_falls_to_nothing():
-    rates = [learning_rate(STAGE, step) for step in range(100)]
+    rates = [learning_rate(STAGE, step, 100) for step in range(100)]
     assert max(rates) == pytest.approx(2e-5)
     assert rates.index(max(rates)) in (2, 3)
     assert rates[0] < rates[1] < rates[2]

@@ -8,41 +8,33 @@ from typing import Any
 import pydantic
 import yaml
 
-from web2code.config import (
-    LanguageConfig,
-    ModelConfig,
-    PagesConfig,
-    Recipe,
-    StageConfig,
-    ValidationConfig,
-    VisionConfig,
-)
+from web2code.config import Recipe
+from web2code.recipes import llava, llavar2, web2code
+from web2code.recipes.tiny import tiny
 
-
-def tiny() -> Recipe:
-    """The whole lifecycle in minutes on two CPU cores: 2.3 M parameters, everything made from scratch.
-
-    As in LLaVAR-2 the tower is trained in stage 2; a frozen tower that was never trained would teach nothing.
-    """
-    return Recipe(
-        name="tiny",
-        model_name="web2code-tiny",
-        pages=PagesConfig(num_train=3200, num_eval=200),
-        model=ModelConfig(vision=VisionConfig(), language=LanguageConfig(), warmup_steps=60),
-        align=StageConfig(
-            name="align", trainable=("projector",), zero_stage=2, template="plain",
-            steps=40, global_batch=64, learning_rate=2e-3, attention="eager",
-        ),
-        instruct=StageConfig(
-            name="instruct", trainable=("projector", "language_model", "vision_tower"), zero_stage=3,
-            template="user_assistant", steps=950, global_batch=16, learning_rate=2e-3,
-            module_learning_rates={"projector": 1e-3, "vision_tower": 1e-3}, question_share=0.05, attention="eager",
-        ),
-        validation=ValidationConfig(context=512, image_tokens=64),
-    )  # fmt: skip
-
-
-RECIPES: dict[str, Callable[[], Recipe]] = {"tiny": tiny}
+# A new recipe is a function and a line here.
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "tiny": tiny,
+    "crystalchat_7b_web2code": web2code.crystalchat_7b_web2code,
+    "crystalchat_7b_web2code_lora": web2code.crystalchat_7b_web2code_lora,
+    "crystalchat_7b_web2code_qlora": web2code.crystalchat_7b_web2code_qlora,
+    "crystalchat_7b_mllm": web2code.crystalchat_7b_mllm,
+    "crystalcoder_7b_mllm": web2code.crystalcoder_7b_mllm,
+    "vicuna_7b_web2code": web2code.vicuna_7b_web2code,
+    "llama3_8b_web2code": web2code.llama3_8b_web2code,
+    "llava15_7b": llava.llava15_7b,
+    "llava15_7b_lora": llava.llava15_7b_lora,
+    "llava15_7b_qlora": llava.llava15_7b_qlora,
+    "llava15_13b": llava.llava15_13b,
+    "llava15_13b_lora": llava.llava15_13b_lora,
+    "llava15_13b_qlora": llava.llava15_13b_qlora,
+    "llava_scienceqa": llava.llava_scienceqa,
+    "llavar2_3_8b": llavar2.llavar2_3_8b,
+    "llavar2_8b": llavar2.llavar2_8b,
+    "llavar2_13b": llavar2.llavar2_13b,
+}
+# Tags of the union of models, which no key of a recipe names.
+_TAGS = ("scratch", "pretrained")
 
 
 def resolve(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
@@ -60,7 +52,9 @@ def resolve(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
         return Recipe.model_validate(values)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"] if part not in _TAGS)
+        if first["type"] == "value_error":
+            raise ValueError(f"{where}: {first['ctx']['error']}") from None
         raise ValueError(f"{where}: {first['msg']} (got {first['input']!r}); change the override") from None
 
 

@@ -1,0 +1,67 @@
+"""Small checkpoints of published architectures, as they lie on the hub."""
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    AutoModelForCausalLM,
+    CLIPConfig,
+    CLIPModel,
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    LlamaConfig,
+    MistralConfig,
+    Phi3Config,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    SiglipVisionConfig,
+    SiglipVisionModel,
+)
+
+from web2code.modelling.crystalcoder import CrystalCoderConfig
+
+TEXTS = ["<html><body><p>a page</p></body></html>"] * 4
+LANGUAGE = {
+    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "max_position_embeddings": 128, "pad_token_id": 0,
+}  # fmt: skip
+VISION = {
+    "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2, "image_size": 28,
+    "patch_size": 14,
+}  # fmt: skip
+LANGUAGE_MODELS = {
+    "crystalcoder": lambda shape: CrystalCoderConfig(
+        n_embd=32, n_inner=64, n_layer=2, n_head=4, n_positions=128, rotary_dim=4, vocab_size=shape["vocab_size"]
+    ),
+    "llama": lambda shape: LlamaConfig(**shape),
+    "mistral": lambda shape: MistralConfig(**shape),
+    "phi3": lambda shape: Phi3Config(**shape),
+    "qwen3": lambda shape: Qwen3Config(**shape, head_dim=8, tie_word_embeddings=True),
+}
+VISION_TOWERS = {
+    "clip_vision_model": lambda: CLIPVisionModel(CLIPVisionConfig(**VISION)),
+    "clip": lambda: CLIPModel(CLIPConfig(vision_config=VISION, text_config=LANGUAGE)),
+    "siglip": lambda: SiglipVisionModel(SiglipVisionConfig(**VISION)),
+}
+
+
+def save_language_model(directory, name):
+    """A language model with a tokenizer that knows neither the image token nor a padding token."""
+    trained = Tokenizer(models.BPE())
+    trained.pre_tokenizer, trained.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trained.train_from_iterator(
+        TEXTS, trainers.BpeTrainer(special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False)
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=trained, bos_token="<s>", eos_token="</s>")
+    torch.manual_seed(0)
+    config = LANGUAGE_MODELS[name](LANGUAGE | {"vocab_size": len(tokenizer)})
+    AutoModelForCausalLM.from_config(config).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return str(directory)
+
+
+def save_vision_tower(directory, name):
+    """A vision tower, of `clip` with the text model that is published beside it."""
+    torch.manual_seed(1)
+    VISION_TOWERS[name]().save_pretrained(directory)
+    return str(directory)

@@ -1,0 +1,46 @@
+"""Which parameters a stage trains, and at which rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from web2code.config import Module, StageConfig
+
+MODULES: dict[Module, tuple[str, ...]] = {
+    "projector": ("model.multi_modal_projector.",),
+    "language_model": ("model.language_model.", "lm_head."),
+    "vision_merge": ("model.vision_tower.merge.",),
+    "vision_tower": ("model.vision_tower.",),
+}
+# What peft calls the weights of an adapter.
+ADAPTER = ".lora_"
+
+
+def module_of(name: str) -> Module:
+    """The module that a parameter of a LLaVA model belongs to: the first of `MODULES` that its name begins with."""
+    return next(module for module, prefixes in MODULES.items() if name.startswith(prefixes))
+
+
+def set_trainable(model: torch.nn.Module, trainable: tuple[Module, ...]) -> int:
+    """Freeze all but the named modules; returns the number of trained parameters.
+
+    Of a language model that has adapters only these are trained.
+    """
+    adapted = any(ADAPTER in name for name, _ in model.named_parameters())
+    for name, parameter in model.named_parameters():
+        module = module_of(name)
+        frozen_base = adapted and module == "language_model" and ADAPTER not in name
+        parameter.requires_grad_(module in trainable and not frozen_base)
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def parameter_groups(model: torch.nn.Module, stage: StageConfig) -> list[dict[str, Any]]:
+    """The trained parameters by learning rate; `share` is a group's rate as a multiple of the stage's."""
+    groups: dict[float, list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = stage.module_learning_rates.get(module_of(name), stage.learning_rate)
+            groups.setdefault(rate / stage.learning_rate, []).append(parameter)
+    return [{"params": parameters, "share": share} for share, parameters in groups.items()]
