@@ -1,4 +1,4 @@
-"""The command line: run the lifecycle, start and stop the local services, list recipes."""
+"""The command line: run the lifecycle, start and stop the local services, list and plan recipes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.table import Table
 from web2code.data_commands import app as data_app
 from web2code.mistakes import fail
 from web2code.plan import home_folder
+from web2code.plan_command import plan
 from web2code.recipes import RECIPES, parse_overrides
 from web2code.services import Service, find_service
 from web2code.stack import bring_down, bring_up
@@ -29,6 +30,7 @@ app = typer.Typer(
     help="Train, judge and register a vision-language model that turns screenshots of web pages into HTML.",
 )
 app.add_typer(data_app, name="data")
+app.command()(plan)
 console = Console()
 
 

@@ -82,7 +82,7 @@ class LoraConfig(Config):
     """Low-rank adapters (arXiv 2106.09685), trained in place of the language model's own weights."""
 
     rank: int = Field(128, ge=1)
-    alpha: float = Field(256.0, gt=0, description="adapters are scaled by alpha / rank")
+    alpha: int = Field(256, ge=1, description="adapters are scaled by alpha / rank")
     dropout: float = Field(0.05, ge=0, lt=1)
     targets: tuple[str, ...] = Field((), description="names of linear layers, e.g. q_proj; none means all")
     four_bit: bool = Field(False, description="QLoRA: what is adapted is held in 4-bit NF4, doubly quantised")

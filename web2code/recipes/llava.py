@@ -19,7 +19,10 @@ def llava15_7b() -> Recipe:
 
 
 def llava15_13b() -> Recipe:
-    """LLaVA-1.5 on Vicuna-13B v1.5, with full fine-tuning; published where `llava15_7b` is."""
+    """LLaVA-1.5 on Vicuna-13B v1.5, with full fine-tuning.
+
+    Published: where `llava15_7b` is.
+    """
     return _llava15("llava15_13b", "vicuna-13b-v1.5")
 
 
@@ -33,7 +36,10 @@ def llava15_7b_lora() -> Recipe:
 
 
 def llava15_13b_lora() -> Recipe:
-    """LLaVA-1.5 on Vicuna-13B v1.5, stage 2 by adapters; published where `llava15_7b_lora` is."""
+    """LLaVA-1.5 on Vicuna-13B v1.5, stage 2 by adapters.
+
+    Published: where `llava15_7b_lora` is.
+    """
     return with_lora(llava15_13b())
 
 
@@ -47,7 +53,10 @@ def llava15_7b_qlora() -> Recipe:
 
 
 def llava15_13b_qlora() -> Recipe:
-    """LLaVA-1.5 on Vicuna-13B v1.5, stage 2 by adapters in four bits; inferred as `llava15_7b_qlora` is."""
+    """LLaVA-1.5 on Vicuna-13B v1.5, stage 2 by adapters of a language model in four bits.
+
+    Inferred: as `llava15_7b_qlora` is.
+    """
     return with_lora(llava15_13b(), four_bit=True)
 
 

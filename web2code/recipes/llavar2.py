@@ -9,7 +9,7 @@ from web2code.recipes.llava import full_size
 
 
 def llavar2_3_8b() -> Recipe:
-    """LLaVAR-2-3.8B on Phi-3.5-mini: 768 pixels, the towers' merge trained in stage 1 and all in stage 2, three epochs.
+    """LLaVAR-2-3.8B on Phi-3.5-mini, with two vision towers at 768 pixels, trained in stage 2.
 
     Published: llavar/LLaVAR-2, README (16 samples a GPU, then 8 in two micro batches); arXiv 2412.16364. The
     repository's scripts differ from it: Phi-3-mini, 384 and 1024 pixels, one epoch, 2048 tokens. Inferred: 8 GPUs,

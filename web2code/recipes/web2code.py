@@ -19,7 +19,10 @@ def crystalchat_7b_web2code() -> Recipe:
 
 
 def crystalchat_7b_mllm() -> Recipe:
-    """CrystalChat-7B-MLLM: LLaVA-1.5's data alone, the row without web data; published with the one above."""
+    """CrystalChat-7B-MLLM: LLaVA-1.5's data alone, the row without web data.
+
+    Published: with `crystalchat_7b_web2code`.
+    """
     return _web2code("crystalchat_7b_mllm", "crystalchat-7b-mllm", "crystalchat-7b", "none")
 
 
@@ -51,12 +54,18 @@ def llama3_8b_web2code() -> Recipe:
 
 
 def crystalchat_7b_web2code_lora() -> Recipe:
-    """CrystalChat-7B-Web2Code, stage 2 by adapters; inferred: with LLaVA-1.5's figures for them."""
+    """CrystalChat-7B-Web2Code, stage 2 by adapters.
+
+    Inferred: with LLaVA-1.5's figures for them.
+    """
     return with_lora(crystalchat_7b_web2code())
 
 
 def crystalchat_7b_web2code_qlora() -> Recipe:
-    """CrystalChat-7B-Web2Code, stage 2 by adapters of a language model in four bits; inferred likewise."""
+    """CrystalChat-7B-Web2Code, stage 2 by adapters of a language model in four bits.
+
+    Inferred: as `crystalchat_7b_web2code_lora` is.
+    """
     return with_lora(crystalchat_7b_web2code(), four_bit=True)
 
 

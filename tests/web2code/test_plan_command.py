@@ -1,0 +1,64 @@
+"""The command `web2code plan` as a user types it."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.web2code.modelling.checkpoints import save_language_model, save_vision_tower
+from web2code.cli import app
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+def plan(*arguments):
+    return CliRunner().invoke(app, ["plan", *arguments])
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parts")
+    values = {
+        "model.language_model": save_language_model(folder / "language", "llama"),
+        "model.vision_tower": save_vision_tower(folder / "tower", "clip_vision_model"),
+        "model.max_length": 128,
+    }
+    return ["llava15_7b", *(part for key, value in values.items() for part in ("--set", f"{key}={value}"))]
+
+
+def test_tables_and_json_say_the_same(small):
+    shown, printed = plan(*small, "--cluster", "8xH100"), plan(*small, "--cluster", "8xH100", "--json")
+    assert shown.exit_code == printed.exit_code == 0, shown.stderr + printed.stderr
+    planned = json.loads(printed.stdout)
+    assert planned["cluster"]["num_devices"] == 8
+    assert [stage["name"] for stage in planned["stages"]] == ["align", "instruct"]
+    for stage in planned["stages"]:
+        memory = stage["memory"]
+        at_once = memory["activations"] + memory["transient"] + memory["buffers"]
+        states = memory["weights"] + memory["gradients"] + memory["optimizer"]
+        assert memory["total"] == states + max(at_once, memory["step"])
+        assert f"{stage['workload']['samples']:,}" in shown.stdout
+        assert f"{stage['memory']['total'] / 2**30:.1f}" in shown.stdout
+    assert "16 x 1 x 8" in shown.stdout
+    assert "assumed: 30% of the bf16 peak" in shown.stdout
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), [
+    (["nope"], "unknown recipe 'nope': choose one of"),
+    (["tiny"], "recipe 'tiny' is made from scratch and trains on any machine"),
+    (["llava15_7b", "--cluster", "8xV100"], "unknown GPU 'V100': choose one of A100-40"),
+    (["llava15_7b", "--cluster", "3xH100"], "does not split over 3 workers; set align.global_batch"),
+    (["llava15_7b", "--set", "instruct.zero=1"], "unknown override 'instruct.zero'"),
+    (["llava15_7b", "--set", "model.max_length=8192"], "reads at most 4096 tokens, not 8192"),
+    (["llava15_7b", "--set", "model.language_model=/absent"], "no backbone '/absent'"),
+    (["llava15_7b", "--mfu", "3"], "mfu 3: it is a share of the peak"),
+])  # fmt: skip
+def test_a_mistake_is_one_sentence(arguments, sentence):
+    done = plan(*arguments)
+    assert done.exit_code == 2
+    assert sentence in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1

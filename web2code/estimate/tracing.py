@@ -1,0 +1,164 @@
+"""What a training step of a model keeps in memory and computes, from a run of it on tensors without content."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+from transformers import LlavaConfig, LlavaForConditionalGeneration
+
+from web2code.config import LoraConfig, Module
+from web2code.modelling.adapters import add_adapters
+from web2code.modelling.llava import empty_model
+from web2code.training.trainable import set_trainable
+
+# The peak of a micro batch is at most what the straight line between 1 and so many samples says.
+MANY = 64
+
+
+@dataclass(frozen=True)
+class Activations:
+    """Bytes beside what stays from step to step.
+
+    A sample adds `saved` for the backward pass and `transient` on top of that at the peak; `fixed` does not grow with
+    samples: gradients that are being made.
+    """
+
+    saved: int
+    transient: int
+    fixed: int
+
+
+def stage_model(
+    config: LlavaConfig, trainable: tuple[Module, ...], lora: LoraConfig | None, dtype: torch.dtype
+) -> LlavaForConditionalGeneration:
+    """A stage's model on the meta device, with its adapters, and with what it does not train frozen."""
+    with torch.device("meta"):
+        model = empty_model(_static(config))
+        if lora and "language_model" in trainable:
+            add_adapters(model, lora)
+    model.to(dtype)
+    set_trainable(model, trainable)
+    return model
+
+
+def trace_memory(model: LlavaForConditionalGeneration, length: int, checkpointing: bool) -> Activations:
+    """Memory of samples of `length` tokens, the picture's included, of which all but these are learned.
+
+    Attention is PyTorch's fused kernel. A gradient counts while it is made and not longer. The model is of no use
+    afterwards.
+    """
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    # A fake tensor of the CPU, and no meta tensor: on the meta device attention is the one that is written out.
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model.to_empty(device="cpu").train()
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.register_post_accumulate_grad_hook(_drop_gradient)
+        few, many = (_live_bytes(model, size, length) for size in (1, MANY))
+    saved, peak = ((more - less) // (MANY - 1) for less, more in zip(few, many, strict=True))
+    return Activations(saved, peak - saved, few[1] - peak)
+
+
+def count_flops(model: LlavaForConditionalGeneration, length: int) -> int:
+    """Floating-point operations of one sample's forward and backward pass, nothing computed twice.
+
+    As torch's counter counts, causal attention as if it were full. The model is of no use afterwards.
+    """
+    counter = FlopCounterMode(display=False, custom_mapping=ATTENTION_FLOPS)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model.to_empty(device="cpu").train()
+        with counter:
+            _loss(model, _forward(model, 1, length)).backward()
+    return counter.get_total_flops()
+
+
+class _LiveBytes(TorchDispatchMode):
+    """Counts the bytes of all tensors that are made while it is on, for as long as they live."""
+
+    def __init__(self, ignored: Iterable[torch.Tensor]) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.seen = weakref.WeakSet(tensor.untyped_storage() for tensor in ignored)
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = operation(*args, **(kwargs or {}))
+        for value in tree_leaves(result):
+            if isinstance(value, torch.Tensor) and (storage := value.untyped_storage()) not in self.seen:
+                self.seen.add(storage)
+                self.now += storage.nbytes()
+                self.peak = max(self.peak, self.now)
+                weakref.finalize(storage, self._free, storage.nbytes())
+        return result
+
+    def _free(self, num_bytes: int) -> None:
+        self.now -= num_bytes
+
+
+def _live_bytes(model: LlavaForConditionalGeneration, batch: int, length: int) -> tuple[int, int]:
+    """After the forward pass, and at the peak of the whole step."""
+    live = _LiveBytes([*model.parameters(), *model.buffers()])
+    with live:
+        hidden = _forward(model, batch, length)
+        saved = live.now
+        _loss(model, hidden).backward()
+    return saved, live.peak
+
+
+def _forward(model: LlavaForConditionalGeneration, batch: int, length: int) -> torch.Tensor:
+    """Last hidden states (batch, length, width) of samples that are a picture, then text."""
+    config, llava = model.config, model.model
+    size = config.vision_config.image_size
+    pictures = torch.zeros(batch, 3, size, size, dtype=model.dtype)
+    tokens = torch.zeros(batch, length - config.image_seq_length, dtype=torch.long)
+    # Kept until the text model is through, as LLaVA's own forward keeps it: it holds every layer's features.
+    seen = llava.get_image_features(pictures)
+    embeddings = torch.cat([torch.stack(list(seen.pooler_output)), llava.get_input_embeddings()(tokens)], dim=1)
+    return llava.language_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
+
+
+def _loss(model: LlavaForConditionalGeneration, hidden: torch.Tensor) -> torch.Tensor:
+    """As `web2code.training.loss.AnswerLoss`, all text learned."""
+    logits = model.lm_head(hidden[:, model.config.image_seq_length :].flatten(0, 1))
+    return functional.cross_entropy(logits.float(), torch.zeros(len(logits), dtype=torch.long), reduction="sum")
+
+
+def _drop_gradient(parameter: torch.Tensor) -> None:
+    parameter.grad = None
+
+
+def _static(config: LlavaConfig) -> LlavaConfig:
+    """The same sizes with rotary positions that do not look at their values, of which there are none."""
+    copy = deepcopy(config)
+    rope = getattr(copy.text_config, "rope_parameters", None) or {}
+    if rope.get("rope_type") in ("longrope", "dynamic"):
+        kept = {name: rope[name] for name in ("rope_theta", "partial_rotary_factor") if name in rope}
+        copy.text_config.rope_parameters = kept | {"rope_type": "default"}
+    return copy
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *rest: Any, out_shape: Any = None, **options: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+def _attention_backward_flops(
+    gradient: Any, query: Any, key: Any, value: Any, *rest: Any, out_shape: Any = None, **options: Any
+) -> int:
+    return sdpa_backward_flop_count(gradient, query, key, value)
+
+
+# The fused kernel of CPUs, which the counter does not know.
+ATTENTION_FLOPS = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward_flops,
+}

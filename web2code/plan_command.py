@@ -1,0 +1,140 @@
+"""The command `web2code plan`: memory, hours and cost of a recipe on a cluster, as tables or JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from web2code.estimate.devices import parse_cluster
+from web2code.mistakes import fail
+from web2code.recipes import parse_overrides, resolve
+
+if TYPE_CHECKING:
+    from web2code.estimate.memory import Setup
+    from web2code.estimate.plan import RecipePlan, StagePlan
+
+console = Console()
+GIB = 2**30
+
+
+def plan(
+    recipe: Annotated[str, typer.Argument(help="Name of a full-size recipe; `web2code recipes` lists them.")],
+    cluster: Annotated[str, typer.Option(help="Number and kind of GPUs, e.g. 8xH100 or 2x8xA100-40.")] = "8xH100",
+    set: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, e.g. instruct.zero_stage=2."),
+    ] = None,
+    mfu: Annotated[
+        float | None, typer.Option(help="Share of the GPUs' peak that training gets; 0.3 by default.")
+    ] = None,
+    price: Annotated[float | None, typer.Option(min=0.0, help="US dollars for an hour of one GPU.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Estimate what a recipe needs: parameters, memory by part, hours, cost; and what fits where it does not."""
+    try:
+        resolved, gpus = resolve(recipe, parse_overrides(set or [])), parse_cluster(cluster, price)
+        from web2code.estimate.plan import MFU, plan_recipe  # imports torch, in some seconds
+
+        planned = plan_recipe(resolved, gpus, MFU if mfu is None else mfu)
+    except ValueError as error:
+        fail(error)
+    if json:
+        print(planned.model_dump_json(indent=2))
+    else:
+        _show(planned)
+
+
+def _show(planned: RecipePlan) -> None:
+    console.print(_parameters(planned))
+    console.print(_memory(planned))
+    for stage in planned.stages:
+        if not stage.fits:
+            console.print(_alternatives(stage))
+    console.print(_time(planned))
+    console.print(
+        f"assumed: {planned.mfu:.0%} of the bf16 peak of {planned.cluster.device.teraflops:g} TFLOP/s, "
+        f"${planned.cluster.device.price:.2f} an hour for a GPU, {planned.context_gib:g} GiB for the CUDA context, "
+        f"{planned.filled:.0%} of {planned.cluster.device.memory:g} GiB usable, all text learned",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _parameters(planned: RecipePlan) -> Table:
+    table = Table(title="millions of parameters, trained of all", title_justify="left")
+    table.add_column("module")
+    for stage in planned.stages:
+        table.add_column(stage.name, justify="right")
+    counts = [{**stage.parameters.by_module, "all": stage.parameters} for stage in planned.stages]
+    for module in counts[-1]:
+        shown = (f"{each[module].trained / 1e6:,.2f} of {each[module].total / 1e6:,.2f}" for each in counts)
+        table.add_row(module, *shown)
+    return table
+
+
+def _memory(planned: RecipePlan) -> Table:
+    table = Table(title=f"GiB on one of {planned.cluster.name}", title_justify="left")
+    table.add_column("")
+    for stage in planned.stages:
+        table.add_column(stage.name, justify="right")
+    for name, values in _rows(planned.stages).items():
+        table.add_row(name, *values, style="bold" if name == "at the peak" else "")
+    table.add_row("", *("[green]fits" if stage.fits else "[red]does not fit" for stage in planned.stages))
+    return table
+
+
+def _rows(stages: tuple[StagePlan, ...]) -> dict[str, list[str]]:
+    setups = [stage.setup for stage in stages]
+    memories = [stage.memory for stage in stages]
+    parts = {
+        "weights": [memory.weights for memory in memories],
+        "gradients": [memory.gradients for memory in memories],
+        "optimizer": [memory.optimizer for memory in memories],
+        "activations": [memory.activations for memory in memories],
+        "loss, temporary tensors": [memory.transient for memory in memories],
+        "DeepSpeed's buffers": [memory.buffers for memory in memories],
+        "optimizer's step, after these three": [memory.step for memory in memories],
+        "at the peak": [memory.total for memory in memories],
+    }
+    return {
+        "setup": [_described(setup) for setup in setups],
+        "gradient checkpointing": ["yes" if setup.checkpointing else "no" for setup in setups],
+        "micro batch x accumulation x GPUs": [
+            f"{stage.setup.micro_batch} x {stage.accumulation} x {stage.setup.num_devices}" for stage in stages
+        ],
+        "longest sample, tokens": [f"{stage.workload.longest:,}" for stage in stages],
+    } | {name: [f"{value / GIB:.1f}" for value in values] for name, values in parts.items()}
+
+
+def _alternatives(stage: StagePlan) -> Table:
+    table = Table(title=f"{stage.name}: what fits", title_justify="left")
+    for column in ("change", "micro batch", "GiB", "host GiB a GPU"):
+        table.add_column(column, justify="left" if column == "change" else "right")
+    for other in stage.alternatives:
+        host = f"{other.memory.host / GIB:.0f}" if other.memory.host else ""
+        table.add_row(other.change, str(other.setup.micro_batch), f"{other.memory.total / GIB:.1f}", host)
+    if not stage.alternatives:
+        table.add_row("nothing that was tried", "", "", "")
+    return table
+
+
+def _time(planned: RecipePlan) -> Table:
+    table = Table(title=f"{planned.recipe} on {planned.cluster.name}", title_justify="left")
+    for column in ("stage", "samples", "tokens", "steps", "hours", "cost", "model GB", "checkpoint GB"):
+        table.add_column(column, justify="left" if column == "stage" else "right")
+    for stage in planned.stages:
+        work = stage.workload
+        table.add_row(
+            stage.name, f"{work.samples:,}", f"{work.tokens / 1e9:.2f} G", f"{work.steps:,}", f"{stage.hours:.1f}",
+            f"${stage.cost:,.0f}", f"{stage.model_bytes / 1e9:.1f}", f"{stage.checkpoint_bytes / 1e9:.1f}",
+        )  # fmt: skip
+    table.add_row("both", "", "", "", f"{planned.hours:.1f}", f"${planned.cost:,.0f}", "", "", style="bold")
+    return table
+
+
+def _described(setup: Setup) -> str:
+    adapters = "" if not setup.lora else ", 4-bit LoRA" if setup.lora.four_bit else ", LoRA"
+    return f"ZeRO-{setup.zero_stage}, {setup.precision}{adapters}"
