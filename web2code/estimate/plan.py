@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from itertools import chain
 
 import torch
@@ -193,7 +194,7 @@ def _smaller(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
 
 def _lighter(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
     """What trains fewer parameters."""
-    if "language_model" in stage.trainable:
+    if "language_model" in stage.trainable and find_spec("peft"):
         if not setup.lora:
             yield "adapters (LoRA)", setup.model_copy(update={"lora": LoraConfig()})
         lora = setup.lora or LoraConfig()

@@ -30,8 +30,15 @@ def adapted_layers(model: LlavaForConditionalGeneration, lora: LoraConfig) -> li
 
 
 def add_adapters(model: LlavaForConditionalGeneration, lora: LoraConfig) -> None:
-    """Put an adapter beside each of those layers, in place; it starts as zero, so that nothing changes at first."""
-    import peft  # in two seconds, for the recipes with adapters only
+    """Put an adapter beside each of those layers, in place; it starts as zero, so that nothing changes at first.
+
+    Raises:
+        ValueError: peft is not installed.
+    """
+    try:
+        import peft  # in two seconds, for the recipes with adapters only
+    except ModuleNotFoundError:
+        raise ValueError("adapters need peft, which is not installed: pip install peft") from None
 
     names = adapted_layers(model, lora)
     config = peft.LoraConfig(
