@@ -118,7 +118,10 @@ AnyModelConfig = Annotated[
 
 # `vision_merge` is what joins the two views of a dual tower, `vision_tower` the rest of it.
 Module = Literal["projector", "language_model", "vision_merge", "vision_tower"]
-Template = Literal["plain", "vicuna_v1", "user_assistant", "llama3", "phi3_instruct"]
+TemplateName = Literal[
+    "plain", "user_assistant", "vicuna_v1", "v1", "llava_v1", "llava_v0", "llama_2", "llava_llama_2",
+    "mistral_instruct", "mpt", "chatml_direct", "llama3", "phi3_instruct", "crystal_chat",
+]  # fmt: skip
 
 
 class StageConfig(Config):
@@ -127,7 +130,7 @@ class StageConfig(Config):
     name: str
     trainable: tuple[Module, ...]
     zero_stage: Literal[0, 1, 2, 3]
-    template: Template
+    template: TemplateName
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0, description="how often a sample is seen")
     global_batch: int = Field(ge=1)

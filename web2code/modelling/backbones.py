@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
-from web2code.config import Template
+from web2code.config import TemplateName
 from web2code.modelling.crystalcoder import CrystalCoderConfig
 from web2code.modelling.dual_tower import DualTowerConfig
 
@@ -40,7 +40,7 @@ class LanguageBackbone(Backbone):
     no row for it.
     """
 
-    template: Template
+    template: TemplateName
     bos: str
     eos: str
     pad: str

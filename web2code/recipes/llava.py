@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from web2code.config import LoraConfig, PretrainedModelConfig, Recipe, StageConfig, Template, ValidationConfig
+from web2code.config import LoraConfig, PretrainedModelConfig, Recipe, StageConfig, TemplateName, ValidationConfig
 
 CLIP_336 = "clip-vit-large-patch14-336"
 
@@ -65,13 +65,14 @@ def llava_scienceqa() -> Recipe:
 
     Published: haotian-liu/LLaVA, scripts/{pretrain,finetune_sqa}.sh and docs/ScienceQA.md (CLIP at 224 pixels, ZeRO-2,
     2e-3 and 2e-5). Inferred: both global batches, 16 samples a GPU on 8 GPUs; the template, which the script leaves
-    open and the evaluation names llava_v1; the ZeRO stage of the alignment.
+    open, from the evaluation; the ZeRO stage of the alignment.
     """
     return full_size(
         "llava_scienceqa", "llava-scienceqa-13b", "scienceqa",
         PretrainedModelConfig(
             language_model="vicuna-13b-v1.3", vision_tower="clip-vit-large-patch14", projector="linear"
         ),
+        template="llava_v1",
         align={"global_batch": 128, "micro_batch": 16, "learning_rate": 2e-3},
         instruct={"zero_stage": 2, "epochs": 12},
     )  # fmt: skip
@@ -82,7 +83,7 @@ def full_size(
     model_name: str,
     mixture: str,
     model: PretrainedModelConfig,
-    template: Template = "vicuna_v1",
+    template: TemplateName = "vicuna_v1",
     align: dict[str, Any] | None = None,
     instruct: dict[str, Any] | None = None,
 ) -> Recipe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from web2code.config import PretrainedModelConfig, Recipe, Template
+from web2code.config import PretrainedModelConfig, Recipe, TemplateName
 from web2code.recipes.llava import full_size
 
 
@@ -39,7 +39,7 @@ def llavar2_13b() -> Recipe:
 
 
 def _llavar2(
-    name: str, language_model: str, template: Template, align: dict[str, Any] | None = None,
+    name: str, language_model: str, template: TemplateName, align: dict[str, Any] | None = None,
     instruct: dict[str, Any] | None = None,
 ) -> Recipe:  # fmt: skip
     model = PretrainedModelConfig(
