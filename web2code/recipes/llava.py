@@ -75,6 +75,7 @@ def llava_scienceqa() -> Recipe:
         template="llava_v1",
         align={"global_batch": 128, "micro_batch": 16, "learning_rate": 2e-3},
         instruct={"zero_stage": 2, "epochs": 12},
+        image_tokens=256,
     )  # fmt: skip
 
 
@@ -86,6 +87,7 @@ def full_size(
     template: TemplateName = "vicuna_v1",
     align: dict[str, Any] | None = None,
     instruct: dict[str, Any] | None = None,
+    image_tokens: int = 576,
 ) -> Recipe:
     """A recipe with LLaVA-1.5's two stages, of which `align` and `instruct` replace values.
 
@@ -107,7 +109,7 @@ def full_size(
         model=model,
         align=StageConfig.model_validate(stage1 | (align or {})),
         instruct=StageConfig.model_validate(stage2 | (instruct or {})),
-        validation=ValidationConfig(context=model.max_length),
+        validation=ValidationConfig(context=model.max_length, image_tokens=image_tokens),
     )
 
 
