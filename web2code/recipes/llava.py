@@ -65,15 +65,17 @@ def llava_scienceqa() -> Recipe:
 
     Published: haotian-liu/LLaVA, scripts/{pretrain,finetune_sqa}.sh and docs/ScienceQA.md (CLIP at 224 pixels, ZeRO-2,
     2e-3 and 2e-5). Inferred: both global batches, 16 samples a GPU on 8 GPUs; the template, which the script leaves
-    open and the evaluation names llava_v1; the ZeRO stage of the alignment.
+    open, from the evaluation; the ZeRO stage of the alignment.
     """
     return full_size(
         "llava_scienceqa", "llava-scienceqa-13b", "scienceqa",
         PretrainedModelConfig(
             language_model="vicuna-13b-v1.3", vision_tower="clip-vit-large-patch14", projector="linear"
         ),
+        template="llava_v1",
         align={"global_batch": 128, "micro_batch": 16, "learning_rate": 2e-3},
         instruct={"zero_stage": 2, "epochs": 12},
+        image_tokens=256,
     )  # fmt: skip
 
 
@@ -85,6 +87,7 @@ def full_size(
     template: TemplateName = "vicuna_v1",
     align: dict[str, Any] | None = None,
     instruct: dict[str, Any] | None = None,
+    image_tokens: int = 576,
 ) -> Recipe:
     """A recipe with LLaVA-1.5's two stages, of which `align` and `instruct` replace values.
 
@@ -106,7 +109,7 @@ def full_size(
         model=model,
         align=StageConfig.model_validate(stage1 | (align or {})),
         instruct=StageConfig.model_validate(stage2 | (instruct or {})),
-        validation=ValidationConfig(context=model.max_length),
+        validation=ValidationConfig(context=model.max_length, image_tokens=image_tokens),
     )
 
 

@@ -25,9 +25,10 @@ STEPS = 10
 
 
 @pytest.mark.parametrize("name", FULL_SIZE)
-def test_the_model_has_its_published_size(name):
+def test_the_model_has_its_published_size_and_image_tokens(name):
     recipe = RECIPES[name]().model
     model = empty_model(llava_config(recipe))
+    assert RECIPES[name]().validation.image_tokens == model.config.image_seq_length
     projector = sum(parameter.numel() for parameter in model.model.multi_modal_projector.parameters())
     width, seen = model.config.text_config.hidden_size, 1024
     assert projector == (seen + 1) * width + (width + 1) * width * (recipe.projector == "mlp2x_gelu")
