@@ -211,7 +211,7 @@ def sizes_of(shape: Shape) -> tuple[int, int, int]:
 
 def processor_of(shape: Shape) -> LlavaProcessor:
     """Words `t4`, `t5` ... are single tokens, so that TRL's processor makes exactly the same ids."""
-    vocabulary, image_tokens, size = sizes_of(shape)
+    vocabulary, _, size = sizes_of(shape)
     words = {"<s>": BOS, "</s>": EOS, "<pad>": PAD, "<image>": IMAGE} | {f"t{i}": i for i in range(4, vocabulary)}
     backend = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -220,7 +220,6 @@ def processor_of(shape: Shape) -> LlavaProcessor:
         extra_special_tokens={"image_token": "<image>"},
     )  # fmt: skip
     pictures = CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size})
-    assert image_tokens == (size // shape.vision["patch_size"]) ** 2
     return LlavaProcessor(
         pictures, tokenizer, patch_size=shape.vision["patch_size"], vision_feature_select_strategy="default",
         image_token="<image>", num_additional_image_tokens=1,

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from tests.web2code.modelling.checkpoints import save_language_model, save_vision_tower
+from tests.web2code.modelling.checkpoints import small_parts
 from web2code.cli import app
 
 
@@ -20,12 +20,7 @@ def plan(*arguments):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("parts")
-    values = {
-        "model.language_model": save_language_model(folder / "language", "llama"),
-        "model.vision_tower": save_vision_tower(folder / "tower", "clip_vision_model"),
-        "model.max_length": 128,
-    }
+    values = small_parts(tmp_path_factory.mktemp("parts"))
     return ["llava15_7b", *(part for key, value in values.items() for part in ("--set", f"{key}={value}"))]
 
 

@@ -12,7 +12,15 @@ from pydantic import Field, computed_field
 
 from web2code.config import Config, LoraConfig, Module, PretrainedModelConfig, Recipe, StageConfig
 from web2code.estimate.devices import Cluster
-from web2code.estimate.memory import Memory, Parameters, Setup, count_parameters, setup_of, stage_memory
+from web2code.estimate.memory import (
+    WEIGHT_BYTES,
+    Memory,
+    Parameters,
+    Setup,
+    count_parameters,
+    setup_of,
+    stage_memory,
+)
 from web2code.estimate.tracing import Activations, count_flops, stage_model, trace_memory
 from web2code.estimate.workload import Workload, stage_workload
 from web2code.mixtures import resolve_mixture
@@ -113,7 +121,7 @@ def plan_stage(
     fits = fits_in(memory, cluster)
     flops = sample_flops(model, stage.trainable, setup.lora, workload.mean_length) * workload.samples
     hours = flops / (cluster.num_devices * cluster.device.teraflops * 1e12 * mfu) / 3600
-    width = 2 if setup.precision == "bf16" else 4
+    width = WEIGHT_BYTES[setup.precision]
     return StagePlan(
         name=stage.name,
         parameters=parameters,

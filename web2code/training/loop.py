@@ -124,10 +124,11 @@ def _step(
     world_size = dist.get_world_size()
     # DeepSpeed averages over workers; this turns that average into the sum of the global batch.
     num_tokens = float(arrays.label_counts[batch].sum()) / world_size
-    micro_batches = _micro_batches(engine, stage, arrays, batch)
+    micro_steps = list(zip(*shares(stage, arrays, batch, world_size), strict=True))
     total = torch.zeros(1)
-    for number, tensors in enumerate(micro_batches, start=1):
-        engine.set_gradient_accumulation_boundary(number == len(micro_batches))
+    for number, of_all_workers in enumerate(micro_steps, start=1):
+        engine.set_gradient_accumulation_boundary(number == len(micro_steps))
+        tensors = _micro_batch(engine, stage, arrays, of_all_workers)
         on_device = {name: value.to(engine.device) if isinstance(value, torch.Tensor) else value
                      for name, value in tensors.items()}  # fmt: skip
         loss = engine(**on_device, num_tokens=num_tokens)
@@ -141,24 +142,21 @@ def _step(
     return float(device_total)
 
 
-def _micro_batches(
+def _micro_batch(
     engine: deepspeed.DeepSpeedEngine,
     stage: StageConfig,
     arrays: Arrays,
-    batch: np.ndarray,
-) -> list[Batch]:
+    of_all_workers: tuple[np.ndarray, ...],
+) -> Batch:
     dtype = torch.bfloat16 if stage.precision == "bf16" else torch.float32
     pad = engine.module.llava.config.text_config.pad_token_id
-    batches = []
-    for of_all_workers in zip(*shares(stage, arrays, batch, dist.get_world_size()), strict=True):
-        mine = of_all_workers[dist.get_rank()]
-        tensors = collate_packed(arrays, mine, dtype) if stage.pack_tokens else collate(arrays, mine, pad, dtype)
-        # Under ZeRO-3 all workers gather the tower's weights together, so that one without a picture needs a stand-in.
-        somewhere = (arrays.pages[np.concatenate(of_all_workers)] >= 0).any()
-        if stage.zero_stage == 3 and somewhere and not tensors["num_images"]:
-            tensors["pixel_values"] = torch.zeros(1, *tensors["pixel_values"].shape[1:], dtype=dtype)
-        batches.append(tensors)
-    return batches
+    mine = of_all_workers[dist.get_rank()]
+    tensors = collate_packed(arrays, mine, dtype) if stage.pack_tokens else collate(arrays, mine, pad, dtype)
+    # Under ZeRO-3 all workers gather the tower's weights together, so that one without a picture needs a stand-in.
+    somewhere = (arrays.pages[np.concatenate(of_all_workers)] >= 0).any()
+    if stage.zero_stage == 3 and somewhere and not tensors["num_images"]:
+        tensors["pixel_values"] = torch.zeros(1, *tensors["pixel_values"].shape[1:], dtype=dtype)
+    return tensors
 
 
 def shares(stage: StageConfig, arrays: Arrays, batch: np.ndarray, world_size: int) -> list[list[np.ndarray]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.web2code.modelling.checkpoints import save_language_model, save_vision_tower
+from tests.web2code.modelling.checkpoints import small_parts
 from web2code.estimate.devices import Cluster, Device, parse_cluster
 from web2code.estimate.memory import setup_of
 from web2code.estimate.plan import GIB, MFU, fits_in, plan_recipe, plan_stage, sample_flops, setup_memory
@@ -14,12 +14,7 @@ from web2code.recipes import RECIPES, resolve
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A recipe of a small model that is planned in no time."""
-    folder = tmp_path_factory.mktemp("parts")
-    parts = {
-        "model.language_model": save_language_model(folder / "language", "llama"),
-        "model.vision_tower": save_vision_tower(folder / "tower", "clip_vision_model"),
-        "model.max_length": 128,
-    }
+    parts = small_parts(tmp_path_factory.mktemp("parts"))
     return lambda overrides=None: resolve("llava15_7b", parts | (overrides or {}))
 
 

@@ -65,3 +65,12 @@ def save_vision_tower(directory, name):
     torch.manual_seed(1)
     VISION_TOWERS[name]().save_pretrained(directory)
     return str(directory)
+
+
+def small_parts(folder):
+    """Overrides that make a full-size recipe's model a small one, of checkpoints saved below a folder."""
+    return {
+        "model.language_model": save_language_model(folder / "language", "llama"),
+        "model.vision_tower": save_vision_tower(folder / "tower", "clip_vision_model"),
+        "model.max_length": 128,
+    }
