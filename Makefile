@@ -21,7 +21,7 @@ lint: setup  ## style and types
 	$(BIN)/mypy
 
 bench: setup $(VENV)/peers  ## speed and memory beside what people use today, an hour; needs Selenium's chromedriver
-	@for name in read_json validate_manifest near_duplicates render_pages build_dataset train_step checkpoint; do \
+	@for name in read_json validate_manifest near_duplicates render_pages build_dataset load_pictures train_step checkpoint; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
 # Beside the environment, not in it: transformers imports some of them wherever they are installed.

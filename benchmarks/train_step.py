@@ -31,8 +31,11 @@ from transformers import (
 )
 
 from benchmarks.arms import Arm, apart, report
+from web2code.config import PreparedLayout, PreparedPart
 from web2code.modelling.attention import VARLEN, register_varlen
-from web2code.training.arrays import Arrays
+from web2code.modelling.images import CLIP_MEAN, CLIP_STD
+from web2code.modelling.prompts import IGNORED, Sample
+from web2code.training.arrays import Arrays, arrays_of, columns_of
 from web2code.training.batches import collate, collate_packed
 from web2code.training.loss import AnswerLoss
 from web2code.training.packing import lay_out
@@ -107,19 +110,19 @@ def draw(num_samples: int, vocab_size: int, image_tokens: int, image_size: int) 
     """Samples of the mixture, of random tokens; every picture is one of a few."""
     rng = np.random.default_rng(SEED)
     sizes = np.array([size for _, size, *_ in MIX])
-    tokens, offsets, answers, pages = [], [0], [], []
+    samples = []
     for part in rng.choice(len(MIX), num_samples, p=sizes / sizes.sum()):
         _, _, pictured, question, mean, deviation = MIX[part]
         head = [BOS, *[IMAGE] * (image_tokens * pictured), *rng.integers(4, vocab_size, question).tolist()]
         room = MAX_LENGTH - len(head) - 1
-        answer = rng.integers(4, vocab_size, int(np.clip(rng.normal(mean, deviation), 4, room)))
-        tokens += [*head, *answer.tolist(), EOS]
-        offsets.append(len(tokens))
-        answers.append(len(head))
-        pages.append(int(rng.integers(16)) if pictured else -1)
+        answer = [*rng.integers(4, vocab_size, int(np.clip(rng.normal(mean, deviation), 4, room))).tolist(), EOS]
+        page = int(rng.integers(16)) if pictured else -1
+        samples.append((Sample([*head, *answer], [*[IGNORED] * len(head), *answer]), page, 0))
     pixels = rng.integers(0, 255, (16, image_size, image_size, 3), dtype=np.uint8)
-    whole = (np.asarray(tokens, np.int32), np.asarray(offsets), np.asarray(answers), np.asarray(pages))
-    return Arrays(*whole, kinds=np.zeros(num_samples, np.int8), pixels=pixels)
+    layout = PreparedLayout(
+        parts=(PreparedPart(stage="instruct", part="mix"),), pixel_mean=CLIP_MEAN, pixel_std=CLIP_STD
+    )
+    return arrays_of(columns_of(samples), pixels, layout)
 
 
 def optimizer_of(model: LlavaForConditionalGeneration) -> torch.optim.Optimizer:
@@ -245,7 +248,8 @@ def trl(shape_name: str, steps: int = STEPS) -> dict[str, float]:
     def rows(indices):
         for index in indices:
             sample = arrays.sample(int(index))
-            start, shown = int(arrays.answers[index]), bool(arrays.pages[index] >= 0)
+            start = int(arrays.lengths[index] - arrays.label_counts[index])
+            shown = bool(arrays.pages[index] >= 0)
             text = [f"t{token}" for token in sample.tokens if token > IMAGE]
             question = sum(token > IMAGE for token in sample.tokens[:start])
             yield {

@@ -21,6 +21,9 @@ def train_web2code(
     overrides: dict[str, Any] | None = None,
     pages: str | None = None,
     screenshots: str | None = None,
+    sources: dict[str, str] | None = None,
+    workers: int = 2,
+    gpus: int = 0,
 ) -> str:
     """Train, judge and register a screenshot-to-HTML model; returns the path of the report.
 
@@ -29,8 +32,11 @@ def train_web2code(
         overrides: values that replace the recipe's, by dotted key (`instruct.steps`).
         pages: a folder of HTML documents to train on, in place of generated pages.
         screenshots: a folder of real screenshots to show the model as well.
+        sources: by source, the folder of the data that the recipe's mixture is made of.
+        workers: training processes, where there is no GPU.
+        gpus: GPUs to train on.
     """
-    plan = make_plan(recipe, overrides or {}, pages, screenshots)
+    plan = make_plan(recipe, overrides or {}, pages, screenshots, sources, workers, gpus)
     chosen, home, data = plan.recipe, plan.home, plan.data_dir
     with running(plan) as run:
         dataset = run.step("dataset", build_dataset, plan.build_job())

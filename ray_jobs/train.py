@@ -74,9 +74,10 @@ def train_worker(config: dict[str, Any]) -> None:
     with loading():
         import ray.train
         import torch  # heavy: only workers need it
-        from transformers import AutoTokenizer, LlavaForConditionalGeneration
+        from transformers import AutoTokenizer
 
         from web2code.modelling.base import load_template, save_checkpoint
+        from web2code.modelling.llava import load_model
         from web2code.training.arrays import load_arrays
         from web2code.training.loop import save_weights, train_stage, trained_weights
     job = TrainJob.model_validate_json(config["job"])
@@ -84,7 +85,7 @@ def train_worker(config: dict[str, Any]) -> None:
     prepared = home / "artifacts" / "prepared" / job.prepared
     source = home / "artifacts" / "stage" / job.previous / "model" if job.previous else prepared / "base"
     torch.manual_seed(job.seed)
-    model = LlavaForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
+    model = load_model(source)
 
     def on_step(step: int, history: Any) -> None:
         if rank == 0:

@@ -37,7 +37,7 @@ class PagesConfig(Config):
 
     source: Literal["generated", "folder"] = "generated"
     folder_digest: str = ""
-    num_train: int = Field(3600, ge=1)
+    num_train: int = Field(3600, ge=0)
     num_eval: int = Field(128, ge=1)
     seed: int = 0
     viewport: Viewport = Viewport()
@@ -76,6 +76,11 @@ class ModelConfig(Config):
     projector: Literal["mlp2x_gelu"] = "mlp2x_gelu"
     vision_feature_layer: int = -1
     warmup_steps: int = Field(0, ge=0)
+
+    @property
+    def max_length(self) -> int:
+        """Tokens in a sequence, image tokens included."""
+        return self.language.max_length
 
 
 class LoraConfig(Config):
@@ -124,6 +129,10 @@ TemplateName = Literal[
 ]  # fmt: skip
 
 
+StageName = Literal["align", "instruct"]
+PictureFormat = Literal["raw", "jpeg"]
+
+
 class StageConfig(Config):
     """One stage of training under DeepSpeed, as long as either `steps` or `epochs` says."""
 
@@ -139,12 +148,15 @@ class StageConfig(Config):
     module_learning_rates: dict[Module, float] = Field({}, description="where a module's differs from learning_rate")
     warmup_ratio: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
+    beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's memory of squared gradients")
     checkpoint_every: int = Field(200, ge=1)
     precision: Literal["bf16", "fp32"] = "bf16"
     attention: Literal["sdpa", "eager", "varlen"] = "sdpa"
     pack_tokens: int = Field(0, ge=0, description="tokens of a sequence of several samples; 0 pads each to a row")
     gradient_checkpointing: bool = Field(False, description="layers are computed again in the backward pass")
-    question_share: float = Field(0.0, ge=0, le=1, description="share of samples that are page questions")
+    grouping: Literal["length", "modality_length", "none"] = Field(
+        "length", description="samples of similar length meet in a batch, and as in LLaVA of one modality"
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> StageConfig:
@@ -200,7 +212,8 @@ class Recipe(Config):
     model_name: str
     seed: int = 0
     pages: PagesConfig = PagesConfig()
-    mixture: str = Field("", description="a key of web2code.mixtures.MIXTURES; empty trains on `pages`")
+    mixture: str = Field("pages", description="what is trained on: a key of web2code.mixtures.MIXTURES")
+    eval_share: float = Field(0.0, ge=0, lt=1, description="share of the mixture's pages that are held out as well")
     model: AnyModelConfig
     align: StageConfig
     instruct: StageConfig
@@ -248,8 +261,9 @@ class PartShare(Config):
     """How much of one part a mixture takes."""
 
     part: str
-    weight: float = Field(1.0, ge=0, description="how often a sample is seen in an epoch")
+    weight: float = Field(1.0, ge=0, description="how often a sample is seen in an epoch, on average")
     cap: int | None = Field(None, ge=0, description="at most so many samples")
+    turns: Literal["together", "apart"] = Field("together", description="apart: each question is a sample of its own")
 
 
 class Mixture(Config):
@@ -363,14 +377,15 @@ class BuildJob(Job):
 
 
 class PrepareJob(Job):
-    """Train the tokenizer, make the base checkpoint, turn the dataset into arrays of tokens and pixels."""
+    """Make the base checkpoint, and turn the dataset into arrays of tokens and pictures."""
 
     kind: ClassVar[str] = "prepared"
-    code: ClassVar[tuple[str, ...]] = ("modelling", "training")
+    code: ClassVar[tuple[str, ...]] = ("modelling", "training", "mixtures")
     dataset_version: str
     verdict: str = Field("", description="fingerprint of the gate's verdict, whose quarantine is left out")
-    model: ModelConfig
-    template: TemplateName = Field(description="the template of the instruction stage; captions are always plain")
+    model: AnyModelConfig
+    mixture: Mixture
+    templates: dict[StageName, TemplateName]
     seed: int
 
 
@@ -452,6 +467,21 @@ class DatasetRecord(Config):
         return sum(shard.num_rows for shard in self.shards if shard.part in CODE_PARTS and shard.split == split)
 
 
+class PreparedPart(PartShare):
+    """A part of the dataset, as one stage is trained on it."""
+
+    stage: StageName
+
+
+class PreparedLayout(Config):
+    """What the numbers in the arrays stand for: the parts, and the pictures' shards and normalisation."""
+
+    parts: tuple[PreparedPart, ...]
+    pixel_mean: tuple[float, float, float]
+    pixel_std: tuple[float, float, float]
+    shards: tuple[str, ...] = ()
+
+
 class PreparedRecord(Config):
     """The tokenizer, base checkpoint and arrays that training reads."""
 
@@ -459,8 +489,9 @@ class PreparedRecord(Config):
     dataset_version: str
     num_parameters: int
     vocab_size: int
-    num_samples: dict[str, int]
+    num_samples: dict[str, int] = Field(description="by stage and part")
     num_truncated: int
+    num_dropped: int = Field(0, description="samples of which the context has no room for a learned token")
     mean_tokens: float
     warmup_first_loss: float | None = None
     warmup_last_loss: float | None = None

@@ -18,11 +18,11 @@ from web2code.training.arrays import load_arrays
 
 ALIGN = StageConfig(
     name="align", trainable=("projector",), zero_stage=2, template="plain", steps=6, global_batch=8,
-    learning_rate=1e-2, checkpoint_every=100,
+    learning_rate=1e-2, beta2=0.95, checkpoint_every=100,
 )  # fmt: skip
 INSTRUCT = StageConfig(
     name="instruct", trainable=("projector", "language_model", "vision_tower"), zero_stage=3,
-    template="user_assistant", steps=40, global_batch=16, micro_batch=4, learning_rate=5e-3, question_share=0.2,
+    template="user_assistant", steps=40, global_batch=16, micro_batch=4, learning_rate=5e-3, beta2=0.95,
     checkpoint_every=5,
 )  # fmt: skip
 

@@ -28,10 +28,40 @@ def test_too_little_disk_space_is_told_before_anything_starts(place, monkeypatch
     assert shutil.disk_usage is plan.shutil.disk_usage
 
 
-def test_a_recipe_that_cannot_be_run_is_refused_before_anything_starts(place):
-    with pytest.raises(ValueError, match=r"'llava15_7b' starts from published checkpoints.*`web2code plan llava15_7b`"):
+def test_a_source_that_the_mixture_needs_is_asked_for_before_anything_starts(place):
+    with pytest.raises(ValueError, match=r"mixture 'none' needs LCS-558K, .* add --source llava-pretrain=FOLDER"):
         make_plan("llava15_7b", {}, None, None)
+    for given, message in (
+        ({"llava": ""}, "unknown source 'llava'"),
+        ({"llava-pretrain": ""}, "write --source llava-pretrain=FOLDER"),
+        ({"llava-pretrain": "nowhere"}, "is no folder"),
+        ({"llava-pretrain": str(place)}, "needs mix665k.*--source llava-mix665k=FOLDER"),
+    ):
+        (place / "file").touch()
+        with pytest.raises(ValueError, match=message):
+            make_plan("llava15_7b", {}, None, None, given)
     assert not (place / "home").exists()
+
+
+def test_a_mixture_is_built_from_its_sources_and_judged_on_the_held_out_pages(place):
+    folders = {}
+    for name in ("llava-pretrain", "llava-mix665k", "web2code"):
+        (place / name).mkdir()
+        (place / name / "data").write_text("data")
+        folders[name] = str(place / name)
+    made = make_plan("llava15_7b", {"eval_share": 0.1}, None, None, folders, gpus=8)
+    *trained, held_out = made.build_job().data.sources
+    assert {source.name: source.parts for source in trained} == {
+        "llava-pretrain": ("LCS-558K",), "llava-mix665k": ("mix665k",)
+    }  # fmt: skip
+    assert all(source.eval_share == 0.1 for source in trained)
+    assert (held_out.name, held_out.pages.num_train, held_out.pages.num_eval) == ("generated", 0, 200)
+    assert (made.where.num_workers, made.where.gpus_per_worker) == (8, 1)
+
+
+def test_a_batch_that_does_not_divide_is_told_before_anything_starts(place):
+    with pytest.raises(ValueError, match="a global batch of 64 does not split over 3 workers"):
+        make_plan("tiny", {}, None, None, workers=3)
 
 
 def test_where_it_runs_does_not_change_what_it_is(place, monkeypatch):

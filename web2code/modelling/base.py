@@ -17,6 +17,7 @@ from transformers import (
 
 from web2code.config import Config, ModelConfig, TemplateName
 from web2code.modelling.chat_templates import write_chat_template
+from web2code.modelling.images import pixel_statistics
 from web2code.modelling.prompts import stop_ids
 from web2code.modelling.templates import TEMPLATES, Template
 
@@ -85,9 +86,10 @@ def save_checkpoint(
     model.save_pretrained(directory, state_dict=state_dict, safe_serialization=True)
     tokenizer.save_pretrained(directory)
     size = model.config.vision_config.image_size
-    CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size}).save_pretrained(
-        directory
-    )
+    mean, std = pixel_statistics(model.config.vision_config)
+    CLIPImageProcessorPil(
+        size={"shortest_edge": size}, crop_size={"height": size, "width": size}, image_mean=mean, image_std=std
+    ).save_pretrained(directory)
     (directory / CHAT_TEMPLATE).write_text(write_chat_template(template))
     (directory / PROMPTING).write_text(Prompting(template=template).model_dump_json(indent=1))
 

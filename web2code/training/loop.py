@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import deepspeed
-import numpy as np
 import torch
 import torch.distributed as dist
 from deepspeed.utils import safe_get_full_fp32_param
@@ -16,18 +15,17 @@ from transformers import LlavaForConditionalGeneration
 
 from web2code.config import StageConfig
 from web2code.modelling.attention import VARLEN, register_varlen
+from web2code.modelling.llava import load_model
 from web2code.training.arrays import Arrays
-from web2code.training.batches import Batch, collate, collate_packed
 from web2code.training.checkpoint import Checkpoints
-from web2code.training.deepspeed_config import accumulation_steps, deepspeed_config
+from web2code.training.deepspeed_config import deepspeed_config
 from web2code.training.history import History
+from web2code.training.loader import Step, ahead, steps
 from web2code.training.loss import AnswerLoss
 from web2code.training.order import Order
-from web2code.training.packing import lay_out
 from web2code.training.trainable import parameter_groups, set_trainable
 
-# A shorter memory of squared gradients than the default 0.999 suits runs of a few hundred steps.
-ADAM_BETAS = (0.9, 0.95)
+BETA1 = 0.9
 
 
 def train_stage(
@@ -46,17 +44,19 @@ def train_stage(
         FloatingPointError: the loss is not a finite number; the last checkpoint is kept.
     """
     engine = _build_engine(model, stage)
-    order = Order(arrays, stage.template == "plain", stage.question_share, stage.global_batch, seed)
+    order = Order(arrays, stage, seed)
     num_steps = stage.num_steps(order.batches_per_epoch)
     checkpoints = Checkpoints(checkpoint_folder, engine)
     start, history = checkpoints.restore() or (0, History(num_steps, [], []))
     history.resumed_from_step = start
     began = time.perf_counter() - history.seconds
-    for step in range(start, num_steps):
+    pad_token = model.config.text_config.pad_token_id
+    shares = steps(arrays, stage, order, start, num_steps, pad_token, dist.get_rank(), dist.get_world_size())
+    for step, share in enumerate(ahead(shares), start):
         rate = learning_rate(stage, step, num_steps)
         for group in engine.optimizer.param_groups:
             group["lr"] = rate * group["share"]
-        loss = _step(engine, stage, arrays, order.batch(step), checkpoints)
+        loss = _step(engine, share, checkpoints)
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"{stage.name}: the loss of step {step + 1} is {loss}; lower {stage.name}.learning_rate (now {rate:g})"
@@ -92,7 +92,7 @@ def trained_weights(engine: deepspeed.DeepSpeedEngine) -> dict[str, torch.Tensor
 
 def save_weights(source: Path, weights: dict[str, torch.Tensor]) -> LlavaForConditionalGeneration:
     """The model of `source` with `weights` in place of its own."""
-    model = LlavaForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
+    model = load_model(source)
     unexpected = model.load_state_dict(weights, strict=False).unexpected_keys
     assert not unexpected, unexpected
     return model
@@ -106,7 +106,10 @@ def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> d
     if stage.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     optimizer = torch.optim.AdamW(
-        parameter_groups(model, stage), lr=stage.learning_rate, betas=ADAM_BETAS, weight_decay=stage.weight_decay
+        parameter_groups(model, stage),
+        lr=stage.learning_rate,
+        betas=(BETA1, stage.beta2),
+        weight_decay=stage.weight_decay,
     )
     engine, *_ = deepspeed.initialize(
         model=AnswerLoss(model), optimizer=optimizer, config=deepspeed_config(stage, dist.get_world_size())
@@ -114,21 +117,13 @@ def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> d
     return engine
 
 
-def _step(
-    engine: deepspeed.DeepSpeedEngine,
-    stage: StageConfig,
-    arrays: Arrays,
-    batch: np.ndarray,
-    checkpoints: Checkpoints,
-) -> float:
+def _step(engine: deepspeed.DeepSpeedEngine, share: Step, checkpoints: Checkpoints) -> float:
     world_size = dist.get_world_size()
     # DeepSpeed averages over workers; this turns that average into the sum of the global batch.
-    num_tokens = float(arrays.label_counts[batch].sum()) / world_size
-    micro_steps = list(zip(*shares(stage, arrays, batch, world_size), strict=True))
+    num_tokens = share.num_tokens / world_size
     total = torch.zeros(1)
-    for number, of_all_workers in enumerate(micro_steps, start=1):
-        engine.set_gradient_accumulation_boundary(number == len(micro_steps))
-        tensors = _micro_batch(engine, stage, arrays, of_all_workers)
+    for number, tensors in enumerate(share.micro_batches, start=1):
+        engine.set_gradient_accumulation_boundary(number == len(share.micro_batches))
         on_device = {name: value.to(engine.device) if isinstance(value, torch.Tensor) else value
                      for name, value in tensors.items()}  # fmt: skip
         loss = engine(**on_device, num_tokens=num_tokens)
@@ -140,29 +135,3 @@ def _step(
     device_total = (total / world_size).to(engine.device)
     dist.all_reduce(device_total)
     return float(device_total)
-
-
-def _micro_batch(
-    engine: deepspeed.DeepSpeedEngine,
-    stage: StageConfig,
-    arrays: Arrays,
-    of_all_workers: tuple[np.ndarray, ...],
-) -> Batch:
-    dtype = torch.bfloat16 if stage.precision == "bf16" else torch.float32
-    pad = engine.module.llava.config.text_config.pad_token_id
-    mine = of_all_workers[dist.get_rank()]
-    tensors = collate_packed(arrays, mine, dtype) if stage.pack_tokens else collate(arrays, mine, pad, dtype)
-    # Under ZeRO-3 all workers gather the tower's weights together, so that one without a picture needs a stand-in.
-    somewhere = (arrays.pages[np.concatenate(of_all_workers)] >= 0).any()
-    if stage.zero_stage == 3 and somewhere and not tensors["num_images"]:
-        tensors["pixel_values"] = torch.zeros(1, *tensors["pixel_values"].shape[1:], dtype=dtype)
-    return tensors
-
-
-def shares(stage: StageConfig, arrays: Arrays, batch: np.ndarray, world_size: int) -> list[list[np.ndarray]]:
-    """Which samples of a global batch each worker holds in each of its micro steps, which are as many for all."""
-    if stage.pack_tokens:
-        packs = lay_out(arrays.lengths[batch], world_size, stage.pack_tokens)
-        return [[batch[pack] for pack in of_worker] for of_worker in packs]
-    accumulation = accumulation_steps(stage, world_size)[1]
-    return [np.split(batch[worker::world_size], accumulation) for worker in range(world_size)]
