@@ -375,14 +375,18 @@ class PrepareJob(Job):
 
 
 class TrainJob(Job):
-    """Train one stage, from the prepared base checkpoint or from the stage before."""
+    """Train one stage, from the prepared base checkpoint or from the stage before.
+
+    The number of workers is no part of the identity: it changes the order of summation, and so the last digits, but a
+    stage that one number began another can go on with. `StageRecord.num_workers` says which it was trained with; the
+    same number throughout gives the same bits.
+    """
 
     kind: ClassVar[str] = "stage"
     code: ClassVar[tuple[str, ...]] = ("modelling", "training")
     stage: StageConfig
     prepared: str = Field(description="fingerprint of the prepared artifact")
     previous: str = Field("", description="fingerprint of the stage whose weights this one starts from")
-    num_workers: int = Field(2, description="the order of summation depends on it, so it is part of the identity")
     seed: int
 
 
@@ -478,6 +482,7 @@ class StageRecord(Config):
     seconds_to_first_step: float
     seconds: float
     resumed_from_step: int = 0
+    num_workers: tuple[int, ...] = Field((), description="numbers of workers that trained it, in turn")
     num_trained_parameters: int = 0
     samples_per_second: float = 0.0
     prepared: str = Field("", description="fingerprint of the prepared artifact it was trained on")

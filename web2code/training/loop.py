@@ -51,6 +51,8 @@ def train_stage(
     checkpoints = Checkpoints(checkpoint_folder, engine)
     start, history = checkpoints.restore() or (0, History(num_steps, [], []))
     history.resumed_from_step = start
+    if history.num_workers[-1:] != [dist.get_world_size()]:
+        history.num_workers.append(dist.get_world_size())
     began = time.perf_counter() - history.seconds
     for step in range(start, num_steps):
         rate = learning_rate(stage, step, num_steps)
