@@ -117,6 +117,8 @@ def record_of(job: TrainJob, history: Any, started: float, weights: dict[str, An
         samples_per_second=job.stage.global_batch * len(history.losses) / history.seconds,
         losses=tuple(history.losses),
         learning_rates=tuple(history.learning_rates),
+        held_out=tuple(history.held_out),
+        kept_step=history.best_step() if job.stage.keep == "best" else len(history.losses),
         prepared=job.prepared,
         previous=job.previous,
     )

@@ -145,11 +145,21 @@ class StageConfig(Config):
     pack_tokens: int = Field(0, ge=0, description="tokens of a sequence of several samples; 0 pads each to a row")
     gradient_checkpointing: bool = Field(False, description="layers are computed again in the backward pass")
     question_share: float = Field(0.0, ge=0, le=1, description="share of samples that are page questions")
+    held_out: int = Field(0, ge=0, description="samples left out, whose loss is measured every checkpoint_every steps")
+    keep: Literal["last", "best"] = Field("last", description="best is the checkpoint with the lowest held-out loss")
 
     @model_validator(mode="after")
     def _one_length(self) -> StageConfig:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("a stage has either steps or epochs: set one of them, and the other to null")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_batches_held_out(self) -> StageConfig:
+        if self.held_out % self.global_batch:
+            raise ValueError(f"{self.name}: set held_out to a multiple of global_batch ({self.global_batch})")
+        if self.keep == "best" and not self.held_out:
+            raise ValueError(f"{self.name}: the best checkpoint is known by its held-out loss: set held_out")
         return self
 
     def num_steps(self, steps_per_epoch: int) -> int:
@@ -489,6 +499,8 @@ class StageRecord(Config):
     previous: str = Field("", description="fingerprint of the stage it went on from")
     losses: tuple[float, ...] = Field((), description="loss of every step")
     learning_rates: tuple[float, ...] = ()
+    held_out: tuple[tuple[int, float], ...] = Field((), description="steps, and the held-out loss after each")
+    kept_step: int = Field(0, description="the step whose weights were kept; 0 means the last")
 
 
 class Interval(Config):

@@ -46,7 +46,7 @@ def train_stage(
         FloatingPointError: the loss is not a finite number; the last checkpoint is kept.
     """
     engine = _build_engine(model, stage)
-    order = Order(arrays, stage.template == "plain", stage.question_share, stage.global_batch, seed)
+    order = Order(arrays, stage.template == "plain", stage.question_share, stage.global_batch, seed, stage.held_out)
     num_steps = stage.num_steps(order.batches_per_epoch)
     checkpoints = Checkpoints(checkpoint_folder, engine)
     start, history = checkpoints.restore() or (0, History(num_steps, [], []))
@@ -68,9 +68,13 @@ def train_stage(
         history.first_step_at = history.first_step_at or time.time()
         history.seconds = time.perf_counter() - began
         on_step(step + 1, history)
+        if stage.held_out and ((step + 1) % stage.checkpoint_every == 0 or step + 1 == num_steps):
+            history.held_out.append((step + 1, held_out_loss(engine, stage, arrays, order.held_out)))
         if (step + 1) % stage.checkpoint_every == 0 and step + 1 < num_steps:
             checkpoints.save(step + 1, history)
     checkpoints.finish()
+    if stage.keep == "best" and history.best_step() != num_steps:
+        checkpoints.load_step(history.best_step())
     return engine, history
 
 
@@ -141,6 +145,24 @@ def _step(
     engine.step()
     # All workers see the same loss, so that all take the same decision about it.
     device_total = (total / world_size).to(engine.device)
+    dist.all_reduce(device_total)
+    return float(device_total)
+
+
+@torch.no_grad()
+def held_out_loss(engine: deepspeed.DeepSpeedEngine, stage: StageConfig, arrays: Arrays, held_out: np.ndarray) -> float:
+    """Nats a token of samples that are as many as some global batches; every worker must call this."""
+    num_tokens = float(arrays.label_counts[held_out].sum())
+    total = torch.zeros(1)
+    engine.eval()
+    for batch in held_out.reshape(-1, stage.global_batch):
+        for of_all_workers in zip(*shares(stage, arrays, batch, dist.get_world_size()), strict=True):
+            tensors = _micro_batch(engine, stage, arrays, of_all_workers)
+            on_device = {name: value.to(engine.device) if isinstance(value, torch.Tensor) else value
+                         for name, value in tensors.items()}  # fmt: skip
+            total += engine(**on_device, num_tokens=num_tokens).float().cpu()
+    engine.train()
+    device_total = total.to(engine.device)
     dist.all_reduce(device_total)
     return float(device_total)
 

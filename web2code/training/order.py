@@ -15,14 +15,26 @@ class Order:
     """The samples of every global batch of a stage.
 
     Samples of similar length meet in one batch, as in LLaVA's length grouping: each run of `MEGA_BATCHES` batches of
-    the shuffled epoch is sorted by length and its batches are shuffled again.
+    the shuffled epoch is sorted by length and its batches are shuffled again. `held_out` samples, drawn with the seed,
+    are in no batch, nor is any other that shows their pictures; `self.held_out` has their indices, shortest first.
+
+    Raises:
+        ValueError: nothing is left to train on.
     """
 
-    def __init__(self, arrays: Arrays, captions: bool, question_share: float, global_batch: int, seed: int) -> None:
+    def __init__(
+        self, arrays: Arrays, captions: bool, question_share: float, global_batch: int, seed: int, held_out: int = 0
+    ) -> None:
         self.lengths = np.asarray(arrays.lengths)
         kinds = np.asarray(arrays.kinds)
-        self.main = np.flatnonzero(kinds == (CAPTION if captions else CODE))
-        self.questions = np.flatnonzero(kinds == QUESTION)
+        main = np.flatnonzero(kinds == (CAPTION if captions else CODE))
+        drawn = np.random.default_rng(seed).permutation(main)[:held_out]
+        self.held_out = drawn[np.argsort(self.lengths[drawn], kind="stable")]
+        apart = _apart_from(arrays, self.held_out)
+        self.main = main[apart[main]]
+        if held_out and not len(self.main):
+            raise ValueError(f"{held_out} of {len(main)} samples held out leave none to train on: set held_out lower")
+        self.questions = np.flatnonzero((kinds == QUESTION) & apart)
         share = 0.0 if captions else question_share
         self.num_questions = min(len(self.questions), round(len(self.main) * share / (1 - share))) if share < 1 else 0
         self.global_batch = global_batch
@@ -47,3 +59,12 @@ class Order:
             mega = mega[np.argsort(self.lengths[mega], kind="stable")].reshape(-1, self.global_batch)
             batches.append(mega[rng.permutation(len(mega))])
         return np.concatenate(batches)
+
+
+def _apart_from(arrays: Arrays, held_out: np.ndarray) -> np.ndarray:
+    """Of every sample, whether it is neither held out nor shows a held-out picture."""
+    pages = np.asarray(arrays.pages)
+    shown = pages[held_out]
+    apart = ~np.isin(pages, shown[shown >= 0])
+    apart[held_out] = False
+    return apart
