@@ -38,7 +38,7 @@ def main(job: TrainJob) -> StageRecord:
         train_worker,
         train_loop_config={"job": job.model_dump_json(), "started": started},
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
-        scaling_config=ScalingConfig(num_workers=job.num_workers, use_gpu=gpu, resources_per_worker=resources),
+        scaling_config=ScalingConfig(num_workers=job.where.num_workers, use_gpu=gpu, resources_per_worker=resources),
         run_config=RunConfig(
             name=job.fingerprint(),
             storage_path=f"{job.where.home}/ray_train",
@@ -113,10 +113,13 @@ def record_of(job: TrainJob, history: Any, started: float, weights: dict[str, An
         seconds_to_first_step=history.first_step_at - started,
         seconds=time.time() - started,
         resumed_from_step=history.resumed_from_step,
+        num_workers=tuple(history.num_workers),
         num_trained_parameters=sum(tensor.numel() for tensor in weights.values()),
         samples_per_second=job.stage.global_batch * len(history.losses) / history.seconds,
         losses=tuple(history.losses),
         learning_rates=tuple(history.learning_rates),
+        held_out=tuple(history.held_out),
+        kept_step=history.best_step() if job.stage.keep == "best" else len(history.losses),
         prepared=job.prepared,
         previous=job.previous,
     )

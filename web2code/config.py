@@ -157,11 +157,21 @@ class StageConfig(Config):
     grouping: Literal["length", "modality_length", "none"] = Field(
         "length", description="samples of similar length meet in a batch, and as in LLaVA of one modality"
     )
+    held_out: int = Field(0, ge=0, description="samples left out, whose loss is measured every checkpoint_every steps")
+    keep: Literal["last", "best"] = Field("last", description="best is the checkpoint with the lowest held-out loss")
 
     @model_validator(mode="after")
     def _one_length(self) -> StageConfig:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("a stage has either steps or epochs: set one of them, and the other to null")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_batches_held_out(self) -> StageConfig:
+        if self.held_out % self.global_batch:
+            raise ValueError(f"{self.name}: set held_out to a multiple of global_batch ({self.global_batch})")
+        if self.keep == "best" and not self.held_out:
+            raise ValueError(f"{self.name}: the best checkpoint is known by its held-out loss: set held_out")
         return self
 
     def num_steps(self, steps_per_epoch: int) -> int:
@@ -390,14 +400,18 @@ class PrepareJob(Job):
 
 
 class TrainJob(Job):
-    """Train one stage, from the prepared base checkpoint or from the stage before."""
+    """Train one stage, from the prepared base checkpoint or from the stage before.
+
+    The number of workers is no part of the identity: it changes the order of summation, and so the last digits, but a
+    stage that one number began another can go on with. `StageRecord.num_workers` says which it was trained with; the
+    same number throughout gives the same bits.
+    """
 
     kind: ClassVar[str] = "stage"
     code: ClassVar[tuple[str, ...]] = ("modelling", "training")
     stage: StageConfig
     prepared: str = Field(description="fingerprint of the prepared artifact")
     previous: str = Field("", description="fingerprint of the stage whose weights this one starts from")
-    num_workers: int = Field(2, description="the order of summation depends on it, so it is part of the identity")
     seed: int
 
 
@@ -509,12 +523,15 @@ class StageRecord(Config):
     seconds_to_first_step: float
     seconds: float
     resumed_from_step: int = 0
+    num_workers: tuple[int, ...] = Field((), description="numbers of workers that trained it, in turn")
     num_trained_parameters: int = 0
     samples_per_second: float = 0.0
     prepared: str = Field("", description="fingerprint of the prepared artifact it was trained on")
     previous: str = Field("", description="fingerprint of the stage it went on from")
     losses: tuple[float, ...] = Field((), description="loss of every step")
     learning_rates: tuple[float, ...] = ()
+    held_out: tuple[tuple[int, float], ...] = Field((), description="steps, and the held-out loss after each")
+    kept_step: int = Field(0, description="the step whose weights were kept; 0 means the last")
 
 
 class Interval(Config):

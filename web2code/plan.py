@@ -85,7 +85,6 @@ class Plan:
             stage=stage,
             prepared=prepared.fingerprint,
             previous=previous.fingerprint if previous else "",
-            num_workers=self.where.num_workers,
             seed=self.recipe.seed,
         )
 

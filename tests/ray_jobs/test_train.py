@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,8 +33,8 @@ def home_with_prepared(folder: Path) -> Path:
     return folder
 
 
-def job(home: Path, stage: StageConfig, previous: str = "") -> TrainJob:
-    where = Where(home=str(home), data_dir=str(home / "data"))
+def job(home: Path, stage: StageConfig, previous: str = "", num_workers: int = 2) -> TrainJob:
+    where = Where(home=str(home), data_dir=str(home / "data"), num_workers=num_workers)
     return TrainJob(where=where, stage=stage, prepared="pages", previous=previous, seed=0)
 
 
@@ -69,7 +70,7 @@ def test_killed_it_goes_on_from_the_newest_whole_checkpoint_and_ends_with_the_sa
     undisturbed, local_ray, tmp_path
 ):
     _, align, expected = undisturbed
-    home = home_with_prepared(tmp_path)
+    home = home_with_prepared(tmp_path / "two")
     main(job(home, ALIGN))
     again = job(home, INSTRUCT, previous=align.fingerprint)
     environment = {**os.environ, "RAY_ADDRESS": local_ray}
@@ -90,13 +91,23 @@ def test_killed_it_goes_on_from_the_newest_whole_checkpoint_and_ends_with_the_sa
     content = bytearray(state.read_bytes())
     content[len(content) // 2] ^= 1
     state.write_bytes(content)
+    shutil.copytree(home, tmp_path / "alone")
     record = main(again)
     assert record.resumed_from_step == step - INSTRUCT.checkpoint_every
+    assert record.num_workers == (2,)
     assert record.losses == expected.losses
     verify(again.output())
     for name, tensor in weights(record, home).items():
         assert tensor.equal(weights(expected, undisturbed[0])[name]), name
     assert json.loads((Path(again.output()) / "manifest.json").read_text())["files"]
+    foreign = checkpoint_folder(job(tmp_path / "alone", INSTRUCT)) / "step-00000001-by-1"
+    foreign.mkdir(parents=True)
+    alone = main(job(tmp_path / "alone", INSTRUCT, align.fingerprint, num_workers=1))
+    assert alone.fingerprint == record.fingerprint
+    assert alone.resumed_from_step == record.resumed_from_step
+    assert alone.num_workers == (2, 1)
+    assert alone.losses == pytest.approx(expected.losses, rel=0.2)
+    assert foreign.exists(), "a checkpoint of another stage was touched"
 
 
 @pytest.mark.parametrize("zero_stage", [2, 3])

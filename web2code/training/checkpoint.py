@@ -17,6 +17,7 @@ from deepspeed.runtime.checkpoint_engine.checkpoint_engine import CheckpointEngi
 
 from web2code.artifacts import CorruptArtifactError, replace_text, sha256_of
 from web2code.training.history import History
+from web2code.training.reshard import load_resharded
 
 TAG = "state"
 KEPT = 2
@@ -25,8 +26,9 @@ KEPT = 2
 class Checkpoints:
     """The checkpoints of one stage below a folder that all workers see; every worker must call every method.
 
-    A checkpoint is `step-N/`. Each worker's last file in it is its `manifest-RANK.json`, with the checksums of the
-    files that it wrote: a checkpoint is whole when all manifests are there and all files match.
+    A checkpoint is `step-N-by-M/`, where M workers wrote it; any number can go on from it. Each worker's last file in
+    it is its `manifest-RANK.json`, with the checksums of the files that it wrote: a checkpoint is whole when all M
+    manifests are there and all files match. The newest `KEPT` are kept, and the best where that is measured.
     """
 
     def __init__(self, folder: Path, engine: deepspeed.DeepSpeedEngine) -> None:
@@ -36,14 +38,16 @@ class Checkpoints:
         self.writer: threading.Thread | None = None
         self.copied = threading.Event()
         self.error: Exception | None = None
+        self.best = 0
 
     def save(self, step: int, history: History) -> None:
         """Begin to write the state after some steps; waits only for the checkpoint before it."""
         self.finish()
-        directory = self.folder / f"step-{step:08}"
-        self._manifest(directory).unlink(missing_ok=True)  # of an attempt that was killed
+        directory = self.folder / f"step-{step:08}-by-{self.world_size}"
+        _manifest(directory, self.rank).unlink(missing_ok=True)  # of an attempt that was killed
         self.engine.save_checkpoint(str(directory), tag=TAG, save_latest=False)
         manifest = {"step": step, "history": asdict(history)}
+        self.best = history.best_step()
         self.copied.clear()
         self.writer = threading.Thread(target=self._write, args=(directory, self.collected.take(), manifest))
         self.writer.start()
@@ -77,11 +81,15 @@ class Checkpoints:
         candidates = sorted(self.folder.glob("step-*/"), reverse=True)
         damaged = 0
         for directory in candidates:
-            problems: list[str] = [""] * self.world_size
-            dist.all_gather_object(problems, self._problem(directory))
+            problems = self._problems(directory)
             if not any(problems):
-                manifest = json.loads(self._manifest(directory).read_text())
-                self.engine.load_checkpoint(str(directory), tag=TAG)
+                writers = _num_writers(directory)
+                # Without ZeRO every worker holds everything.
+                if writers == self.world_size or not self.engine.zero_optimization():
+                    self.engine.load_checkpoint(str(directory), tag=TAG)
+                else:
+                    load_resharded(self.engine, directory / TAG)
+                manifest = json.loads(_manifest(directory, self.rank % writers).read_text())
                 return manifest["step"], History(**manifest["history"])
             damaged += UNFINISHED not in problems
             if self.rank == 0:
@@ -90,16 +98,24 @@ class Checkpoints:
             raise CorruptArtifactError(f"every checkpoint in {self.folder} is damaged: delete it and run again")
         return None
 
-    def _manifest(self, directory: Path) -> Path:
-        return directory / f"manifest-{self.rank}.json"
+    def load_step(self, step: int) -> None:
+        """Put an earlier step's weights in place of the engine's, when training is over.
 
-    def _problem(self, directory: Path) -> str:
-        if not self._manifest(directory).exists():
-            return UNFINISHED
-        for name, expected in json.loads(self._manifest(directory).read_text())["files"].items():
-            if not (directory / name).exists() or sha256_of(directory / name) != expected:
-                return f"{name} is missing or corrupt"
-        return ""
+        Raises:
+            CorruptArtifactError: there is no whole checkpoint of that step.
+        """
+        for directory in sorted(self.folder.glob(f"step-{step:08}-*/")):
+            if not any(self._problems(directory)):
+                load_resharded(self.engine, directory / TAG)
+                return
+        raise CorruptArtifactError(f"no checkpoint of step {step} in {self.folder} is whole: delete it and run again")
+
+    def _problems(self, directory: Path) -> list[str]:
+        """What each worker finds wrong with its share of a checkpoint's files; empty where nothing is."""
+        problems: list[str] = [""] * self.world_size
+        mine = range(self.rank, _num_writers(directory), self.world_size)
+        dist.all_gather_object(problems, next(filter(None, (_problem(directory, rank) for rank in mine)), ""))
+        return problems
 
     def _write(self, directory: Path, states: list[tuple[Any, str]], manifest: dict[str, Any]) -> None:
         try:
@@ -108,7 +124,7 @@ class Checkpoints:
             for state, path in copies:
                 torch.save(state, path)
             files = {str(path.relative_to(directory)): sha256_of(path) for _, path in copies}
-            replace_text(self._manifest(directory), json.dumps(manifest | {"files": files}))
+            replace_text(_manifest(directory, self.rank), json.dumps(manifest | {"files": files}))
             if self.rank == 0:
                 self._remove_old()
         except Exception as error:
@@ -119,13 +135,31 @@ class Checkpoints:
         whole = [
             directory
             for directory in sorted(self.folder.glob("step-*/"))
-            if len(list(directory.glob("manifest-*.json"))) == self.world_size
+            if len(list(directory.glob("manifest-*.json"))) == _num_writers(directory)
         ]
         for directory in whole[:-KEPT]:
-            shutil.rmtree(directory)
+            if not directory.name.startswith(f"step-{self.best:08}-"):
+                shutil.rmtree(directory)
 
 
 UNFINISHED = "it was not finished"
+
+
+def _num_writers(directory: Path) -> int:
+    return int(directory.name.rpartition("-")[2])
+
+
+def _manifest(directory: Path, rank: int) -> Path:
+    return directory / f"manifest-{rank}.json"
+
+
+def _problem(directory: Path, rank: int) -> str:
+    if not _manifest(directory, rank).exists():
+        return UNFINISHED
+    for name, expected in json.loads(_manifest(directory, rank).read_text())["files"].items():
+        if not (directory / name).exists() or sha256_of(directory / name) != expected:
+            return f"{name} is missing or corrupt"
+    return ""
 
 
 class Collected(CheckpointEngine):

@@ -33,14 +33,18 @@ class Step:
 def steps(
     arrays: Arrays, stage: StageConfig, order: Order, first: int, end: int, pad_token: int, rank: int, world_size: int
 ) -> Iterator[Step]:
-    """One worker's steps from `first` up to `end`; all workers have equally many micro batches in each."""
+    """One worker's steps from `first` up to `end`."""
     for number in range(first, end):
-        batch = order.batch(number)
-        micro = [
-            _micro_batch(arrays, stage, of_all_workers, pad_token, rank)
-            for of_all_workers in zip(*shares(stage, arrays, batch, world_size), strict=True)
-        ]
-        yield Step(batch, int(arrays.label_counts[batch].sum()), micro)
+        yield step_of(arrays, stage, order.batch(number), pad_token, rank, world_size)
+
+
+def step_of(arrays: Arrays, stage: StageConfig, batch: np.ndarray, pad_token: int, rank: int, world_size: int) -> Step:
+    """One worker's share of a global batch; all workers have equally many micro batches."""
+    micro_batches = [
+        _micro_batch(arrays, stage, of_all_workers, pad_token, rank)
+        for of_all_workers in zip(*shares(stage, arrays, batch, world_size), strict=True)
+    ]
+    return Step(batch, int(arrays.label_counts[batch].sum()), micro_batches)
 
 
 def shares(stage: StageConfig, arrays: Arrays, batch: np.ndarray, world_size: int) -> list[list[np.ndarray]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import deepspeed
+import numpy as np
 import torch
 import torch.distributed as dist
 from deepspeed.utils import safe_get_full_fp32_param
@@ -17,10 +18,11 @@ from web2code.config import StageConfig
 from web2code.modelling.attention import VARLEN, register_varlen
 from web2code.modelling.llava import load_model
 from web2code.training.arrays import Arrays
+from web2code.training.batches import Batch
 from web2code.training.checkpoint import Checkpoints
 from web2code.training.deepspeed_config import deepspeed_config
 from web2code.training.history import History
-from web2code.training.loader import Step, ahead, steps
+from web2code.training.loader import Step, ahead, step_of, steps
 from web2code.training.loss import AnswerLoss
 from web2code.training.order import Order
 from web2code.training.trainable import parameter_groups, set_trainable
@@ -49,6 +51,8 @@ def train_stage(
     checkpoints = Checkpoints(checkpoint_folder, engine)
     start, history = checkpoints.restore() or (0, History(num_steps, [], []))
     history.resumed_from_step = start
+    if history.num_workers[-1:] != [dist.get_world_size()]:
+        history.num_workers.append(dist.get_world_size())
     began = time.perf_counter() - history.seconds
     pad_token = model.config.text_config.pad_token_id
     shares = steps(arrays, stage, order, start, num_steps, pad_token, dist.get_rank(), dist.get_world_size())
@@ -66,9 +70,13 @@ def train_stage(
         history.first_step_at = history.first_step_at or time.time()
         history.seconds = time.perf_counter() - began
         on_step(step + 1, history)
+        if stage.held_out and ((step + 1) % stage.checkpoint_every == 0 or step + 1 == num_steps):
+            history.held_out.append((step + 1, held_out_loss(engine, stage, arrays, order.held_out)))
         if (step + 1) % stage.checkpoint_every == 0 and step + 1 < num_steps:
             checkpoints.save(step + 1, history)
     checkpoints.finish()
+    if stage.keep == "best" and history.best_step() != num_steps:
+        checkpoints.load_step(history.best_step())
     return engine, history
 
 
@@ -102,6 +110,7 @@ def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> d
     set_trainable(model, stage.trainable)
     register_varlen()
     tower_attention = "sdpa" if stage.attention == VARLEN else stage.attention
+    model.train()  # from_pretrained leaves it in evaluation, without dropout and gradient checkpointing
     model.set_attn_implementation({"text_config": stage.attention, "vision_config": tower_attention})
     if stage.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -124,14 +133,34 @@ def _step(engine: deepspeed.DeepSpeedEngine, share: Step, checkpoints: Checkpoin
     total = torch.zeros(1)
     for number, tensors in enumerate(share.micro_batches, start=1):
         engine.set_gradient_accumulation_boundary(number == len(share.micro_batches))
-        on_device = {name: value.to(engine.device) if isinstance(value, torch.Tensor) else value
-                     for name, value in tensors.items()}  # fmt: skip
-        loss = engine(**on_device, num_tokens=num_tokens)
+        loss = engine(**on_device(engine, tensors), num_tokens=num_tokens)
         engine.backward(loss)
         total += loss.detach().float().cpu()
     checkpoints.before_update()
     engine.step()
     # All workers see the same loss, so that all take the same decision about it.
     device_total = (total / world_size).to(engine.device)
+    dist.all_reduce(device_total)
+    return float(device_total)
+
+
+def on_device(engine: deepspeed.DeepSpeedEngine, tensors: Batch) -> Batch:
+    """A micro batch where the model is."""
+    return {name: value.to(engine.device) if isinstance(value, torch.Tensor) else value
+            for name, value in tensors.items()}  # fmt: skip
+
+
+@torch.no_grad()
+def held_out_loss(engine: deepspeed.DeepSpeedEngine, stage: StageConfig, arrays: Arrays, held_out: np.ndarray) -> float:
+    """Nats a token of samples that are as many as some global batches; every worker must call this."""
+    num_tokens = float(arrays.label_counts[held_out].sum())
+    pad_token = engine.module.llava.config.text_config.pad_token_id
+    total = torch.zeros(1)
+    engine.eval()
+    for batch in held_out.reshape(-1, stage.global_batch):
+        for tensors in step_of(arrays, stage, batch, pad_token, dist.get_rank(), dist.get_world_size()).micro_batches:
+            total += engine(**on_device(engine, tensors), num_tokens=num_tokens).float().cpu()
+    engine.train()
+    device_total = total.to(engine.device)
     dist.all_reduce(device_total)
     return float(device_total)

@@ -19,16 +19,32 @@ class Order:
     others in every epoch, are there a third time. Where samples are grouped by length, each run of `MEGA_BATCHES`
     batches of the shuffled epoch is sorted by it and its batches are shuffled again; by modality and length, that is
     done apart for samples with and without a picture, as LLaVA's `LengthGroupedSampler` does.
+
+    As many samples as the stage holds out, drawn with the seed, are in no batch, nor is any other that shows their
+    pictures; `held_out` has their indices, shortest first.
+
+    Raises:
+        ValueError: there is nothing to train on.
     """
 
     def __init__(self, arrays: Arrays, stage: StageConfig, seed: int) -> None:
         self.lengths, self.pictured = np.asarray(arrays.lengths), np.asarray(arrays.pages) >= 0
-        self.parts = [(indices, part.weight) for part, indices in arrays.of_stage(stage.name)]
-        self.num_samples = sum(_num_seen(len(indices), weight) for indices, weight in self.parts)
-        if not self.num_samples:
+        every = [(indices, part.weight) for part, indices in arrays.of_stage(stage.name)]
+        rng = np.random.default_rng(seed)
+        seen = np.unique(np.concatenate([np.empty(0, np.int64), *(_drawn(rng, *part) for part in every)]))
+        if not len(seen):
             raise ValueError(f"the prepared data has no sample for stage {stage.name!r}: see the recipe's mixture")
+        drawn = rng.permutation(seen)[: stage.held_out]
+        self.held_out = drawn[np.argsort(self.lengths[drawn], kind="stable")]
+        apart = _apart_from(arrays, self.held_out)
+        self.parts = [(indices[apart[indices]], weight) for indices, weight in every]
+        num_samples = sum(_num_seen(len(indices), weight) for indices, weight in self.parts)
+        if not num_samples:
+            raise ValueError(
+                f"{stage.held_out} of {len(seen)} samples held out leave none to train on: set held_out lower"
+            )
         self.global_batch, self.grouping, self.seed = stage.global_batch, stage.grouping, seed
-        self.batches_per_epoch = max(1, self.num_samples // self.global_batch)
+        self.batches_per_epoch = max(1, num_samples // self.global_batch)
         self._epoch = lru_cache(maxsize=2)(self._build_epoch)
 
     def batch(self, step: int) -> np.ndarray:
@@ -79,3 +95,12 @@ def _drawn(rng: np.random.Generator, indices: np.ndarray, weight: float) -> np.n
     again = _num_seen(len(indices), weight % 1)
     more = [rng.choice(indices, again, replace=False)] if again else []
     return np.concatenate([*[indices] * int(weight), *more]) if int(weight) or more else indices[:0]
+
+
+def _apart_from(arrays: Arrays, held_out: np.ndarray) -> np.ndarray:
+    """Of every sample, whether it is neither held out nor shows a held-out picture."""
+    pages = np.asarray(arrays.pages)
+    shown = pages[held_out]
+    apart = ~np.isin(pages, shown[shown >= 0])
+    apart[held_out] = False
+    return apart

@@ -73,3 +73,26 @@ def test_batches_of_one_modality_but_for_one(arrays):
 def test_a_stage_without_a_sample_is_told(arrays):
     with pytest.raises(ValueError, match="no sample for stage 'third'"):
         order_of(arrays, name="third")
+
+
+def held_out_of(arrays, **changes):
+    order = order_of(arrays, seed=3, held_out=8, **changes)
+    return order, np.concatenate([order.batch(step) for step in range(3 * order.batches_per_epoch)])
+
+
+def test_what_is_held_out_is_never_trained_on_nor_is_another_sample_of_its_pictures(arrays):
+    order, seen = held_out_of(arrays)
+    assert len(set(order.held_out.tolist())) == 8
+    assert np.array_equal(order.held_out, held_out_of(arrays)[0].held_out)
+    assert not np.isin(arrays.pages[seen], arrays.pages[order.held_out]).any()
+
+
+def test_text_without_a_picture_is_held_out_by_itself(arrays):
+    texts = without_pictures(arrays, range(len(arrays.lengths)))
+    order, seen = held_out_of(texts, weight=0.0)
+    assert set(seen) == set(np.flatnonzero(arrays.parts == CODE)) - set(order.held_out)
+
+
+def test_holding_everything_out_is_refused(arrays):
+    with pytest.raises(ValueError, match="48 of 48 samples held out leave none"):
+        order_of(arrays, weight=0.0, held_out=48)
