@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
+from statistics import fmean, median
+
+from web2code.config import StageMeasurements
+from web2code.training.measurements import SOURCE_LOSS
+
+# Steps that a loss at the end of a stage is the mean of.
+LAST_STEPS = 10
 
 
 @dataclass
 class History:
     """Figures of the finished steps of `num_steps`, saved with checkpoints.
 
-    Losses are nats a token, averaged over all workers.
+    Losses are nats a token, averaged over all workers; `metrics` are what each step measured, by name.
     """
 
     num_steps: int
@@ -18,3 +26,21 @@ class History:
     seconds: float = 0.0
     first_step_at: float = 0.0
     resumed_from_step: int = 0
+    metrics: list[dict[str, float]] = field(default_factory=list)
+
+    def measurements(self) -> StageMeasurements:
+        """All steps in one figure for each metric; what is not finite is passed over."""
+        found: dict[str, list[float]] = {}
+        for step in self.metrics:
+            for name, value in step.items():
+                if math.isfinite(value):
+                    found.setdefault(name, []).append(value)
+        medians = {name: median(found[name]) for name in StageMeasurements.model_fields if name in found}
+        by_source = {
+            name.removeprefix(SOURCE_LOSS): (losses[0], fmean(losses[-LAST_STEPS:]))
+            for name, losses in found.items()
+            if name.startswith(SOURCE_LOSS)
+        }
+        return StageMeasurements.model_validate(
+            medians | {"memory_bytes": round(max(found["memory_bytes"])), "source_losses": by_source}
+        )

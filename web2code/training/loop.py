@@ -22,6 +22,7 @@ from web2code.training.checkpoint import Checkpoints
 from web2code.training.deepspeed_config import accumulation_steps, deepspeed_config
 from web2code.training.history import History
 from web2code.training.loss import AnswerLoss
+from web2code.training.measurements import Meter, stage_meter
 from web2code.training.order import Order
 from web2code.training.packing import lay_out
 from web2code.training.trainable import parameter_groups, set_trainable
@@ -45,6 +46,8 @@ def train_stage(
     Raises:
         FloatingPointError: the loss is not a finite number; the last checkpoint is kept.
     """
+    set_trainable(model, stage.trainable)
+    meter = stage_meter(model, arrays, stage.precision)
     engine = _build_engine(model, stage)
     order = Order(arrays, stage.template == "plain", stage.question_share, stage.global_batch, seed)
     num_steps = stage.num_steps(order.batches_per_epoch)
@@ -56,13 +59,14 @@ def train_stage(
         rate = learning_rate(stage, step, num_steps)
         for group in engine.optimizer.param_groups:
             group["lr"] = rate * group["share"]
-        loss = _step(engine, stage, arrays, order.batch(step), checkpoints)
+        loss = _step(engine, stage, arrays, order.batch(step), checkpoints, meter)
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"{stage.name}: the loss of step {step + 1} is {loss}; lower {stage.name}.learning_rate (now {rate:g})"
             )
         history.losses.append(loss)
         history.learning_rates.append(rate)
+        history.metrics.append(meter.end(rate, engine.get_global_grad_norm()).metrics())
         history.first_step_at = history.first_step_at or time.time()
         history.seconds = time.perf_counter() - began
         on_step(step + 1, history)
@@ -99,7 +103,6 @@ def save_weights(source: Path, weights: dict[str, torch.Tensor]) -> LlavaForCond
 
 
 def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> deepspeed.DeepSpeedEngine:
-    set_trainable(model, stage.trainable)
     register_varlen()
     tower_attention = "sdpa" if stage.attention == VARLEN else stage.attention
     model.set_attn_implementation({"text_config": stage.attention, "vision_config": tower_attention})
@@ -120,26 +123,28 @@ def _step(
     arrays: Arrays,
     batch: np.ndarray,
     checkpoints: Checkpoints,
+    meter: Meter,
 ) -> float:
     world_size = dist.get_world_size()
+    meter.begin(batch)
     # DeepSpeed averages over workers; this turns that average into the sum of the global batch.
     num_tokens = float(arrays.label_counts[batch].sum()) / world_size
     micro_steps = list(zip(*shares(stage, arrays, batch, world_size), strict=True))
     total = torch.zeros(1)
     for number, of_all_workers in enumerate(micro_steps, start=1):
         engine.set_gradient_accumulation_boundary(number == len(micro_steps))
-        tensors = _micro_batch(engine, stage, arrays, of_all_workers)
+        with meter.waiting():
+            tensors = _micro_batch(engine, stage, arrays, of_all_workers)
         on_device = {name: value.to(engine.device) if isinstance(value, torch.Tensor) else value
                      for name, value in tensors.items()}  # fmt: skip
         loss = engine(**on_device, num_tokens=num_tokens)
+        meter.add(of_all_workers[dist.get_rank()], tensors["input_ids"].numel(), engine.module.token_losses)
         engine.backward(loss)
         total += loss.detach().float().cpu()
     checkpoints.before_update()
     engine.step()
     # All workers see the same loss, so that all take the same decision about it.
-    device_total = (total / world_size).to(engine.device)
-    dist.all_reduce(device_total)
-    return float(device_total)
+    return meter.reduce(total / world_size, engine.device)
 
 
 def _micro_batch(
