@@ -37,6 +37,7 @@ from web2code.modelling.images import CLIP_MEAN, CLIP_STD
 from web2code.modelling.prompts import IGNORED, Sample
 from web2code.training.arrays import Arrays, arrays_of, columns_of
 from web2code.training.batches import collate, collate_packed
+from web2code.training.flops import model_flops
 from web2code.training.loss import AnswerLoss
 from web2code.training.packing import lay_out
 
@@ -319,7 +320,7 @@ def alone(shape_name: str, device: str, steps: int) -> None:
     model.set_attn_implementation({"text_config": VARLEN, "vision_config": "sdpa"})
     model.gradient_checkpointing_enable({"use_reentrant": False})
     arrays = draw(GLOBAL_BATCH * (steps + WARM_UP), *sizes_of(shape))
-    optimizer = optimizer_of(model)
+    optimizer, counted = optimizer_of(model), model_flops(model)
     began, flops, tokens = 0.0, 0.0, 0
     for number, batch in enumerate(shuffled(arrays)):
         if number == WARM_UP:
@@ -328,30 +329,14 @@ def alone(shape_name: str, device: str, steps: int) -> None:
         clip(model)
         optimizer.step()
         optimizer.zero_grad()
-        flops += flops_of(model, arrays, batch)
+        num_pictures = int((arrays.pages[batch] >= 0).sum())
+        flops += counted.of(arrays.lengths[batch], int(arrays.label_counts[batch].sum()), num_pictures)
         tokens += int(arrays.lengths[batch].sum())
     seconds, peak = now(device) - began, peak_flops(device)
     memory = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
     print(f"{shape_name}: {tokens / seconds:,.0f} useful tokens/s, {flops / seconds / 1e12:.3f} TFLOP/s, "
           f"{flops / seconds / peak:.1%} of the {peak / 1e12:.3f} that a matrix product gets here, "
           f"{memory:.1f} GiB, last loss {loss:.3f}, {steps} steps of {GLOBAL_BATCH} samples")  # fmt: skip
-
-
-def flops_of(model: LlavaForConditionalGeneration, arrays: Arrays, batch: np.ndarray) -> float:
-    """Floating-point operations of a step that useful tokens need; nothing for what checkpointing computes again.
-
-    Six for each trained weight and token, the embedding left out and the head at learned positions alone; attention's
-    two triangles, forward and twice that backward; two for each weight of the frozen tower and patch.
-    """
-    text, vision = model.config.text_config, model.config.vision_config
-    count = sum(p.numel() for p in model.model.language_model.layers.parameters())
-    lengths, images = arrays.lengths[batch].astype(float), int((arrays.pages[batch] >= 0).sum())
-    patches = (vision.image_size // vision.patch_size) ** 2
-    head = text.hidden_size * text.vocab_size * float(arrays.label_counts[batch].sum())
-    projector = sum(p.numel() for p in model.model.multi_modal_projector.parameters()) * images * patches
-    attention = 2 * text.num_hidden_layers * text.hidden_size * float((lengths**2).sum())
-    tower = sum(p.numel() for p in model.model.vision_tower.parameters()) * images * patches
-    return 6 * (count * float(lengths.sum()) + head + projector) + 3 * attention + 2 * tower
 
 
 def peak_flops(device: str, side: int = 8192, rounds: int = 20) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 
 import ray
 
+from ray_jobs.metrics import StepGauges
 from web2code.artifacts import publish, read_record
 from web2code.config import StageRecord, TrainJob
 from web2code.progress import report
@@ -80,6 +81,7 @@ def train_worker(config: dict[str, Any]) -> None:
         from web2code.modelling.llava import load_model
         from web2code.training.arrays import load_arrays
         from web2code.training.loop import save_weights, train_stage, trained_weights
+        from web2code.training.measurements import describe
     job = TrainJob.model_validate_json(config["job"])
     home, rank = Path(job.where.home), ray.train.get_context().get_world_rank()
     prepared = home / "artifacts" / "prepared" / job.prepared
@@ -87,9 +89,13 @@ def train_worker(config: dict[str, Any]) -> None:
     torch.manual_seed(job.seed)
     model = load_model(source)
 
+    gauges = StepGauges(job.stage.name, job.fingerprint())
+
     def on_step(step: int, history: Any) -> None:
         if rank == 0:
-            report(job.stage.name, step, history.num_steps, f"loss {history.losses[-1]:.3f}")
+            metrics = history.metrics[-1]
+            report(job.stage.name, step, history.num_steps, describe(metrics), metrics)
+            gauges.show(step, history.num_steps, metrics)
 
     arrays = load_arrays(prepared)
     engine, history = train_stage(model, job.stage, arrays, job.seed, checkpoint_folder(job), on_step)
@@ -120,6 +126,7 @@ def record_of(job: TrainJob, history: Any, started: float, weights: dict[str, An
         learning_rates=tuple(history.learning_rates),
         held_out=tuple(history.held_out),
         kept_step=history.best_step() if job.stage.keep == "best" else len(history.losses),
+        measurements=history.measurements(),
         prepared=job.prepared,
         previous=job.previous,
     )

@@ -511,6 +511,21 @@ class PreparedRecord(Config):
     warmup_last_loss: float | None = None
 
 
+class StageMeasurements(Config):
+    """What the steps of a stage measured: medians, but for memory, which is the most (docs/metrics.md)."""
+
+    tokens_per_second: float
+    samples_per_second: float
+    padding_share: float
+    data_wait_share: float
+    memory_bytes: int
+    gradient_norm: float | None = None
+    mfu: float | None = None
+    source_losses: dict[str, tuple[float, float]] = Field(
+        {}, description="by source, of the first step that had it, and the mean of the last ten"
+    )
+
+
 class StageRecord(Config):
     """How a training stage went. Times are in seconds."""
 
@@ -532,6 +547,7 @@ class StageRecord(Config):
     learning_rates: tuple[float, ...] = ()
     held_out: tuple[tuple[int, float], ...] = Field((), description="steps, and the held-out loss after each")
     kept_step: int = Field(0, description="the step whose weights were kept; 0 means the last")
+    measurements: StageMeasurements | None = None
 
 
 class Interval(Config):

@@ -88,6 +88,11 @@ class Plan:
             seed=self.recipe.seed,
         )
 
+    def candidate(self, prepared: PreparedRecord) -> str:
+        """The fingerprint that the last stage will have, before any is trained."""
+        align = self.train_job(self.recipe.align, prepared)
+        return align.model_copy(update={"stage": self.recipe.instruct, "previous": align.fingerprint()}).fingerprint()
+
     def model_dir(self, stage: StageRecord) -> Path:
         """Where a stage's checkpoint lies."""
         return self.home / "artifacts" / "stage" / stage.fingerprint / "model"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
@@ -70,8 +71,13 @@ class ProgressBars:
             self.rows[stage] = self.bars.add_task(stage, total=total, text="")
         self.bars.update(self.rows[stage], completed=done, total=total, text=text)
         if self.plain and self._is_due(stage, done, total):
-            print(f"  {stage}: {done}{'' if total is None else f'/{total}'} {text}", flush=True)
+            print(f"  {stage}: {done}{'' if total is None else f'/{total}'} {text}{self._eta(stage)}", flush=True)
         return progress
+
+    def _eta(self, stage: str) -> str:
+        """The time that remains, as the bars tell it."""
+        seconds = self.bars.tasks[self.rows[stage]].time_remaining
+        return f" · ETA {timedelta(seconds=round(seconds))}" if seconds else ""
 
     def _is_due(self, stage: str, done: int, total: int | None) -> bool:
         if total is None:

@@ -59,6 +59,21 @@ def test_both_stages_learn_and_the_first_changes_the_projector_alone(undisturbed
     assert all("multi_modal_projector" in name for name in changed)
 
 
+def test_the_record_tells_what_the_steps_measured(undisturbed):
+    _, align, instruct = undisturbed
+    assert set(align.measurements.source_losses) == {"captions"}
+    first, last = align.measurements.source_losses["captions"]
+    assert first == pytest.approx(align.first_loss, rel=1e-5)
+    assert last == pytest.approx(align.last_loss, rel=1e-4)
+    assert set(instruct.measurements.source_losses) == {"code", "questions"}
+    assert 0 < instruct.measurements.padding_share < 0.5
+    assert 0 < instruct.measurements.data_wait_share < 1
+    assert instruct.measurements.gradient_norm > 0
+    assert instruct.measurements.mfu is None  # of a CPU
+    per_sample = instruct.measurements.tokens_per_second / instruct.measurements.samples_per_second
+    assert 5 < per_sample < 96
+
+
 def test_the_same_job_again_does_no_work(undisturbed):
     home, align, _ = undisturbed
     before = (home / "artifacts" / "stage" / align.fingerprint / "COMMITTED").stat().st_mtime_ns

@@ -4,7 +4,7 @@ from collections import namedtuple
 import pytest
 
 from web2code import plan
-from web2code.config import PreparedRecord
+from web2code.config import PreparedRecord, StageRecord
 from web2code.plan import make_plan
 
 PREPARED = PreparedRecord(
@@ -96,3 +96,14 @@ def test_a_folder_without_what_is_needed_is_refused(place, argument):
     arguments = {"pages": None, "screenshots": None, argument: str(place / "empty")}
     with pytest.raises(ValueError, match=r"holds no .* file: name a folder that does"):
         make_plan("tiny", {}, **arguments)
+
+
+def test_the_candidate_is_known_before_anything_is_trained(place):
+    planned = make_plan("tiny", {}, None, None)
+    align = planned.train_job(planned.recipe.align, PREPARED).fingerprint()
+    aligned = StageRecord(
+        fingerprint=align, name="align", zero_stage=2, steps=1, first_loss=1, last_loss=1, seconds_to_first_step=1,
+        seconds=1,
+    )  # fmt: skip
+    instruct = planned.train_job(planned.recipe.instruct, PREPARED, aligned)
+    assert planned.candidate(PREPARED) == instruct.fingerprint()

@@ -23,11 +23,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Step:
-    """One worker's micro batches of a step; `num_tokens` are learned in the whole global batch."""
+    """The samples of a step, of which `num_tokens` are learned, and one worker's micro batches, each with its own."""
 
     samples: np.ndarray
     num_tokens: int
-    micro_batches: list[Batch]
+    micro_batches: list[tuple[np.ndarray, Batch]]
 
 
 def steps(
@@ -41,7 +41,7 @@ def steps(
 def step_of(arrays: Arrays, stage: StageConfig, batch: np.ndarray, pad_token: int, rank: int, world_size: int) -> Step:
     """One worker's share of a global batch; all workers have equally many micro batches."""
     micro_batches = [
-        _micro_batch(arrays, stage, of_all_workers, pad_token, rank)
+        (of_all_workers[rank], _micro_batch(arrays, stage, of_all_workers, pad_token, rank))
         for of_all_workers in zip(*shares(stage, arrays, batch, world_size), strict=True)
     ]
     return Step(batch, int(arrays.label_counts[batch].sum()), micro_batches)

@@ -24,6 +24,7 @@ from web2code.training.deepspeed_config import deepspeed_config
 from web2code.training.history import History
 from web2code.training.loader import Step, ahead, step_of, steps
 from web2code.training.loss import AnswerLoss
+from web2code.training.measurements import Meter, stage_meter
 from web2code.training.order import Order
 from web2code.training.trainable import parameter_groups, set_trainable
 
@@ -45,6 +46,8 @@ def train_stage(
     Raises:
         FloatingPointError: the loss is not a finite number; the last checkpoint is kept.
     """
+    set_trainable(model, stage.trainable)
+    meter = stage_meter(model, arrays, stage.precision)
     engine = _build_engine(model, stage)
     order = Order(arrays, stage, seed)
     num_steps = stage.num_steps(order.batches_per_epoch)
@@ -55,18 +58,22 @@ def train_stage(
         history.num_workers.append(dist.get_world_size())
     began = time.perf_counter() - history.seconds
     pad_token = model.config.text_config.pad_token_id
-    shares = steps(arrays, stage, order, start, num_steps, pad_token, dist.get_rank(), dist.get_world_size())
-    for step, share in enumerate(ahead(shares), start):
+    shares = ahead(steps(arrays, stage, order, start, num_steps, pad_token, dist.get_rank(), dist.get_world_size()))
+    for step in range(start, num_steps):
+        meter.begin()
+        with meter.waiting():
+            share = next(shares)
         rate = learning_rate(stage, step, num_steps)
         for group in engine.optimizer.param_groups:
             group["lr"] = rate * group["share"]
-        loss = _step(engine, share, checkpoints)
+        loss = _step(engine, share, checkpoints, meter)
         if not math.isfinite(loss):
             raise FloatingPointError(
                 f"{stage.name}: the loss of step {step + 1} is {loss}; lower {stage.name}.learning_rate (now {rate:g})"
             )
         history.losses.append(loss)
         history.learning_rates.append(rate)
+        history.metrics.append(meter.end(share.samples, rate, engine.get_global_grad_norm()).metrics())
         history.first_step_at = history.first_step_at or time.time()
         history.seconds = time.perf_counter() - began
         on_step(step + 1, history)
@@ -107,7 +114,6 @@ def save_weights(source: Path, weights: dict[str, torch.Tensor]) -> LlavaForCond
 
 
 def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> deepspeed.DeepSpeedEngine:
-    set_trainable(model, stage.trainable)
     register_varlen()
     tower_attention = "sdpa" if stage.attention == VARLEN else stage.attention
     model.train()  # from_pretrained leaves it in evaluation, without dropout and gradient checkpointing
@@ -126,22 +132,21 @@ def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> d
     return engine
 
 
-def _step(engine: deepspeed.DeepSpeedEngine, share: Step, checkpoints: Checkpoints) -> float:
+def _step(engine: deepspeed.DeepSpeedEngine, share: Step, checkpoints: Checkpoints, meter: Meter) -> float:
     world_size = dist.get_world_size()
     # DeepSpeed averages over workers; this turns that average into the sum of the global batch.
     num_tokens = share.num_tokens / world_size
     total = torch.zeros(1)
-    for number, tensors in enumerate(share.micro_batches, start=1):
+    for number, (samples, tensors) in enumerate(share.micro_batches, start=1):
         engine.set_gradient_accumulation_boundary(number == len(share.micro_batches))
         loss = engine(**on_device(engine, tensors), num_tokens=num_tokens)
+        meter.add(samples, tensors["input_ids"].numel(), engine.module.token_losses)
         engine.backward(loss)
         total += loss.detach().float().cpu()
     checkpoints.before_update()
     engine.step()
     # All workers see the same loss, so that all take the same decision about it.
-    device_total = (total / world_size).to(engine.device)
-    dist.all_reduce(device_total)
-    return float(device_total)
+    return meter.reduce(total / world_size, engine.device)
 
 
 def on_device(engine: deepspeed.DeepSpeedEngine, tensors: Batch) -> Batch:
@@ -158,7 +163,9 @@ def held_out_loss(engine: deepspeed.DeepSpeedEngine, stage: StageConfig, arrays:
     total = torch.zeros(1)
     engine.eval()
     for batch in held_out.reshape(-1, stage.global_batch):
-        for tensors in step_of(arrays, stage, batch, pad_token, dist.get_rank(), dist.get_world_size()).micro_batches:
+        for _, tensors in step_of(
+            arrays, stage, batch, pad_token, dist.get_rank(), dist.get_world_size()
+        ).micro_batches:
             total += engine(**on_device(engine, tensors), num_tokens=num_tokens).float().cpu()
     engine.train()
     device_total = total.to(engine.device)

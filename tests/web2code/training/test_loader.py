@@ -61,9 +61,11 @@ def test_workers_share_every_global_batch(arrays, packed):
     for number, (one, other) in enumerate(zip(*of_workers, strict=True), 2):
         assert np.array_equal(one.samples, order.batch(number))
         assert len(one.micro_batches) == len(other.micro_batches)
-        learned = sum(int((batch["labels"] >= 0).sum()) for step in (one, other) for batch in step.micro_batches)
+        held = [samples for step in (one, other) for samples, _ in step.micro_batches]
+        assert sorted(np.concatenate(held)) == sorted(one.samples)
+        learned = sum(int((batch["labels"] >= 0).sum()) for step in (one, other) for _, batch in step.micro_batches)
         assert learned == one.num_tokens == other.num_tokens == arrays.label_counts[one.samples].sum()
-        pictures = sum(batch["num_images"] for step in (one, other) for batch in step.micro_batches)
+        pictures = sum(batch["num_images"] for step in (one, other) for _, batch in step.micro_batches)
         assert pictures == stage.global_batch
 
 
@@ -73,7 +75,8 @@ def test_a_worker_without_a_picture_gets_a_stand_in_under_zero_3(arrays):
     mine = order.batch(0)[1::2]
     mixed = without_pictures(arrays, mine)
     (step,) = steps(mixed, stage, order, 0, 1, 0, 1, 2)
-    (batch,) = step.micro_batches
+    ((samples, batch),) = step.micro_batches
+    assert np.array_equal(samples, mine)
     assert batch["num_images"] == 0
     assert batch["pixel_values"].shape == (1, 3, 32, 32)
     assert batch["pixel_values"].dtype == torch.bfloat16
