@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import deepspeed
@@ -20,11 +21,13 @@ from web2code.training.arrays import Arrays
 from web2code.training.batches import Batch, collate, collate_packed
 from web2code.training.checkpoint import Checkpoints
 from web2code.training.deepspeed_config import accumulation_steps, deepspeed_config
+from web2code.training.guard import enter, is_refused
 from web2code.training.history import History
 from web2code.training.loss import AnswerLoss
 from web2code.training.order import Order
 from web2code.training.packing import lay_out
 from web2code.training.trainable import parameter_groups, set_trainable
+from web2code.training.watchdog import Watchdog
 
 # A shorter memory of squared gradients than the default 0.999 suits runs of a few hundred steps.
 ADAM_BETAS = (0.9, 0.95)
@@ -37,13 +40,16 @@ def train_stage(
     seed: int,
     checkpoint_folder: Path,
     on_step: Callable[[int, History], None] = lambda step, history: None,
+    watchdog: Watchdog | None = None,
+    is_leaving: Callable[[], bool] = lambda: False,
 ) -> tuple[deepspeed.DeepSpeedEngine, History]:
     """Train to the stage's last step, from the newest checkpoint if there is one.
 
-    `on_step` is called after every step with the number of finished steps.
+    `on_step` is called after every step with the number of finished steps. When `is_leaving` is true, on all workers
+    alike, a machine is about to go, and a checkpoint is saved.
 
     Raises:
-        FloatingPointError: the loss is not a finite number; the last checkpoint is kept.
+        FloatingPointError: a loss or gradient that is not finite, or a spike, where `stage.guard` says to stop.
     """
     engine = _build_engine(model, stage)
     order = Order(arrays, stage.template == "plain", stage.question_share, stage.global_batch, seed)
@@ -51,22 +57,22 @@ def train_stage(
     checkpoints = Checkpoints(checkpoint_folder, engine)
     start, history = checkpoints.restore() or (0, History(num_steps, [], []))
     history.resumed_from_step = start
+    watchdog = watchdog or Watchdog()
     began = time.perf_counter() - history.seconds
     for step in range(start, num_steps):
+        watchdog.begin(step + 1)
         rate = learning_rate(stage, step, num_steps)
         for group in engine.optimizer.param_groups:
             group["lr"] = rate * group["share"]
-        loss = _step(engine, stage, arrays, order.batch(step), checkpoints)
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"{stage.name}: the loss of step {step + 1} is {loss}; lower {stage.name}.learning_rate (now {rate:g})"
-            )
-        history.losses.append(loss)
-        history.learning_rates.append(rate)
+        loss = _step(engine, stage, arrays, order.batch(step), checkpoints, partial(is_refused, stage, history))
+        warning = enter(stage, history, loss, rate, engine.was_step_applied())
+        if warning and dist.get_rank() == 0:
+            print(f"warning: {warning}", flush=True)
         history.first_step_at = history.first_step_at or time.time()
         history.seconds = time.perf_counter() - began
         on_step(step + 1, history)
-        if (step + 1) % stage.checkpoint_every == 0 and step + 1 < num_steps:
+        watchdog.pause()
+        if (is_leaving() or (step + 1) % stage.checkpoint_every == 0) and step + 1 < num_steps:
             checkpoints.save(step + 1, history)
     checkpoints.finish()
     return engine, history
@@ -120,6 +126,7 @@ def _step(
     arrays: Arrays,
     batch: np.ndarray,
     checkpoints: Checkpoints,
+    is_refused: Callable[[float], bool],
 ) -> float:
     world_size = dist.get_world_size()
     # DeepSpeed averages over workers; this turns that average into the sum of the global batch.
@@ -132,13 +139,16 @@ def _step(
         on_device = {name: value.to(engine.device) if isinstance(value, torch.Tensor) else value
                      for name, value in tensors.items()}  # fmt: skip
         loss = engine(**on_device, num_tokens=num_tokens)
-        engine.backward(loss)
         total += loss.detach().float().cpu()
+        if number == len(micro_steps):
+            # All workers see the same loss, so that all take the same decision about it.
+            device_total = (total / world_size).to(engine.device)
+            dist.all_reduce(device_total)
+            if is_refused(float(device_total)):
+                loss = loss * math.nan  # DeepSpeed leaves out the update of a gradient that is not finite
+        engine.backward(loss)
     checkpoints.before_update()
     engine.step()
-    # All workers see the same loss, so that all take the same decision about it.
-    device_total = (total / world_size).to(engine.device)
-    dist.all_reduce(device_total)
     return float(device_total)
 
 
