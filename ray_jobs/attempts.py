@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from web2code.config import StageConfig, TrainJob
 from web2code.training.watchdog import stalled
 
 # Below the folder of a stage's checkpoints.
-ENDINGS, WORKERS = "endings.json", "workers"
+ATTEMPT, ENDINGS, WORKERS = "attempt", "endings.json", "workers"
 # Python's errors that the same weights and samples would lead to again, and what libraries say where memory ends.
 LASTING = (FloatingPointError, ValueError)
 NO_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -50,6 +51,7 @@ def train_until_done(fit: Callable[[], object], job: TrainJob, folder: Path) -> 
     here: list[Ending] = []
     shutil.rmtree(folder / WORKERS, ignore_errors=True)
     while True:
+        replace_text(folder / ATTEMPT, secrets.token_hex(8))
         killed_before = num_killed_for_memory()
         try:
             fit()
@@ -85,10 +87,12 @@ def ending_of(error: Exception, stage: StageConfig, left: Path, killed_for_memor
     """
     from ray.train import PreemptionError
 
-    causes = [getattr(each, "health_check_failure", each) for each in getattr(error, "worker_failures", {}).values()]
-    causes = causes or [getattr(error, "controller_failure", error)]
-    died = [cause for cause in causes if isinstance(cause, RayActorError)]
-    raised = [cause for cause in causes if not isinstance(cause, RayActorError)]
+    causes = {
+        rank: getattr(each, "health_check_failure", each)
+        for rank, each in getattr(error, "worker_failures", {}).items()
+    } or {-1: getattr(error, "controller_failure", error)}
+    died = {rank: cause for rank, cause in causes.items() if isinstance(cause, RayActorError)}
+    raised = [cause for cause in causes.values() if not isinstance(cause, RayActorError)]
     for cause in raised:
         if isinstance(cause, LASTING):
             return "lasting failure", str(cause)
@@ -98,12 +102,12 @@ def ending_of(error: Exception, stage: StageConfig, left: Path, killed_for_memor
         return "lasting failure", out_of_memory(stage, "the kernel killed a process for it")
     if isinstance(error, PreemptionError):
         return "preemption", str(error)
-    for cause in died:
+    for rank, cause in died.items():
         if cause.preempted or any(words in str(cause) for words in TAKEN_AWAY):
-            return "preemption", _last_line(cause)
+            return "preemption", _death(rank, cause)
     if hung := stalled(left):
         return "failure", "; ".join(hung)
-    return "failure", _last_line((died or raised)[0])
+    return "failure", _death(*next(iter(died.items()))) if died else _last_line(raised[0])
 
 
 def out_of_memory(stage: StageConfig, what: str) -> str:
@@ -122,6 +126,20 @@ def num_killed_for_memory() -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+
+
+def fence(folder: Path) -> Callable[[], None]:
+    """A check for workers to make before they write; after a later attempt has begun without them, it fails.
+
+    What Ray takes for dead may live on, on a machine that lost its connection or after Ray itself was killed.
+    """
+    own = (folder / ATTEMPT).read_text()
+
+    def check() -> None:
+        if (folder / ATTEMPT).read_text() != own:
+            raise RuntimeError("another attempt at this stage has begun: this one must not write any more")
+
+    return check
 
 
 def preemption_notice() -> Callable[[], bool]:
@@ -152,6 +170,12 @@ def _set_aside(folder: Path) -> Path:
 
 def _newest_checkpoint(folder: Path) -> str:
     return max((path.parent.name for path in folder.glob("step-*/manifest-*.json")), default="")
+
+
+def _death(rank: int, error: RayActorError) -> str:
+    """What Ray knows of a worker's end, without what it supposes."""
+    told = _last_line(error).rpartition("Worker exit detail: ")[2].partition(" Some common causes")[0]
+    return f"rank {rank} died: {told}" if rank >= 0 else f"Ray Train's controller died: {told}"
 
 
 def _last_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import ray
 
-from ray_jobs.attempts import WORKERS, endings, preemption_notice, train_until_done
+from ray_jobs.attempts import WORKERS, endings, fence, preemption_notice, train_until_done
 from web2code.artifacts import publish, read_record
 from web2code.config import StageRecord, TrainJob
 from web2code.progress import report
@@ -91,12 +91,15 @@ def train_worker(config: dict[str, Any]) -> None:
     torch.manual_seed(job.seed)
     model = LlavaForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
 
+    folder = checkpoint_folder(job)
+    check_fence = fence(folder)
+
     def on_step(step: int, history: Any) -> None:
+        check_fence()
         if rank == 0:
             report(job.stage.name, step, history.num_steps, f"loss {history.losses[-1]:.3f}")
 
     arrays = load_arrays(prepared)
-    folder = checkpoint_folder(job)
     with Watchdog(folder / WORKERS, rank, job.where.stall_seconds) as watchdog:
         engine, history = train_stage(
             model, job.stage, arrays, job.seed, folder, on_step, watchdog, preemption_notice()

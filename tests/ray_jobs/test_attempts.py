@@ -3,7 +3,7 @@ import pytest
 import torch
 from ray.train import PreemptionError, PreemptionInfo, WorkerGroupError
 
-from ray_jobs.attempts import endings, out_of_memory, train_until_done
+from ray_jobs.attempts import endings, fence, out_of_memory, train_until_done
 from web2code.config import StageConfig, TrainJob, Where
 
 STAGE = StageConfig(
@@ -96,3 +96,18 @@ def test_what_helps_against_too_little_memory_depends_on_what_is_done_already():
         told
         == "out of memory (CUDA out of memory): lower instruct.pack_tokens (now 4096); `web2code plan` tells what fits"
     )
+
+
+def test_a_worker_that_outlived_its_attempt_writes_nothing(tmp_path):
+    checks = []
+
+    def fit():
+        checks.append(fence(tmp_path))
+        checks[-1]()
+        if len(checks) == 1:
+            raise worker_error(RuntimeError("connection closed by peer"))
+
+    train_until_done(fit, job(), tmp_path)
+    checks[1]()
+    with pytest.raises(RuntimeError, match="another attempt at this stage has begun"):
+        checks[0]()

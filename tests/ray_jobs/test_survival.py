@@ -1,8 +1,10 @@
 """A stage that is killed, in many ways and at random moments, ends as the one that nobody disturbed."""
 
+import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +25,7 @@ STAGE = StageConfig(
     template="user_assistant", steps=60, global_batch=16, micro_batch=4, learning_rate=5e-3, question_share=0.2,
     checkpoint_every=5,
 )  # fmt: skip
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 def job(home) -> TrainJob:
@@ -61,7 +63,7 @@ class Training:
         self.folder = checkpoint_folder(self.job)
         self.log = home / "driver.log"
         (home / "job.json").write_text(self.job.model_dump_json())
-        environment = {**os.environ, "RAY_ADDRESS": ray_address, "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "0.2"}
+        environment = {**os.environ, "RAY_ADDRESS": ray_address, "RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
         with self.log.open("ab") as log:
             self.driver = subprocess.Popen(
                 [sys.executable, "-m", "ray_jobs.train", str(home / "job.json")], env=environment, stdout=log,
@@ -71,8 +73,11 @@ class Training:
 
     def workers(self):
         """(process id, step) of each worker, as far as they have got to a step."""
-        texts = [path.read_text().partition("\n")[0] for path in self.folder.glob(f"{WORKERS}/rank-*.txt")]
-        return [(who["pid"], who["step"]) for who in map(json.loads, filter(None, texts))]
+        found = []
+        for path in self.folder.glob(f"{WORKERS}/rank-*.txt"):
+            with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):  # it is being replaced
+                found.append(json.loads(path.read_text().partition("\n")[0]))
+        return [(who["pid"], who["step"]) for who in found]
 
     def wait_until(self, condition):
         deadline = time.monotonic() + PATIENCE
@@ -105,7 +110,8 @@ class Training:
 
 def kill(pids, how=signal.SIGKILL):
     for pid in pids:
-        os.kill(pid, how)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, how)
 
 
 def stopped_at(pids, condition):
@@ -130,7 +136,7 @@ def test_workers_that_die_are_told_to_go_or_hang_are_replaced(undisturbed, local
     record = assert_same(tmp_path, undisturbed)
     assert (record.failures, record.preemptions) == (3, 1)
     log = training.log.read_text()
-    assert "made no progress for 6 s in step" in log, log[-5000:]
+    assert re.search(r"made no progress for \d+ s in step .* nothing was heard of rank", log), log[-5000:]
 
 
 def test_a_killed_driver_a_killed_ray_and_half_a_checkpoint_are_gone_on_from(undisturbed, local_ray, tmp_path):
@@ -151,12 +157,7 @@ def test_a_killed_driver_a_killed_ray_and_half_a_checkpoint_are_gone_on_from(und
 
     training = Training(home, "local")
     training.reach(27 + rng.randrange(8))
-    own_ray = [
-        process.pid for process in psutil.Process(training.driver.pid).children(recursive=True)
-        if process.name() in ("raylet", "gcs_server")
-    ]  # fmt: skip
-    assert len(own_ray) == 2
-    kill(own_ray)
+    kill([process.pid for process in psutil.Process(training.driver.pid).children(recursive=True)])
     training.driver.wait(PATIENCE)
     assert read_record(training.job.output(), StageRecord) is None, "it finished before the kill: nothing is shown"
 

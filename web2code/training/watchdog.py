@@ -11,7 +11,7 @@ import time
 from collections import deque
 from pathlib import Path
 from statistics import median
-from typing import IO
+from typing import IO, Any
 
 # Patience, as multiples: of a usual step's time, and in the first step, which may compile, of the least patience.
 USUAL, FIRST = 20, 6
@@ -65,21 +65,31 @@ class Watchdog:
 
 
 def stalled(folder: Path) -> list[str]:
-    """What each worker that its watchdog ended was doing: rank, step, seconds without progress, and where it hung."""
-    return [
-        _sentence(path, json.loads(who), traceback)
+    """What each worker that its watchdog ended was doing: rank, step, seconds without progress, and where it hung.
+
+    Those that were to be heard of as well, and were not, come last: a process that was stopped has no watchdog either.
+    """
+    workers = [
+        (path, json.loads(who), traceback)
         for path in sorted(folder.glob("rank-*.txt"))
         for who, _, traceback in [path.read_text(encoding="utf-8").partition("\n")]
-        if "Timeout (" in traceback
+        if who
     ]
+    hung = [_sentence(path, who, traceback) for path, who, traceback in workers if traceback]
+    silent = [f"nothing was heard of {_name(who)}" for _, who, traceback in workers if not traceback]
+    return hung and hung + silent
 
 
-def _sentence(path: Path, who: dict, traceback: str) -> str:
+def _sentence(path: Path, who: dict[str, Any], traceback: str) -> str:
     threads = traceback.split("\n\n")
     own = next((thread for thread in threads if " in train_stage\n" in f"{thread}\n"), threads[0])
     innermost = re.search(r'File "(.+)", line (\d+) in (\S+)', own)
     where = f"{innermost[3]} ({innermost[1]}, line {innermost[2]})" if innermost else "code that is not Python"
     return (
-        f"rank {who['rank']} (process {who['pid']} on {who['host']}) made no progress for "
-        f"{who['seconds']:.0f} s in step {who['step']}; it hung in {where}, all of its threads are in {path}"
+        f"{_name(who)} made no progress for {who['seconds']:.0f} s in step {who['step']}; it hung in {where}, "
+        f"all of its threads are in {path}"
     )
+
+
+def _name(who: dict[str, Any]) -> str:
+    return f"rank {who['rank']} (process {who['pid']} on {who['host']})"
