@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
 
+from ray_jobs.attempts import WORKERS, endings, fence, preemption_notice, train_until_done
 from ray_jobs.metrics import StepGauges
 from web2code.artifacts import publish, read_record
 from web2code.config import StageRecord, TrainJob
@@ -35,7 +37,8 @@ def main(job: TrainJob) -> StageRecord:
     gpu = job.where.gpus_per_worker > 0
     resources = {"CPU": job.where.cpus_per_worker} | ({"GPU": job.where.gpus_per_worker} if gpu else {})
     started = float(os.environ.get(SUBMITTED_AT, time.time()))
-    TorchTrainer(
+    trainer = partial(
+        TorchTrainer,
         train_worker,
         train_loop_config={"job": job.model_dump_json(), "started": started},
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
@@ -43,9 +46,10 @@ def main(job: TrainJob) -> StageRecord:
         run_config=RunConfig(
             name=job.fingerprint(),
             storage_path=f"{job.where.home}/ray_train",
-            failure_config=FailureConfig(max_failures=2),
+            failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
         ),
-    ).fit()
+    )
+    train_until_done(lambda: trainer().fit(), job, checkpoint_folder(job))
     record = read_record(job.output(), StageRecord)
     assert record is not None, "the workers finished without a committed stage"
     shutil.rmtree(checkpoint_folder(job), ignore_errors=True)
@@ -82,6 +86,7 @@ def train_worker(config: dict[str, Any]) -> None:
         from web2code.training.arrays import load_arrays
         from web2code.training.loop import save_weights, train_stage, trained_weights
         from web2code.training.measurements import describe
+        from web2code.training.watchdog import Watchdog
     job = TrainJob.model_validate_json(config["job"])
     home, rank = Path(job.where.home), ray.train.get_context().get_world_rank()
     prepared = home / "artifacts" / "prepared" / job.prepared
@@ -91,14 +96,21 @@ def train_worker(config: dict[str, Any]) -> None:
 
     gauges = StepGauges(job.stage.name, job.fingerprint())
 
+    folder = checkpoint_folder(job)
+    check_fence = fence(folder)
+
     def on_step(step: int, history: Any) -> None:
+        check_fence()
         if rank == 0:
             metrics = history.metrics[-1]
             report(job.stage.name, step, history.num_steps, describe(metrics), metrics)
             gauges.show(step, history.num_steps, metrics)
 
     arrays = load_arrays(prepared)
-    engine, history = train_stage(model, job.stage, arrays, job.seed, checkpoint_folder(job), on_step)
+    with Watchdog(folder / WORKERS, rank, job.where.stall_seconds) as watchdog:
+        engine, history = train_stage(
+            model, job.stage, arrays, job.seed, folder, on_step, watchdog, preemption_notice()
+        )
     weights = trained_weights(engine)
     if rank == 0:
         out = Path(job.output())
@@ -109,6 +121,7 @@ def train_worker(config: dict[str, Any]) -> None:
 
 def record_of(job: TrainJob, history: Any, started: float, weights: dict[str, Any]) -> StageRecord:
     """How the stage went."""
+    ended = [ending.kind for ending in endings(checkpoint_folder(job))]
     return StageRecord(
         fingerprint=job.fingerprint(),
         name=job.stage.name,
@@ -120,6 +133,10 @@ def record_of(job: TrainJob, history: Any, started: float, weights: dict[str, An
         seconds=time.time() - started,
         resumed_from_step=history.resumed_from_step,
         num_workers=tuple(history.num_workers),
+        failures=len(ended) - ended.count("preemption"),
+        preemptions=ended.count("preemption"),
+        skipped=tuple(history.skipped),
+        spikes=tuple(history.spikes),
         num_trained_parameters=sum(tensor.numel() for tensor in weights.values()),
         samples_per_second=job.stage.global_batch * len(history.losses) / history.seconds,
         losses=tuple(history.losses),

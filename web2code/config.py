@@ -133,6 +133,14 @@ StageName = Literal["align", "instruct"]
 PictureFormat = Literal["raw", "jpeg"]
 
 
+class GuardConfig(Config):
+    """What follows a step that goes wrong; it depends on the steps before it alone, so a resumed run decides alike."""
+
+    max_skipped: int = Field(3, ge=0, description="updates in a row that may be left out; one more ends the stage")
+    spike: Literal["warn", "skip", "stop"] = Field("warn", description="what follows a loss far above those before it")
+    spike_deviations: float = Field(12.0, gt=0, description="how far, in robust standard deviations above the median")
+
+
 class StageConfig(Config):
     """One stage of training under DeepSpeed, as long as either `steps` or `epochs` says."""
 
@@ -159,6 +167,7 @@ class StageConfig(Config):
     )
     held_out: int = Field(0, ge=0, description="samples left out, whose loss is measured every checkpoint_every steps")
     keep: Literal["last", "best"] = Field("last", description="best is the checkpoint with the lowest held-out loss")
+    guard: GuardConfig = GuardConfig()
 
     @model_validator(mode="after")
     def _one_length(self) -> StageConfig:
@@ -172,6 +181,12 @@ class StageConfig(Config):
             raise ValueError(f"{self.name}: set held_out to a multiple of global_batch ({self.global_batch})")
         if self.keep == "best" and not self.held_out:
             raise ValueError(f"{self.name}: the best checkpoint is known by its held-out loss: set held_out")
+        return self
+
+    @model_validator(mode="after")
+    def _can_skip(self) -> StageConfig:
+        if self.guard.spike == "skip" and self.zero_stage == 0 and self.precision == "fp32":
+            raise ValueError(f"{self.name}: guard.spike=skip needs a zero_stage of 1 or more, or precision=bf16")
         return self
 
     def num_steps(self, steps_per_epoch: int) -> int:
@@ -312,6 +327,13 @@ class Where(Config):
     out: str = Field("", description="folder that a dataset is built in; empty means among the artifacts")
     folders: dict[str, str] = Field({}, description="by source, the folder that it is read from")
     endpoint: Endpoint = Endpoint()
+    stall_seconds: float = Field(
+        600.0,
+        ge=0,
+        description="a training worker without progress for longer, and for 20 usual steps, is ended; 0: never",
+    )
+    max_failures: int = Field(2, ge=0, description="of training in a row, without a new checkpoint between them")
+    max_preemptions: int = Field(10, ge=0, description="likewise; a machine that is taken away is no failure")
     dry_run: bool = Field(False, description="count what would be asked and made, and make nothing")
     screenshots_folder: str = ""
 
@@ -539,11 +561,17 @@ class StageRecord(Config):
     seconds: float
     resumed_from_step: int = 0
     num_workers: tuple[int, ...] = Field((), description="numbers of workers that trained it, in turn")
+    failures: int = Field(0, description="attempts that failed and were followed by others")
+    preemptions: int = Field(0, description="likewise, but because a machine was taken away")
+    skipped: tuple[int, ...] = Field((), description="steps whose update was left out, counted from 1")
+    spikes: tuple[int, ...] = Field((), description="steps whose loss was far above those before them")
     num_trained_parameters: int = 0
     samples_per_second: float = 0.0
     prepared: str = Field("", description="fingerprint of the prepared artifact it was trained on")
     previous: str = Field("", description="fingerprint of the stage it went on from")
-    losses: tuple[float, ...] = Field((), description="loss of every step")
+    losses: tuple[float, ...] = Field(
+        (), description="loss of every step; of a skipped step whose loss is not finite, that of the step before"
+    )
     learning_rates: tuple[float, ...] = ()
     held_out: tuple[tuple[int, float], ...] = Field((), description="steps, and the held-out loss after each")
     kept_step: int = Field(0, description="the step whose weights were kept; 0 means the last")

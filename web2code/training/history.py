@@ -17,14 +17,17 @@ LAST_STEPS = 10
 class History:
     """Figures of the finished steps of `num_steps`, saved with checkpoints.
 
-    Losses are nats a token, averaged over all workers; `held_out` has pairs of a step and the loss after it, of the
-    samples that training leaves out. `num_workers` has the numbers of workers that trained the stage, in turn;
-    `metrics` are what each step measured, by name.
+    Losses are nats a token, averaged over all workers. Steps count from 1 in `skipped` (those without an update, whose
+    loss is that of the step before where it was not finite) and in `spikes`. `num_workers` has the numbers of workers
+    that trained the stage, in turn; `held_out` has pairs of a step and the loss after it, of the samples that training
+    leaves out; `metrics` are what each step measured, by name.
     """
 
     num_steps: int
     losses: list[float]
     learning_rates: list[float]
+    skipped: list[int] = field(default_factory=list)
+    spikes: list[int] = field(default_factory=list)
     seconds: float = 0.0
     first_step_at: float = 0.0
     resumed_from_step: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import deepspeed
@@ -21,12 +22,14 @@ from web2code.training.arrays import Arrays
 from web2code.training.batches import Batch
 from web2code.training.checkpoint import Checkpoints
 from web2code.training.deepspeed_config import deepspeed_config
+from web2code.training.guard import enter, is_refused
 from web2code.training.history import History
 from web2code.training.loader import Step, ahead, step_of, steps
 from web2code.training.loss import AnswerLoss
 from web2code.training.measurements import Meter, stage_meter
 from web2code.training.order import Order
 from web2code.training.trainable import parameter_groups, set_trainable
+from web2code.training.watchdog import Watchdog
 
 BETA1 = 0.9
 
@@ -38,13 +41,16 @@ def train_stage(
     seed: int,
     checkpoint_folder: Path,
     on_step: Callable[[int, History], None] = lambda step, history: None,
+    watchdog: Watchdog | None = None,
+    is_leaving: Callable[[], bool] = lambda: False,
 ) -> tuple[deepspeed.DeepSpeedEngine, History]:
     """Train to the stage's last step, from the newest checkpoint if there is one.
 
-    `on_step` is called after every step with the number of finished steps.
+    `on_step` is called after every step with the number of finished steps. When `is_leaving` is true, on all workers
+    alike, a machine is about to go, and a checkpoint is saved.
 
     Raises:
-        FloatingPointError: the loss is not a finite number; the last checkpoint is kept.
+        FloatingPointError: a loss or gradient that is not finite, or a spike, where `stage.guard` says to stop.
     """
     set_trainable(model, stage.trainable)
     meter = stage_meter(model, arrays, stage.precision)
@@ -56,30 +62,31 @@ def train_stage(
     history.resumed_from_step = start
     if history.num_workers[-1:] != [dist.get_world_size()]:
         history.num_workers.append(dist.get_world_size())
+    watchdog = watchdog or Watchdog()
     began = time.perf_counter() - history.seconds
     pad_token = model.config.text_config.pad_token_id
     shares = ahead(steps(arrays, stage, order, start, num_steps, pad_token, dist.get_rank(), dist.get_world_size()))
     for step in range(start, num_steps):
+        watchdog.begin(step + 1)
         meter.begin()
         with meter.waiting():
             share = next(shares)
         rate = learning_rate(stage, step, num_steps)
         for group in engine.optimizer.param_groups:
             group["lr"] = rate * group["share"]
-        loss = _step(engine, share, checkpoints, meter)
-        if not math.isfinite(loss):
-            raise FloatingPointError(
-                f"{stage.name}: the loss of step {step + 1} is {loss}; lower {stage.name}.learning_rate (now {rate:g})"
-            )
-        history.losses.append(loss)
-        history.learning_rates.append(rate)
+        loss = _step(engine, share, checkpoints, meter, partial(is_refused, stage, history))
+        warning = enter(stage, history, loss, rate, engine.was_step_applied())
+        if warning and dist.get_rank() == 0:
+            print(f"warning: {warning}", flush=True)
         history.metrics.append(meter.end(share.samples, rate, engine.get_global_grad_norm()).metrics())
         history.first_step_at = history.first_step_at or time.time()
         history.seconds = time.perf_counter() - began
         on_step(step + 1, history)
+        watchdog.pause()
+        is_due = is_leaving() or (step + 1) % stage.checkpoint_every == 0
         if stage.held_out and ((step + 1) % stage.checkpoint_every == 0 or step + 1 == num_steps):
             history.held_out.append((step + 1, held_out_loss(engine, stage, arrays, order.held_out)))
-        if (step + 1) % stage.checkpoint_every == 0 and step + 1 < num_steps:
+        if is_due and step + 1 < num_steps:
             checkpoints.save(step + 1, history)
     checkpoints.finish()
     if stage.keep == "best" and history.best_step() != num_steps:
@@ -132,21 +139,31 @@ def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> d
     return engine
 
 
-def _step(engine: deepspeed.DeepSpeedEngine, share: Step, checkpoints: Checkpoints, meter: Meter) -> float:
+def _step(
+    engine: deepspeed.DeepSpeedEngine,
+    share: Step,
+    checkpoints: Checkpoints,
+    meter: Meter,
+    is_refused: Callable[[float], bool],
+) -> float:
     world_size = dist.get_world_size()
     # DeepSpeed averages over workers; this turns that average into the sum of the global batch.
     num_tokens = share.num_tokens / world_size
-    total = torch.zeros(1)
+    total = torch.zeros(1, device=engine.device)
     for number, (samples, tensors) in enumerate(share.micro_batches, start=1):
         engine.set_gradient_accumulation_boundary(number == len(share.micro_batches))
         loss = engine(**on_device(engine, tensors), num_tokens=num_tokens)
         meter.add(samples, tensors["input_ids"].numel(), engine.module.token_losses)
+        total += loss.detach().float()
+        if number == len(share.micro_batches):
+            # All workers see the same loss, so that all take the same decision about it.
+            of_all = meter.reduce((total / world_size).cpu(), engine.device)
+            if is_refused(of_all):
+                loss = loss * math.nan  # DeepSpeed leaves out the update of a gradient that is not finite
         engine.backward(loss)
-        total += loss.detach().float().cpu()
     checkpoints.before_update()
     engine.step()
-    # All workers see the same loss, so that all take the same decision about it.
-    return meter.reduce(total / world_size, engine.device)
+    return of_all
 
 
 def on_device(engine: deepspeed.DeepSpeedEngine, tensors: Batch) -> Batch:
