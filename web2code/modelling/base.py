@@ -7,16 +7,17 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 from transformers import (
-    CLIPImageProcessorPil,
     CLIPVisionConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaImageProcessorPil,
     PreTrainedTokenizerFast,
 )
 
 from web2code.config import Config, ModelConfig, TemplateName
 from web2code.modelling.chat_templates import write_chat_template
+from web2code.modelling.images import CLIP_MEAN, CLIP_STD
 from web2code.modelling.prompts import stop_ids
 from web2code.modelling.templates import TEMPLATES, Template
 
@@ -70,6 +71,20 @@ def num_image_tokens(config: ModelConfig) -> int:
     return (config.vision.image_size // config.vision.patch_size) ** 2
 
 
+def image_processor(size: int) -> LlavaImageProcessorPil:
+    """`square_pixels` and `normalise` of `web2code.modelling.images`, for those who have transformers alone.
+
+    A picture of six times the size and more is reduced in one step here and in two there: its pixels differ a little.
+    """
+    return LlavaImageProcessorPil(
+        do_pad=True,
+        size={"shortest_edge": size},
+        crop_size={"height": size, "width": size},
+        image_mean=list(CLIP_MEAN),
+        image_std=list(CLIP_STD),
+    )
+
+
 def save_checkpoint(
     directory: Path,
     model: LlavaForConditionalGeneration,
@@ -84,10 +99,7 @@ def save_checkpoint(
     model.generation_config.eos_token_id = stop_ids(tokenizer, template)
     model.save_pretrained(directory, state_dict=state_dict, safe_serialization=True)
     tokenizer.save_pretrained(directory)
-    size = model.config.vision_config.image_size
-    CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size}).save_pretrained(
-        directory
-    )
+    image_processor(model.config.vision_config.image_size).save_pretrained(directory)
     (directory / CHAT_TEMPLATE).write_text(write_chat_template(template))
     (directory / PROMPTING).write_text(Prompting(template=template).model_dump_json(indent=1))
 
