@@ -11,6 +11,7 @@ from rich.console import Console
 from web2code.mistakes import fail
 
 console = Console()
+SERVER = "python -m vllm.entrypoints.openai.api_server"
 
 
 def export(
@@ -31,4 +32,4 @@ def export(
         export_checkpoint(model, out, dtype)
     except ValueError as error:
         fail(error)
-    console.print(f"serve it with: vllm serve {out}", soft_wrap=True, highlight=False)
+    console.print(f"serve it with: {SERVER} --model {out}", soft_wrap=True, highlight=False)

@@ -10,6 +10,7 @@ from web2code.services import HOST, free_port, start_service, stop_service, wait
 PYTHON = Path(__file__).parents[2] / ".venv" / "vllm" / "bin" / "python"
 ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_OFFLINE": "1",
 }

@@ -80,7 +80,7 @@ def small_parts(folder):
 
 
 def save_llava(folder, template):
-    """A checkpoint of a model made from scratch, with weights large enough for answers that differ."""
+    """A checkpoint of a model made from scratch, whose answers differ, and which never writes the image token."""
     config = ModelConfig(
         vision=VisionConfig(
             image_size=32, patch_size=16, hidden_size=32, intermediate_size=64, num_layers=2, num_heads=2
@@ -91,6 +91,7 @@ def save_llava(folder, template):
     model = build_model(config, tokenizer, seed=0)
     with torch.no_grad():
         for weight in model.parameters():
-            weight *= 1 if weight.ndim == 1 else 8
+            weight *= 1 if weight.ndim == 1 else 4
+        model.get_input_embeddings().weight[model.config.image_token_id] = 0
     save_checkpoint(folder, model, tokenizer, template)
     return folder
