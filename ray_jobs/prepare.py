@@ -142,6 +142,7 @@ def preparation_of(
         image_tokens=config.image_seq_length,
         max_length=job.model.max_length,
         picture_size=config.vision_config.image_size,
+        pixel_mean=pixel_statistics(config.vision_config)[0],
         picture_format="raw" if isinstance(job.model, ModelConfig) else "jpeg",
     )
 

@@ -1,4 +1,4 @@
-"""The command line: run the lifecycle, start and stop the local services, list and plan recipes."""
+"""The command line: run the lifecycle, start and stop the local services, list and plan recipes, export models."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from web2code.data_commands import app as data_app
+from web2code.export_command import export
 from web2code.mistakes import fail
 from web2code.plan import home_folder
 from web2code.plan_command import plan
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.command()(plan)
+app.command()(export)
 console = Console()
 
 

@@ -63,11 +63,12 @@ class Generator:
         input_ids = torch.tensor([[pad] * (length - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
         room = config.text_config.max_position_embeddings - length
-        pixels = np.stack([_square_pixels(image, size) for image in images])
+        mean, std = pixel_statistics(config.vision_config)
+        pixels = np.stack([_square_pixels(image, size, mean) for image in images])
         output = self.model.generate(
             input_ids=input_ids.to(self.device),
             attention_mask=mask.to(self.device),
-            pixel_values=normalise(pixels, *pixel_statistics(config.vision_config)).to(self.device),
+            pixel_values=normalise(pixels, mean, std).to(self.device),
             max_new_tokens=min(max_new_tokens, room),
             do_sample=False,
             # One cache for the whole answer: one that grows is copied for every token.

@@ -16,8 +16,8 @@ HALF = (0.5, 0.5, 0.5)
 MAX_PIXELS = 64_000_000
 
 
-def square_pixels(png: bytes, size: int) -> np.ndarray:
-    """The picture padded to a square with CLIP's mean colour and resized: uint8 of shape (size, size, 3).
+def square_pixels(png: bytes, size: int, mean: Channels = CLIP_MEAN) -> np.ndarray:
+    """The picture padded to a square with the tower's mean colour and resized: uint8 of shape (size, size, 3).
 
     The padding is LLaVA-1.5's `expand2square` (`image_aspect_ratio pad`).
 
@@ -30,7 +30,7 @@ def square_pixels(png: bytes, size: int) -> np.ndarray:
         image = opened.convert("RGB")
     side = max(image.size)
     if image.width != image.height:
-        square = Image.new("RGB", (side, side), tuple(int(255 * channel) for channel in CLIP_MEAN))
+        square = Image.new("RGB", (side, side), tuple(int(255 * channel) for channel in mean))
         square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
         image = square
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=3.0))

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from web2code.config import Config, PictureFormat, PreparedPart, Shard
 from web2code.data.shards import read_rows
-from web2code.modelling.images import square_pixels
+from web2code.modelling.images import Channels, square_pixels
 from web2code.modelling.prompts import IGNORED, Conversation, Sample, Turn, about_image, conversation_sample
 from web2code.modelling.templates import Template
 from web2code.training.arrays import columns_of, write_columns
@@ -47,6 +47,7 @@ class Preparation:
     image_tokens: int
     max_length: int
     picture_size: int
+    pixel_mean: Channels
     picture_format: PictureFormat
 
 
@@ -106,7 +107,7 @@ def _samples(preparation: Preparation, name: str, row: dict[str, Any]) -> Iterat
 
 def _pixels(preparation: Preparation, row: dict[str, Any]) -> np.ndarray:
     try:
-        return square_pixels(row["image"], preparation.picture_size)
+        return square_pixels(row["image"], preparation.picture_size, preparation.pixel_mean)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"the picture of sample {row['id']} cannot be read: {error}; build the dataset again"

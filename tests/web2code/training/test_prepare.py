@@ -50,7 +50,7 @@ def preparation(folder, template="user_assistant", **changes):
     tokenizer = train_tokenizer(texts, 600, 512, used["instruct"].control_tokens)
     return Preparation(**{
         "folder": folder, "tokenizer": tokenizer, "templates": used, "parts": PARTS, "kept": {}, "excluded": (),
-        "image_tokens": 4, "max_length": 4096, "picture_size": 16, "picture_format": "raw",
+        "image_tokens": 4, "max_length": 4096, "picture_size": 16, "pixel_mean": CLIP_MEAN, "picture_format": "raw",
     } | changes)  # fmt: skip
 
 
