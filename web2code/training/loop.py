@@ -56,6 +56,8 @@ def train_stage(
         rate = learning_rate(stage, step, num_steps)
         for group in engine.optimizer.param_groups:
             group["lr"] = rate * group["share"]
+        # What dropout draws depends on the step and the worker, not on where training was interrupted.
+        torch.manual_seed((seed * num_steps + step) * dist.get_world_size() + dist.get_rank())
         loss = _step(engine, stage, arrays, order.batch(step), checkpoints)
         if not math.isfinite(loss):
             raise FloatingPointError(
@@ -111,6 +113,7 @@ def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> d
     engine, *_ = deepspeed.initialize(
         model=AnswerLoss(model), optimizer=optimizer, config=deepspeed_config(stage, dist.get_world_size())
     )
+    engine.train()  # models are loaded for use, without dropout and gradient checkpointing
     return engine
 
 
