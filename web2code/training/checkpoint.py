@@ -42,10 +42,10 @@ class Checkpoints:
         self.finish()
         directory = self.folder / f"step-{step:08}"
         self._manifest(directory).unlink(missing_ok=True)  # of an attempt that was killed
-        self.engine.save_checkpoint(str(directory), tag=TAG, save_latest=False)
+        self.engine.save_checkpoint(str(directory), tag=TAG, save_latest=False, exclude_frozen_parameters=True)
         manifest = {"step": step, "history": asdict(history)}
         self.copied.clear()
-        self.writer = threading.Thread(target=self._write, args=(directory, self.collected.take(), manifest))
+        self.writer = threading.Thread(target=self._write, args=(directory, self._states(), manifest))
         self.writer.start()
 
     def before_update(self) -> None:
@@ -81,7 +81,7 @@ class Checkpoints:
             dist.all_gather_object(problems, self._problem(directory))
             if not any(problems):
                 manifest = json.loads(self._manifest(directory).read_text())
-                self.engine.load_checkpoint(str(directory), tag=TAG)
+                self.engine.load_checkpoint(str(directory), tag=TAG, load_module_strict=False)
                 return manifest["step"], History(**manifest["history"])
             damaged += UNFINISHED not in problems
             if self.rank == 0:
@@ -89,6 +89,18 @@ class Checkpoints:
         if damaged:
             raise CorruptArtifactError(f"every checkpoint in {self.folder} is damaged: delete it and run again")
         return None
+
+    def _states(self) -> list[tuple[Any, str]]:
+        """What DeepSpeed has to save, of the model what is trained: the rest is there when a stage begins.
+
+        DeepSpeed itself would leave in other names of tied weights, and the scales of weights in four bits.
+        """
+        trained = {name for name, parameter in self.engine.module.named_parameters() if parameter.requires_grad}
+        states = self.collected.take()
+        for state, _ in states:
+            if "module" in state:
+                state["module"] = {name: value for name, value in state["module"].items() if name in trained}
+        return states
 
     def _manifest(self, directory: Path) -> Path:
         return directory / f"manifest-{self.rank}.json"
