@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from web2code.config import (
     BuildJob,
     DataConfig,
     EvaluateJob,
+    LoraConfig,
     ModelConfig,
     PreparedRecord,
     PrepareJob,
@@ -82,6 +84,7 @@ class Plan:
             prepared=prepared.fingerprint,
             previous=previous.fingerprint if previous else "",
             num_workers=self.where.num_workers,
+            lora=self.recipe.adapters(stage),
             seed=self.recipe.seed,
         )
 
@@ -111,6 +114,19 @@ def home_folder() -> Path:
     return Path(os.environ.get("WEB2CODE_HOME") or ".web2code").resolve()
 
 
+def require_four_bits(lora: LoraConfig | None) -> None:
+    """Nothing, where what adapters need is installed.
+
+    Raises:
+        ValueError: they are trained beside weights in four bits, and bitsandbytes is not installed.
+    """
+    if lora and lora.four_bit and not find_spec("bitsandbytes"):
+        raise ValueError(
+            "model.lora.four_bit: weights in four bits need bitsandbytes, which is not installed: "
+            "pip install 'web2code[qlora]', or set it to false"
+        )
+
+
 def make_plan(recipe: str, overrides: dict[str, Any], pages: str | None, screenshots: str | None) -> Plan:
     """Resolve and check everything that can be checked before anything starts.
 
@@ -125,6 +141,7 @@ def make_plan(recipe: str, overrides: dict[str, Any], pages: str | None, screens
     if screenshots:
         overrides["evaluation.screenshots_digest"] = digest_folder(Path(screenshots), PICTURE_SUFFIXES)
     resolved = resolve(recipe, overrides)
+    require_four_bits(resolved.adapters(resolved.instruct))
     if not isinstance(resolved.model, ModelConfig):
         raise ValueError(
             f"recipe {recipe!r} starts from published checkpoints, which a run cannot train yet: "
