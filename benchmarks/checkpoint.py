@@ -54,7 +54,7 @@ def main() -> None:
             steps([])
             engine.checkpoint_engine = theirs_writer
             began = time.perf_counter()
-            engine.save_checkpoint(f"{folder}/theirs-{number}", tag=TAG)
+            engine.save_checkpoint(f"{folder}/theirs-{number}", tag=TAG, exclude_frozen_parameters=True)
             theirs = time.perf_counter() - began
             engine.checkpoint_engine = ours_writer
             began = time.perf_counter()

@@ -90,7 +90,7 @@ class LoraConfig(Config):
     alpha: int = Field(256, ge=1, description="adapters are scaled by alpha / rank")
     dropout: float = Field(0.05, ge=0, lt=1)
     targets: tuple[str, ...] = Field((), description="names of linear layers, e.g. q_proj; none means all")
-    four_bit: bool = Field(False, description="QLoRA: what is adapted is held in 4-bit NF4, doubly quantised")
+    four_bit: bool = Field(False, description="QLoRA: the language model's linear layers are in 4-bit NF4")
 
 
 class PretrainedModelConfig(Config):
@@ -245,6 +245,22 @@ class Recipe(Config):
     evaluation: EvaluationConfig = EvaluationConfig()
     validation: ValidationConfig = ValidationConfig()
     gate: GateConfig = GateConfig()
+
+    @model_validator(mode="after")
+    def _four_bits_are_whole(self) -> Recipe:
+        for stage in (self.align, self.instruct):
+            lora = self.adapters(stage)
+            if lora and lora.four_bit and stage.zero_stage == 3:
+                raise ValueError(
+                    f"{stage.name}.zero_stage: ZeRO-3 cannot split weights in four bits: set it to 2, "
+                    "or model.lora.four_bit to false"
+                )
+        return self
+
+    def adapters(self, stage: StageConfig) -> LoraConfig | None:
+        """What a stage trains in place of the language model's own weights, where it does."""
+        lora = self.model.lora if isinstance(self.model, PretrainedModelConfig) else None
+        return lora if "language_model" in stage.trainable else None
 
 
 # --- data: what a dataset is built from -------------------------------------------------------------------------------
@@ -434,6 +450,7 @@ class TrainJob(Job):
     stage: StageConfig
     prepared: str = Field(description="fingerprint of the prepared artifact")
     previous: str = Field("", description="fingerprint of the stage whose weights this one starts from")
+    lora: LoraConfig | None = Field(None, description="adapters that are trained in place of the language model")
     seed: int
 
 

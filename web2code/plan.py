@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from web2code.config import (
     BuildJob,
     DataConfig,
     EvaluateJob,
+    LoraConfig,
     PreparedRecord,
     PrepareJob,
     Recipe,
@@ -85,6 +87,7 @@ class Plan:
             stage=stage,
             prepared=prepared.fingerprint,
             previous=previous.fingerprint if previous else "",
+            lora=self.recipe.adapters(stage),
             seed=self.recipe.seed,
         )
 
@@ -119,6 +122,19 @@ def home_folder() -> Path:
     return Path(os.environ.get("WEB2CODE_HOME") or ".web2code").resolve()
 
 
+def require_four_bits(lora: LoraConfig | None) -> None:
+    """Nothing, where what adapters need is installed.
+
+    Raises:
+        ValueError: they are trained beside weights in four bits, and bitsandbytes is not installed.
+    """
+    if lora and lora.four_bit and not find_spec("bitsandbytes"):
+        raise ValueError(
+            "model.lora.four_bit: weights in four bits need bitsandbytes, which is not installed: "
+            "pip install 'web2code[qlora]', or set it to false"
+        )
+
+
 def make_plan(
     recipe: str,
     overrides: dict[str, Any],
@@ -144,6 +160,7 @@ def make_plan(
     if screenshots:
         overrides["evaluation.screenshots_digest"] = digest_folder(Path(screenshots), PICTURE_SUFFIXES)
     resolved = resolve(recipe, overrides)
+    require_four_bits(resolved.adapters(resolved.instruct))
     folders = {name: str(Path(folder).resolve()) if folder else "" for name, folder in (sources or {}).items()}
     chosen = recipe_sources(resolved, folders)
     for stage in (resolved.align, resolved.instruct):

@@ -1,4 +1,5 @@
 import shutil
+import sys
 from collections import namedtuple
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from web2code import plan
 from web2code.config import PreparedRecord, StageRecord
 from web2code.plan import make_plan
+from web2code.recipes import resolve
 
 PREPARED = PreparedRecord(
     fingerprint="p", dataset_version="v", num_parameters=1, vocab_size=1, num_samples={}, num_truncated=0, mean_tokens=1
@@ -62,6 +64,22 @@ def test_a_mixture_is_built_from_its_sources_and_judged_on_the_held_out_pages(pl
 def test_a_batch_that_does_not_divide_is_told_before_anything_starts(place):
     with pytest.raises(ValueError, match="a global batch of 64 does not split over 3 workers"):
         make_plan("tiny", {}, None, None, workers=3)
+
+
+def test_a_stage_that_trains_the_language_model_has_the_recipes_adapters(place):
+    where = make_plan("tiny", {}, None, None).where
+    for name, has in (("llava15_7b_lora", True), ("llava15_7b", False)):
+        recipe = resolve(name)
+        planned = plan.Plan(recipe=recipe, where=where, sources=())
+        assert planned.train_job(recipe.align, PREPARED).lora is None
+        assert planned.train_job(recipe.instruct, PREPARED).lora == (recipe.model.lora if has else None)
+
+
+def test_what_four_bits_need_is_told_before_anything_starts(place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(ValueError, match=r"need bitsandbytes, which is not installed: pip install 'web2code\[qlora\]'"):
+        make_plan("llava15_7b_qlora", {"mixture": "pages"}, None, None)
+    assert not (place / "home").exists()
 
 
 def test_where_it_runs_does_not_change_what_it_is(place, monkeypatch):

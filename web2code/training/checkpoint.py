@@ -45,11 +45,11 @@ class Checkpoints:
         self.finish()
         directory = self.folder / f"step-{step:08}-by-{self.world_size}"
         _manifest(directory, self.rank).unlink(missing_ok=True)  # of an attempt that was killed
-        self.engine.save_checkpoint(str(directory), tag=TAG, save_latest=False)
+        self.engine.save_checkpoint(str(directory), tag=TAG, save_latest=False, exclude_frozen_parameters=True)
         manifest = {"step": step, "history": asdict(history)}
         self.best = history.best_step()
         self.copied.clear()
-        self.writer = threading.Thread(target=self._write, args=(directory, self.collected.take(), manifest))
+        self.writer = threading.Thread(target=self._write, args=(directory, self._states(), manifest))
         self.writer.start()
 
     def before_update(self) -> None:
@@ -86,7 +86,7 @@ class Checkpoints:
                 writers = _num_writers(directory)
                 # Without ZeRO every worker holds everything.
                 if writers == self.world_size or not self.engine.zero_optimization():
-                    self.engine.load_checkpoint(str(directory), tag=TAG)
+                    self.engine.load_checkpoint(str(directory), tag=TAG, load_module_strict=False)
                 else:
                     load_resharded(self.engine, directory / TAG)
                 manifest = json.loads(_manifest(directory, self.rank % writers).read_text())
@@ -97,6 +97,18 @@ class Checkpoints:
         if damaged:
             raise CorruptArtifactError(f"every checkpoint in {self.folder} is damaged: delete it and run again")
         return None
+
+    def _states(self) -> list[tuple[Any, str]]:
+        """What DeepSpeed has to save, of the model what is trained: the rest is there when a stage begins.
+
+        DeepSpeed itself would leave in other names of tied weights, and the scales of weights in four bits.
+        """
+        trained = {name for name, parameter in self.engine.module.named_parameters() if parameter.requires_grad}
+        states = self.collected.take()
+        for state, _ in states:
+            if "module" in state:
+                state["module"] = {name: value for name, value in state["module"].items() if name in trained}
+        return states
 
     def load_step(self, step: int) -> None:
         """Put an earlier step's weights in place of the engine's, when training is over.

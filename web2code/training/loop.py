@@ -74,6 +74,8 @@ def train_stage(
         rate = learning_rate(stage, step, num_steps)
         for group in engine.optimizer.param_groups:
             group["lr"] = rate * group["share"]
+        # What dropout draws depends on the step and the worker, not on where training was interrupted.
+        torch.manual_seed((seed * num_steps + step) * dist.get_world_size() + dist.get_rank())
         loss = _step(engine, share, checkpoints, meter, partial(is_refused, stage, history))
         warning = enter(stage, history, loss, rate, engine.was_step_applied())
         if warning and dist.get_rank() == 0:
