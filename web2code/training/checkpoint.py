@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class Checkpoints:
         self.collected = engine.checkpoint_engine = Collected()
         self.writer: threading.Thread | None = None
         self.copied = threading.Event()
+        self.copies = Copies()
         self.error: Exception | None = None
         self.best = 0
 
@@ -131,7 +133,7 @@ class Checkpoints:
 
     def _write(self, directory: Path, states: list[tuple[Any, str]], manifest: dict[str, Any]) -> None:
         try:
-            copies = [(copied(state), Path(path)) for state, path in states]
+            copies = [(state, Path(path)) for state, path in self.copies.of(states)]
             self.copied.set()
             for state, path in copies:
                 torch.save(state, path)
@@ -202,11 +204,25 @@ class Collected(CheckpointEngine):
         return True
 
 
-def copied(state: Any) -> Any:
-    """The state with tensors of its own, in main memory, each as large as it looks and no more."""
-    if isinstance(state, torch.Tensor):
-        return state.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-    return _rebuilt(state, copied)
+class Copies:
+    """Copies of states in main memory, which is used again: to map it anew takes longer than to copy."""
+
+    def __init__(self) -> None:
+        self.buffers: list[torch.Tensor] = []
+
+    def of(self, states: Any) -> Any:
+        """The same states with these tensors, each as large as it looks and no more; those of before are lost."""
+        before, self.buffers = iter(self.buffers), []
+        return self._of(states, before)
+
+    def _of(self, state: Any, before: Iterator[torch.Tensor]) -> Any:
+        if not isinstance(state, torch.Tensor):
+            return _rebuilt(state, lambda each: self._of(each, before))
+        buffer = next(before, None)
+        if buffer is None or buffer.shape != state.shape or buffer.dtype != state.dtype:
+            buffer = torch.empty(state.shape, dtype=state.dtype)
+        self.buffers.append(buffer.copy_(state.detach()))
+        return buffer
 
 
 def _frozen(state: Any) -> Any:
