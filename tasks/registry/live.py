@@ -86,11 +86,11 @@ class _Run:
         from tasks.registry import tracking  # MLflow takes seconds to import
 
         self.tracking, self.stage = tracking, live.stage
-        self.client = tracking.open_store(live.store)
         key = run_key(live.recipe.model_name, live.candidate)
         name = run_name(live.recipe.name, live.candidate)
+        tags = {KEY_TAG: key, STAGE_TAG: live.candidate}
         with alone(live.home):
-            tags = {KEY_TAG: key, STAGE_TAG: live.candidate}
+            self.client = tracking.open_store(live.store)
             self.run = tracking.open_run(self.client, live.recipe.name, name, KEY_TAG, tags).info.run_id
         self.logged = tracking.logged_steps(self.client, self.run, live.stage)
 

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from web2code import progress
@@ -32,3 +34,18 @@ def test_a_plain_line_tells_the_time_that_remains(capsys, monkeypatch):
     for done in (1, 2, 3, 4):
         bars.show(f'@progress {{"stage": "instruct", "done": {done}, "total": 16, "text": "loss 1.000", "time": 0}}')
     assert "instruct: 4/16 loss 1.000 · ETA 0:" in capsys.readouterr().out
+
+
+def test_on_a_narrow_terminal_the_text_gives_way_to_the_figures(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    bars = ProgressBars()
+    for done in (1, 250):
+        text = "loss 1.234 · 12.3k tokens/s · padding 3%"
+        bars.show(f'@progress {{"stage": "instruct", "done": {done}, "total": 1000, "text": "{text}", "time": 0}}')
+    with bars.bars.console.capture() as shown:
+        bars.bars.console.print(bars.bars.get_renderable())
+    line = re.sub(r"\x1b\[[0-9;]*m", "", shown.get())
+    assert len(line.splitlines()) == 1
+    assert " 250/1000 " in line
+    assert "loss 1.234" in line
