@@ -1,5 +1,8 @@
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ from web2code.modelling.base import load_template, save_checkpoint
 from web2code.modelling.dual_tower import DualTowerConfig
 from web2code.modelling.export import export_checkpoint
 from web2code.modelling.images import normalise, square_pixels
-from web2code.modelling.llava import assemble, empty_model, llava_config, shrunken
+from web2code.modelling.llava import assemble, llava_config, shrunken
 from web2code.modelling.prompts import prompt_tokens, stop_ids
 from web2code.modelling.templates import TEMPLATES
 
@@ -182,14 +185,19 @@ def test_what_vllm_does_not_know_is_refused_in_a_sentence(tmp_path, language, ch
     assert f"cannot be served: vLLM has {reason}; what works is transformers, where" in refused.stderr
 
 
-def test_a_dual_tower_is_refused_before_anything_is_read(tmp_path):
+def test_a_dual_tower_is_refused_by_a_process_that_has_not_met_one(tmp_path):
     model = PretrainedModelConfig(
         language_model="vicuna-7b-v1.5", vision_tower="clip-convnext-768", vision_feature_layer=-1,
         vision_feature_select="full",
     )  # fmt: skip
-    empty_model(shrunken(llava_config(model))).config.save_pretrained(tmp_path / "model")
-    with pytest.raises(ValueError, match=f"vLLM has no vision tower '{DualTowerConfig.model_type}'"):
-        export_checkpoint(tmp_path / "model", tmp_path / "out")
+    shrunken(llava_config(model)).save_pretrained(tmp_path / "model")
+    refused = subprocess.run(
+        [sys.executable, "-m", "web2code.cli", "export", str(tmp_path / "model"), str(tmp_path / "out")],
+        capture_output=True, text=True, cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert f"vLLM has no vision tower '{DualTowerConfig.model_type}'" in refused.stderr
 
 
 def test_the_command_says_how_to_serve(tmp_path):
