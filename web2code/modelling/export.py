@@ -15,6 +15,7 @@ from web2code.config import Config, digest
 from web2code.modelling.base import image_processor, load_template, save_checkpoint
 from web2code.modelling.chat_templates import write_chat_template
 from web2code.modelling.crystalcoder import CrystalCoderConfig
+from web2code.modelling.llava import model_class
 
 # By model type, the features that a tower has besides one for each patch.
 CLASS_TOKENS = {"clip_vision_model": 1, "siglip_vision_model": 0}
@@ -61,7 +62,7 @@ def _refuse_what_cannot_be_served(checkpoint: Path) -> None:
         reason = f"no vision tower {config.vision_config.model_type!r}"
     elif config.text_config.model_type == CrystalCoderConfig.model_type:
         reason = "no CrystalCoder language model"
-    elif getattr(config, "projector_type", "") == "linear":
+    elif model_class(config) is not LlavaForConditionalGeneration:
         reason = "no linear projector"
     else:
         return
