@@ -6,12 +6,15 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from ray.exceptions import OutOfMemoryError, RayActorError
+import ray
+from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError
 
 from web2code.artifacts import replace_text
 from web2code.config import StageConfig, TrainJob
@@ -24,6 +27,9 @@ LASTING = (FloatingPointError, ValueError)
 NO_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 # What Ray says about a worker whose machine or process was told to go.
 TAKEN_AWAY = ("its node has died", "node was preempted", "received a SIGTERM", "receives a SIGTERM")
+
+# How long Ray may take to be sure that a machine which does not answer is gone.
+SURE_SECONDS = 60.0
 
 Kind = Literal["failure", "preemption", "lasting failure"]
 
@@ -52,13 +58,15 @@ def train_until_done(fit: Callable[[], object], job: TrainJob, folder: Path) -> 
     shutil.rmtree(folder / WORKERS, ignore_errors=True)
     while True:
         replace_text(folder / ATTEMPT, secrets.token_hex(8))
-        killed_before = num_killed_for_memory()
+        killed, machines = num_killed_for_memory(), machines_there()
         try:
             fit()
             return
         except (TrainingFailedError, RayActorError) as error:
             left = _set_aside(folder)
-            kind, reason = ending_of(error, job.stage, left, num_killed_for_memory() > killed_before)
+            kind, reason = ending_of(
+                error, job.stage, left, num_killed_for_memory() > killed, partial(has_lost, machines)
+            )
             here.append(Ending(kind, reason, _newest_checkpoint(folder)))
             replace_text(folder / ENDINGS, json.dumps([asdict(each) for each in (*endings(folder), here[-1])]))
             if not is_tried_again(here, job):
@@ -80,7 +88,9 @@ def is_tried_again(here: list[Ending], job: TrainJob) -> bool:
     return len(alike) <= limits[here[-1].kind]
 
 
-def ending_of(error: Exception, stage: StageConfig, left: Path, killed_for_memory: bool) -> tuple[Kind, str]:
+def ending_of(
+    error: Exception, stage: StageConfig, left: Path, killed_for_memory: bool, lost_machine: Callable[[], bool]
+) -> tuple[Kind, str]:
     """What ended an attempt: of what kind, and in a sentence. `left` is the folder of what its watchdogs wrote.
 
     One worker's end makes others fail, in other words: the most telling cause counts.
@@ -95,7 +105,7 @@ def ending_of(error: Exception, stage: StageConfig, left: Path, killed_for_memor
     raised = [cause for cause in causes.values() if not isinstance(cause, RayActorError)]
     for cause in raised:
         if isinstance(cause, LASTING):
-            return "lasting failure", str(cause)
+            return "lasting failure", str(cause).removeprefix(f"{stage.name}: ")
         if isinstance(cause, MemoryError | OutOfMemoryError) or any(words in str(cause) for words in NO_MEMORY):
             return "lasting failure", out_of_memory(stage, str(cause).partition("\n")[0])
     if died and killed_for_memory:
@@ -105,6 +115,8 @@ def ending_of(error: Exception, stage: StageConfig, left: Path, killed_for_memor
     for rank, cause in died.items():
         if cause.preempted or any(words in str(cause) for words in TAKEN_AWAY):
             return "preemption", _death(rank, cause)
+        if isinstance(cause, ActorUnavailableError) and lost_machine():
+            return "preemption", f"the machine of rank {rank} is gone"
     if hung := stalled(left):
         return "failure", "; ".join(hung)
     return "failure", _death(*next(iter(died.items()))) if died else _last_line(raised[0])
@@ -126,6 +138,21 @@ def num_killed_for_memory() -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+
+
+def machines_there() -> set[str]:
+    """Ray's names of the machines that it knows to be alive."""
+    return {node["NodeID"] for node in ray.nodes() if node["Alive"]} if ray.is_initialized() else set()
+
+
+def has_lost(machines: set[str]) -> bool:
+    """Whether one of these machines is gone, or is found to be soon."""
+    deadline = time.monotonic() + SURE_SECONDS
+    while machines <= machines_there():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.5)
+    return True
 
 
 def fence(folder: Path) -> Callable[[], None]:

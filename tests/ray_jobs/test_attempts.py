@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from ray.exceptions import OutOfMemoryError
 from ray.train import PreemptionError, PreemptionInfo, WorkerGroupError
 
 from ray_jobs.attempts import endings, fence, out_of_memory, train_until_done
@@ -71,8 +72,9 @@ def error_of(call) -> Exception:
 
 LASTING = {
     "torch": error_of(lambda: torch.empty(1 << 60, dtype=torch.uint8)),
+    "Ray's memory monitor": OutOfMemoryError("Task was killed due to the node running low on memory.\nMore about it."),
     "numpy": error_of(lambda: np.empty(1 << 60, dtype=np.uint8)),
-    "not finite": FloatingPointError("the loss of step 3 is nan"),
+    "not finite": FloatingPointError("instruct: the loss of step 3 is nan"),
 }
 
 
