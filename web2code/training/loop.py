@@ -125,7 +125,6 @@ def save_weights(source: Path, weights: dict[str, torch.Tensor]) -> LlavaForCond
 def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> deepspeed.DeepSpeedEngine:
     register_varlen()
     tower_attention = "sdpa" if stage.attention == VARLEN else stage.attention
-    model.train()  # from_pretrained leaves it in evaluation, without dropout and gradient checkpointing
     model.set_attn_implementation({"text_config": stage.attention, "vision_config": tower_attention})
     if stage.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -138,6 +137,7 @@ def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> d
     engine, *_ = deepspeed.initialize(
         model=AnswerLoss(model), optimizer=optimizer, config=deepspeed_config(stage, dist.get_world_size())
     )
+    engine.train()  # models are loaded for use, without dropout and gradient checkpointing
     return engine
 
 

@@ -74,6 +74,7 @@ def test_a_stage_that_keeps_the_best_step_ends_with_its_weights(runs, zero_stage
     assert steps == tuple(range(1, WILD["steps"] + 1))
     assert min(losses) < losses[-1], "the last step is the best: nothing is shown"
     assert found["loss"] == pytest.approx(min(losses), rel=1e-6)
+    assert found["training"], "dropout and gradient checkpointing are without effect after the loss was measured"
 
 
 def test_a_cut_goes_over_the_bounds_of_pieces_and_beyond_the_last():

@@ -234,7 +234,9 @@ def find_best(prepared, zero_stage, folder):
     engine, history = train(prepared, stage, folder)
     arrays = load_arrays(prepared)
     held_out = Order(arrays, stage, 0).held_out
-    write(folder / "best.pt", {"loss": held_out_loss(engine, stage, arrays, held_out), "history": asdict(history)})
+    loss = held_out_loss(engine, stage, arrays, held_out)
+    training = all(module.training for module in engine.module.modules())
+    write(folder / "best.pt", {"loss": loss, "history": asdict(history), "training": training})
 
 
 def write(path, found):
