@@ -87,7 +87,6 @@ def train_worker(config: dict[str, Any]) -> None:
     source = home / "artifacts" / "stage" / job.previous / "model" if job.previous else prepared / "base"
     torch.manual_seed(job.seed)
     model = LlavaForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
-
     gauges = StepGauges(job.stage.name, job.fingerprint())
 
     def on_step(step: int, history: Any) -> None:
