@@ -38,4 +38,6 @@ def test_a_sample_takes_what_the_counter_counts_but_half_the_attention(recipe, s
     # The counter has attention as if it were full, and computes the forward products again backwards: 14 for our 6.
     attention = flops.square * LENGTH**2
     ours = flops.of(torch.tensor([LENGTH]).numpy(), learned, 1) - attention + 14 / 6 * attention
-    assert ours == pytest.approx(count_flops(made(), LENGTH), rel=0.05)
+    # The first layer of a tower that is trained passes no gradient on: much in a toy, nothing in a real one.
+    rel = 0.05 if "vision_tower" in trainable else 0.002
+    assert ours == pytest.approx(count_flops(made(), LENGTH), rel=rel)
