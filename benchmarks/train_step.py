@@ -31,9 +31,13 @@ from transformers import (
 )
 
 from benchmarks.arms import Arm, apart, report
+from web2code.config import PreparedLayout, PreparedPart
 from web2code.modelling.attention import VARLEN, register_varlen
-from web2code.training.arrays import Arrays
+from web2code.modelling.images import CLIP_MEAN, CLIP_STD
+from web2code.modelling.prompts import IGNORED, Sample
+from web2code.training.arrays import Arrays, arrays_of, columns_of
 from web2code.training.batches import collate, collate_packed
+from web2code.training.flops import model_flops
 from web2code.training.loss import AnswerLoss
 from web2code.training.packing import lay_out
 
@@ -107,19 +111,19 @@ def draw(num_samples: int, vocab_size: int, image_tokens: int, image_size: int) 
     """Samples of the mixture, of random tokens; every picture is one of a few."""
     rng = np.random.default_rng(SEED)
     sizes = np.array([size for _, size, *_ in MIX])
-    tokens, offsets, answers, pages = [], [0], [], []
+    samples = []
     for part in rng.choice(len(MIX), num_samples, p=sizes / sizes.sum()):
         _, _, pictured, question, mean, deviation = MIX[part]
         head = [BOS, *[IMAGE] * (image_tokens * pictured), *rng.integers(4, vocab_size, question).tolist()]
         room = MAX_LENGTH - len(head) - 1
-        answer = rng.integers(4, vocab_size, int(np.clip(rng.normal(mean, deviation), 4, room)))
-        tokens += [*head, *answer.tolist(), EOS]
-        offsets.append(len(tokens))
-        answers.append(len(head))
-        pages.append(int(rng.integers(16)) if pictured else -1)
+        answer = [*rng.integers(4, vocab_size, int(np.clip(rng.normal(mean, deviation), 4, room))).tolist(), EOS]
+        page = int(rng.integers(16)) if pictured else -1
+        samples.append((Sample([*head, *answer], [*[IGNORED] * len(head), *answer]), page, 0))
     pixels = rng.integers(0, 255, (16, image_size, image_size, 3), dtype=np.uint8)
-    whole = (np.asarray(tokens, np.int32), np.asarray(offsets), np.asarray(answers), np.asarray(pages))
-    return Arrays(*whole, kinds=np.zeros(num_samples, np.int8), pixels=pixels)
+    layout = PreparedLayout(
+        parts=(PreparedPart(stage="instruct", part="mix"),), pixel_mean=CLIP_MEAN, pixel_std=CLIP_STD
+    )
+    return arrays_of(columns_of(samples), pixels, layout)
 
 
 def optimizer_of(model: LlavaForConditionalGeneration) -> torch.optim.Optimizer:
@@ -245,7 +249,8 @@ def trl(shape_name: str, steps: int = STEPS) -> dict[str, float]:
     def rows(indices):
         for index in indices:
             sample = arrays.sample(int(index))
-            start, shown = int(arrays.answers[index]), bool(arrays.pages[index] >= 0)
+            start = int(arrays.lengths[index] - arrays.label_counts[index])
+            shown = bool(arrays.pages[index] >= 0)
             text = [f"t{token}" for token in sample.tokens if token > IMAGE]
             question = sum(token > IMAGE for token in sample.tokens[:start])
             yield {
@@ -315,7 +320,7 @@ def alone(shape_name: str, device: str, steps: int) -> None:
     model.set_attn_implementation({"text_config": VARLEN, "vision_config": "sdpa"})
     model.gradient_checkpointing_enable({"use_reentrant": False})
     arrays = draw(GLOBAL_BATCH * (steps + WARM_UP), *sizes_of(shape))
-    optimizer = optimizer_of(model)
+    optimizer, counted = optimizer_of(model), model_flops(model)
     began, flops, tokens = 0.0, 0.0, 0
     for number, batch in enumerate(shuffled(arrays)):
         if number == WARM_UP:
@@ -324,30 +329,14 @@ def alone(shape_name: str, device: str, steps: int) -> None:
         clip(model)
         optimizer.step()
         optimizer.zero_grad()
-        flops += flops_of(model, arrays, batch)
+        num_pictures = int((arrays.pages[batch] >= 0).sum())
+        flops += counted.of(arrays.lengths[batch], int(arrays.label_counts[batch].sum()), num_pictures)
         tokens += int(arrays.lengths[batch].sum())
     seconds, peak = now(device) - began, peak_flops(device)
     memory = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
     print(f"{shape_name}: {tokens / seconds:,.0f} useful tokens/s, {flops / seconds / 1e12:.3f} TFLOP/s, "
           f"{flops / seconds / peak:.1%} of the {peak / 1e12:.3f} that a matrix product gets here, "
           f"{memory:.1f} GiB, last loss {loss:.3f}, {steps} steps of {GLOBAL_BATCH} samples")  # fmt: skip
-
-
-def flops_of(model: LlavaForConditionalGeneration, arrays: Arrays, batch: np.ndarray) -> float:
-    """Floating-point operations of a step that useful tokens need; nothing for what checkpointing computes again.
-
-    Six for each trained weight and token, the embedding left out and the head at learned positions alone; attention's
-    two triangles, forward and twice that backward; two for each weight of the frozen tower and patch.
-    """
-    text, vision = model.config.text_config, model.config.vision_config
-    count = sum(p.numel() for p in model.model.language_model.layers.parameters())
-    lengths, images = arrays.lengths[batch].astype(float), int((arrays.pages[batch] >= 0).sum())
-    patches = (vision.image_size // vision.patch_size) ** 2
-    head = text.hidden_size * text.vocab_size * float(arrays.label_counts[batch].sum())
-    projector = sum(p.numel() for p in model.model.multi_modal_projector.parameters()) * images * patches
-    attention = 2 * text.num_hidden_layers * text.hidden_size * float((lengths**2).sum())
-    tower = sum(p.numel() for p in model.model.vision_tower.parameters()) * images * patches
-    return 6 * (count * float(lengths.sum()) + head + projector) + 3 * attention + 2 * tower
 
 
 def peak_flops(device: str, side: int = 8192, rounds: int = 20) -> float:

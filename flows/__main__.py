@@ -15,7 +15,7 @@ def main(parameters: dict) -> int:
     """Run the flow against the server of `web2code up`, or one of its own; returns the exit status."""
     home = home_folder()
     try:
-        make_plan(parameters["recipe"], parameters["overrides"], parameters["pages"], parameters["screenshots"])
+        make_plan(**parameters)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -21,6 +21,9 @@ def train_web2code(
     overrides: dict[str, Any] | None = None,
     pages: str | None = None,
     screenshots: str | None = None,
+    sources: dict[str, str] | None = None,
+    workers: int = 2,
+    gpus: int = 0,
 ) -> str:
     """Train, judge and register a screenshot-to-HTML model; returns the path of the report.
 
@@ -29,16 +32,21 @@ def train_web2code(
         overrides: values that replace the recipe's, by dotted key (`instruct.steps`).
         pages: a folder of HTML documents to train on, in place of generated pages.
         screenshots: a folder of real screenshots to show the model as well.
+        sources: by source, the folder of the data that the recipe's mixture is made of.
+        workers: training processes, where there is no GPU.
+        gpus: GPUs to train on.
     """
-    plan = make_plan(recipe, overrides or {}, pages, screenshots)
+    plan = make_plan(recipe, overrides or {}, pages, screenshots, sources, workers, gpus)
     chosen, home, data = plan.recipe, plan.home, plan.data_dir
     with running(plan) as run:
         dataset = run.step("dataset", build_dataset, plan.build_job())
         version = run.step("version", version_dataset, plan.build_job().output(), data, home, dataset)
         verdict = run.step("validate", validate_dataset, data, home, chosen.validation)
         prepared = run.step("prepare", prepare, plan.prepare_job(version, verdict))
-        aligned = run.step("align", train, "align", plan.train_job(chosen.align, prepared))
-        instructed = run.step("instruct", train, "instruct", plan.train_job(chosen.instruct, prepared, aligned))
+        candidate = plan.candidate(prepared)
+        aligned = run.step("align", train, "align", plan.train_job(chosen.align, prepared), chosen, candidate)
+        instruct = plan.train_job(chosen.instruct, prepared, aligned)
+        instructed = run.step("instruct", train, "instruct", instruct, chosen, candidate)
         champion = find_champion(chosen.model_name, home)
         judging = plan.evaluate_job(version, prepared, instructed, champion)
         evaluation = run.step("evaluate", evaluate, judging)

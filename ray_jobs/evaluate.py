@@ -45,7 +45,7 @@ def main(job: EvaluateJob) -> EvaluationRecord:
     writers = start_writers(job, out, rows, shots)
     with started_judges(job.viewport, rows, shots, out) as judges:
         train = read_pages(job.where.data_dir, "train", images=False)
-        candidates = constant_candidates(train, job.evaluation.constant_candidates, job.seed)
+        candidates = constant_candidates(train or rows, job.evaluation.constant_candidates, job.seed)
         constant = best_constant(candidates, ray.get([judge.constant_scores.remote(candidates) for judge in judges]))
         seconds = {"references": time.perf_counter() - started}
         batches = written(writers, {"constant_page": constant_answers(constant, rows, shots)})

@@ -16,20 +16,25 @@ from typing import Any
 import ray
 
 from ray_jobs.attempts import WORKERS, endings, fence, preemption_notice, train_until_done
+from ray_jobs.metrics import StepGauges
 from web2code.artifacts import publish, read_record
 from web2code.config import StageRecord, TrainJob
+from web2code.plan import require_four_bits
 from web2code.progress import report
 
 # Set by whoever submits the job; the time to the first step counts from there.
 SUBMITTED_AT = "WEB2CODE_SUBMITTED_AT"
 # transformers and DeepSpeed import these where they are installed, in three seconds, for what training does not use.
 UNUSED = ("sklearn", "scipy", "mlflow")
+# And these, in most of another second, for adapters alone.
+FOR_ADAPTERS = ("accelerate", "peft")
 
 
 def main(job: TrainJob) -> StageRecord:
     """Train the stage, or go on with it; returns the committed record."""
     if done := read_record(job.output(), StageRecord):
         return done
+    require_four_bits(job.lora)
     with loading():
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchConfig, TorchTrainer
@@ -41,7 +46,7 @@ def main(job: TrainJob) -> StageRecord:
         train_worker,
         train_loop_config={"job": job.model_dump_json(), "started": started},
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
-        scaling_config=ScalingConfig(num_workers=job.num_workers, use_gpu=gpu, resources_per_worker=resources),
+        scaling_config=ScalingConfig(num_workers=job.where.num_workers, use_gpu=gpu, resources_per_worker=resources),
         run_config=RunConfig(
             name=job.fingerprint(),
             storage_path=f"{job.where.home}/ray_train",
@@ -73,31 +78,39 @@ def loading() -> Iterator[None]:
 
 def train_worker(config: dict[str, Any]) -> None:
     """What each training worker runs."""
-    for name in UNUSED:
+    job = TrainJob.model_validate_json(config["job"])
+    for name in UNUSED if job.lora else UNUSED + FOR_ADAPTERS:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     with loading():
-        import ray.train
+        import ray.train.torch
         import torch  # heavy: only workers need it
-        from transformers import AutoTokenizer, LlavaForConditionalGeneration
+        from transformers import AutoTokenizer
 
+        from web2code.modelling.adapters import adapt, merge_adapters, save_adapters
         from web2code.modelling.base import load_template, save_checkpoint
+        from web2code.modelling.llava import load_model
         from web2code.training.arrays import load_arrays
         from web2code.training.loop import save_weights, train_stage, trained_weights
+        from web2code.training.measurements import describe
         from web2code.training.watchdog import Watchdog
-    job = TrainJob.model_validate_json(config["job"])
     home, rank = Path(job.where.home), ray.train.get_context().get_world_rank()
     prepared = home / "artifacts" / "prepared" / job.prepared
     source = home / "artifacts" / "stage" / job.previous / "model" if job.previous else prepared / "base"
     torch.manual_seed(job.seed)
-    model = LlavaForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
-
+    model = load_model(source)
+    dtype = model.dtype
+    if job.lora:
+        adapt(model, job.lora, job.seed, ray.train.torch.get_device())
+    gauges = StepGauges(job.stage.name, job.fingerprint())
     folder = checkpoint_folder(job)
     check_fence = fence(folder)
 
     def on_step(step: int, history: Any) -> None:
         check_fence()
         if rank == 0:
-            report(job.stage.name, step, history.num_steps, f"loss {history.losses[-1]:.3f}")
+            metrics = history.metrics[-1]
+            report(job.stage.name, step, history.num_steps, describe(metrics), metrics)
+            gauges.show(step, history.num_steps, metrics)
 
     arrays = load_arrays(prepared)
     with Watchdog(folder / WORKERS, rank, job.where.stall_seconds) as watchdog:
@@ -108,7 +121,13 @@ def train_worker(config: dict[str, Any]) -> None:
     if rank == 0:
         out = Path(job.output())
         tokenizer = AutoTokenizer.from_pretrained(source)
-        save_checkpoint(out / "model", save_weights(source, weights), tokenizer, load_template(prepared / "base"))
+        if job.lora:
+            base = load_model(source, torch.float32)
+            save_adapters(out / "adapter", base, job.lora, weights)
+            trained = merge_adapters(base, job.lora, weights, engine.device).to(dtype)
+        else:
+            trained = save_weights(source, weights)
+        save_checkpoint(out / "model", trained, tokenizer, load_template(prepared / "base"))
         publish(out, job.output(), record_of(job, history, config["started"], weights))
 
 
@@ -125,6 +144,7 @@ def record_of(job: TrainJob, history: Any, started: float, weights: dict[str, An
         seconds_to_first_step=history.first_step_at - started,
         seconds=time.time() - started,
         resumed_from_step=history.resumed_from_step,
+        num_workers=tuple(history.num_workers),
         failures=len(ended) - ended.count("preemption"),
         preemptions=ended.count("preemption"),
         skipped=tuple(history.skipped),
@@ -133,6 +153,9 @@ def record_of(job: TrainJob, history: Any, started: float, weights: dict[str, An
         samples_per_second=job.stage.global_batch * len(history.losses) / history.seconds,
         losses=tuple(history.losses),
         learning_rates=tuple(history.learning_rates),
+        held_out=tuple(history.held_out),
+        kept_step=history.best_step() if job.stage.keep == "best" else len(history.losses),
+        measurements=history.measurements(),
         prepared=job.prepared,
         previous=job.previous,
     )

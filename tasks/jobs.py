@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import requests
 from prefect import task
@@ -14,9 +15,10 @@ from prefect.logging import get_run_logger
 from pydantic import BaseModel
 
 from tasks.progress_display import ProgressDisplay
+from tasks.registry.live import LiveSteps
 from tasks.reuse import note_reuse
 from web2code.artifacts import read_record
-from web2code.config import DatasetRecord, EvaluationRecord, Job, PreparedRecord, StageRecord
+from web2code.config import DatasetRecord, EvaluationRecord, Job, PreparedRecord, Recipe, StageRecord
 from web2code.progress import MARK
 from web2code.services import find_service, ray_environment, start_ray, stop_service, wait_until_up
 
@@ -39,9 +41,10 @@ def prepare(job: Job) -> PreparedRecord:
 
 
 @task(task_run_name="train-{name}")
-def train(name: str, job: Job) -> StageRecord:
-    """Train one stage."""
-    return run_job("train", job, StageRecord)
+def train(name: str, job: Job, recipe: Recipe, candidate: str) -> StageRecord:
+    """Train one stage of a recipe; MLflow shows its steps as they come. `candidate` names the last stage."""
+    with LiveSteps(Path(job.where.home), recipe, candidate, name) as live:
+        return run_job("train", job, StageRecord, live.take)
 
 
 @task(task_run_name="evaluate")
@@ -50,11 +53,13 @@ def evaluate(job: Job) -> EvaluationRecord:
     return run_job("evaluate", job, EvaluationRecord)
 
 
-def run_job(module: str, job: Job, result: type[T]) -> T:
+def run_job(
+    module: str, job: Job, result: type[T], on_progress: Callable[[dict[str, Any]], None] = lambda progress: None
+) -> T:
     """The committed record of a job: read where the work is done, or else computed on Ray.
 
     The submission is named after the job's identity, so that a flow that starts again goes on with the job that is
-    still running. A cancelled flow stops its job.
+    still running. A cancelled flow stops its job. `on_progress` is given what each progress line says.
 
     Raises:
         RuntimeError: the job failed; the message holds its last line and the path of its log.
@@ -75,7 +80,7 @@ def run_job(module: str, job: Job, result: type[T]) -> T:
         client, submission = _submit(service.url, module, job)
         logger.info("%s: job %s on %s", module, submission, service.url)
         try:
-            _follow(client, submission, module, home)
+            _follow(client, submission, module, home, on_progress)
         except BaseException:
             if not client.get_job_status(submission).is_terminal():
                 client.stop_job(submission)
@@ -131,7 +136,7 @@ def _submit(url: str, module: str, job: Job):
     return client, submission
 
 
-def _follow(client, submission: str, name: str, home: Path) -> None:
+def _follow(client, submission: str, name: str, home: Path, on_progress: Callable[[dict[str, Any]], None]) -> None:
     log = _log_path(home, submission)
     log.parent.mkdir(parents=True, exist_ok=True)
     seen = 0
@@ -140,7 +145,8 @@ def _follow(client, submission: str, name: str, home: Path) -> None:
             status = client.get_job_status(submission)
             text = client.get_job_logs(submission)
             for line in text[seen:].splitlines():
-                display.show(line)
+                if progress := display.show(line):
+                    on_progress(progress)
             seen = text.rfind("\n") + 1
             log.write_text(text)
             if status.is_terminal():

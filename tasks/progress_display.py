@@ -33,10 +33,11 @@ class ProgressDisplay:
     ) -> None:
         self.bars.__exit__(kind, error, trace)
 
-    def show(self, line: str) -> None:
-        """Take one line of the job's log; lines without progress are passed over."""
+    def show(self, line: str) -> dict | None:
+        """Take one line of the job's log; returns its progress, or None where it carries none."""
         if (progress := self.bars.show(line)) and progress["total"] is not None:
             self._update_artifact(progress["stage"], progress["done"], progress["total"])
+        return progress
 
     def _update_artifact(self, stage: str, done: int, total: int) -> None:
         if time.monotonic() - self.artifact_at < ARTIFACT_SECONDS and done < total:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from prefect import task
 
+from tasks.registry.alone import alone
+from tasks.registry.keys import KEY_TAG, STAGE_TAG, run_key, run_name
 from tasks.registry.reader import sqlite_path, tag_of_alias, version_with_tag
 from tasks.reuse import note_reuse
 from web2code.artifacts import publish, read_record, verify
@@ -19,8 +18,6 @@ from web2code.data.licences import restriction
 from web2code.services import mlflow_store
 
 CHAMPION = "champion"
-STAGE_TAG = "web2code.stage"
-KEY_TAG = "web2code.run_key"
 DECISION_TAG = "web2code.decision"
 
 
@@ -57,13 +54,13 @@ def register_model(
     Raises:
         ValueError: the checkpoint is not what training committed.
     """
-    store, key = mlflow_store(home), run_key(recipe.model_name, stages[-1])
+    store, key = mlflow_store(home), run_key(recipe.model_name, stages[-1].fingerprint)
     marker = f"{home}/artifacts/registration/{digest([key, evaluation.fingerprint, decision.model_dump(), store])[:16]}"
     if (done := read_record(marker, RegistrationRecord)) and (model := _registered(store, key, done.model)):
         note_reuse(f"version {model.version}")
         return model
     verify(str(model_dir.parent))
-    with _alone(home):
+    with alone(home):
         model, run = _register(store, key, recipe, dataset_version, licences, stages, evaluation, decision, model_dir)
     record = RegistrationRecord(
         model=model,
@@ -78,11 +75,6 @@ def register_model(
     )
     publish(Path(marker), marker, record)
     return model
-
-
-def run_key(name: str, stage: StageRecord) -> str:
-    """What a version and its run are found again by."""
-    return digest([name, stage.fingerprint])[:16]
 
 
 def _register(
@@ -102,9 +94,8 @@ def _register(
     client, name = tracking.open_store(store), recipe.model_name
     tags = {KEY_TAG: key, STAGE_TAG: stages[-1].fingerprint, "web2code.dataset": dataset_version}
     tags |= {"web2code.licences": ", ".join(licences), "web2code.use": restriction(licences)}
-    logged = tracking.find_run(client, recipe.name, KEY_TAG, key)
-    if logged is None:
-        logged = tracking.log_training(client, recipe, dataset_version, stages, model_dir, tags)
+    run = tracking.open_run(client, recipe.name, run_name(recipe.name, stages[-1].fingerprint), KEY_TAG, tags)
+    logged = tracking.log_training(client, run, recipe, dataset_version, stages, model_dir, tags)
     tracking.log_evaluation(client, logged, dataset_version, evaluation)
     version = tracking.find_version(client, name, KEY_TAG, key) or tracking.create_version(client, name, logged, tags)
     champion = tracking.aliases(client, name).get(CHAMPION, "")
@@ -122,12 +113,3 @@ def _registered(store: str, key: str, model: ModelRecord) -> ModelRecord | None:
     """A model that was registered, as the store has it now; None where a local store has lost it."""
     database = sqlite_path(store)
     return version_with_tag(database, model.name, KEY_TAG, key) if database else model
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """One registration at a time on this machine; the lock ends with the process that holds it."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "registration.lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

@@ -1,4 +1,4 @@
-"""The command line: run the lifecycle, start and stop the local services, list and plan recipes."""
+"""The command line: run the lifecycle, start and stop the local services, list and plan recipes, export models."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from web2code.data_commands import app as data_app
+from web2code.export_command import export
 from web2code.mistakes import fail
 from web2code.plan import home_folder
 from web2code.plan_command import plan
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.command()(plan)
+app.command()(export)
 console = Console()
 
 
@@ -42,6 +44,12 @@ def run(
     ] = None,
     pages: Annotated[str | None, typer.Option(help="Train on this folder of HTML documents.")] = None,
     screenshots: Annotated[str | None, typer.Option(help="Also show the model this folder of screenshots.")] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=FOLDER]", help="Data of the recipe's mixture, as in `data build`; repeatable."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Training processes, where there is no GPU.")] = 2,
+    gpus: Annotated[int, typer.Option(min=0, help="GPUs to train on.")] = 0,
 ) -> None:
     """Run the whole lifecycle: data, gate, training, evaluation, registration, report.
 
@@ -51,7 +59,11 @@ def run(
         overrides = parse_overrides(set or [])
     except ValueError as error:
         fail(error)
-    parameters = {"recipe": recipe, "overrides": overrides, "pages": pages or None, "screenshots": screenshots or None}
+    parameters = {
+        "recipe": recipe, "overrides": overrides, "pages": pages or None, "screenshots": screenshots or None,
+        "sources": {name: folder for name, _, folder in (text.partition("=") for text in source or [])},
+        "workers": workers, "gpus": gpus,
+    }  # fmt: skip
     status = _call([sys.executable, "-m", "flows", json.dumps(parameters)])
     if status == 0:
         show_latest(home_folder())

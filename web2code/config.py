@@ -37,7 +37,7 @@ class PagesConfig(Config):
 
     source: Literal["generated", "folder"] = "generated"
     folder_digest: str = ""
-    num_train: int = Field(3600, ge=1)
+    num_train: int = Field(3600, ge=0)
     num_eval: int = Field(128, ge=1)
     seed: int = 0
     viewport: Viewport = Viewport()
@@ -77,6 +77,11 @@ class ModelConfig(Config):
     vision_feature_layer: int = -1
     warmup_steps: int = Field(0, ge=0)
 
+    @property
+    def max_length(self) -> int:
+        """Tokens in a sequence, image tokens included."""
+        return self.language.max_length
+
 
 class LoraConfig(Config):
     """Low-rank adapters (arXiv 2106.09685), trained in place of the language model's own weights."""
@@ -85,7 +90,7 @@ class LoraConfig(Config):
     alpha: int = Field(256, ge=1, description="adapters are scaled by alpha / rank")
     dropout: float = Field(0.05, ge=0, lt=1)
     targets: tuple[str, ...] = Field((), description="names of linear layers, e.g. q_proj; none means all")
-    four_bit: bool = Field(False, description="QLoRA: what is adapted is held in 4-bit NF4, doubly quantised")
+    four_bit: bool = Field(False, description="QLoRA: the language model's linear layers are in 4-bit NF4")
 
 
 class PretrainedModelConfig(Config):
@@ -124,6 +129,10 @@ TemplateName = Literal[
 ]  # fmt: skip
 
 
+StageName = Literal["align", "instruct"]
+PictureFormat = Literal["raw", "jpeg"]
+
+
 class GuardConfig(Config):
     """What follows a step that goes wrong; it depends on the steps before it alone, so a resumed run decides alike."""
 
@@ -147,18 +156,31 @@ class StageConfig(Config):
     module_learning_rates: dict[Module, float] = Field({}, description="where a module's differs from learning_rate")
     warmup_ratio: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
+    beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's memory of squared gradients")
     checkpoint_every: int = Field(200, ge=1)
     precision: Literal["bf16", "fp32"] = "bf16"
     attention: Literal["sdpa", "eager", "varlen"] = "sdpa"
     pack_tokens: int = Field(0, ge=0, description="tokens of a sequence of several samples; 0 pads each to a row")
     gradient_checkpointing: bool = Field(False, description="layers are computed again in the backward pass")
-    question_share: float = Field(0.0, ge=0, le=1, description="share of samples that are page questions")
+    grouping: Literal["length", "modality_length", "none"] = Field(
+        "length", description="samples of similar length meet in a batch, and as in LLaVA of one modality"
+    )
+    held_out: int = Field(0, ge=0, description="samples left out, whose loss is measured every checkpoint_every steps")
+    keep: Literal["last", "best"] = Field("last", description="best is the checkpoint with the lowest held-out loss")
     guard: GuardConfig = GuardConfig()
 
     @model_validator(mode="after")
     def _one_length(self) -> StageConfig:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("a stage has either steps or epochs: set one of them, and the other to null")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_batches_held_out(self) -> StageConfig:
+        if self.held_out % self.global_batch:
+            raise ValueError(f"{self.name}: set held_out to a multiple of global_batch ({self.global_batch})")
+        if self.keep == "best" and not self.held_out:
+            raise ValueError(f"{self.name}: the best checkpoint is known by its held-out loss: set held_out")
         return self
 
     @model_validator(mode="after")
@@ -215,13 +237,30 @@ class Recipe(Config):
     model_name: str
     seed: int = 0
     pages: PagesConfig = PagesConfig()
-    mixture: str = Field("", description="a key of web2code.mixtures.MIXTURES; empty trains on `pages`")
+    mixture: str = Field("pages", description="what is trained on: a key of web2code.mixtures.MIXTURES")
+    eval_share: float = Field(0.0, ge=0, lt=1, description="share of the mixture's pages that are held out as well")
     model: AnyModelConfig
     align: StageConfig
     instruct: StageConfig
     evaluation: EvaluationConfig = EvaluationConfig()
     validation: ValidationConfig = ValidationConfig()
     gate: GateConfig = GateConfig()
+
+    @model_validator(mode="after")
+    def _four_bits_are_whole(self) -> Recipe:
+        for stage in (self.align, self.instruct):
+            lora = self.adapters(stage)
+            if lora and lora.four_bit and stage.zero_stage == 3:
+                raise ValueError(
+                    f"{stage.name}.zero_stage: ZeRO-3 cannot split weights in four bits: set it to 2, "
+                    "or model.lora.four_bit to false"
+                )
+        return self
+
+    def adapters(self, stage: StageConfig) -> LoraConfig | None:
+        """What a stage trains in place of the language model's own weights, where it does."""
+        lora = self.model.lora if isinstance(self.model, PretrainedModelConfig) else None
+        return lora if "language_model" in stage.trainable else None
 
 
 # --- data: what a dataset is built from -------------------------------------------------------------------------------
@@ -263,8 +302,9 @@ class PartShare(Config):
     """How much of one part a mixture takes."""
 
     part: str
-    weight: float = Field(1.0, ge=0, description="how often a sample is seen in an epoch")
+    weight: float = Field(1.0, ge=0, description="how often a sample is seen in an epoch, on average")
     cap: int | None = Field(None, ge=0, description="at most so many samples")
+    turns: Literal["together", "apart"] = Field("together", description="apart: each question is a sample of its own")
 
 
 class Mixture(Config):
@@ -385,26 +425,32 @@ class BuildJob(Job):
 
 
 class PrepareJob(Job):
-    """Train the tokenizer, make the base checkpoint, turn the dataset into arrays of tokens and pixels."""
+    """Make the base checkpoint, and turn the dataset into arrays of tokens and pictures."""
 
     kind: ClassVar[str] = "prepared"
-    code: ClassVar[tuple[str, ...]] = ("modelling", "training")
+    code: ClassVar[tuple[str, ...]] = ("modelling", "training", "mixtures")
     dataset_version: str
     verdict: str = Field("", description="fingerprint of the gate's verdict, whose quarantine is left out")
-    model: ModelConfig
-    template: TemplateName = Field(description="the template of the instruction stage; captions are always plain")
+    model: AnyModelConfig
+    mixture: Mixture
+    templates: dict[StageName, TemplateName]
     seed: int
 
 
 class TrainJob(Job):
-    """Train one stage, from the prepared base checkpoint or from the stage before."""
+    """Train one stage, from the prepared base checkpoint or from the stage before.
+
+    The number of workers is no part of the identity: it changes the order of summation, and so the last digits, but a
+    stage that one number began another can go on with. `StageRecord.num_workers` says which it was trained with; the
+    same number throughout gives the same bits.
+    """
 
     kind: ClassVar[str] = "stage"
     code: ClassVar[tuple[str, ...]] = ("modelling", "training")
     stage: StageConfig
     prepared: str = Field(description="fingerprint of the prepared artifact")
     previous: str = Field("", description="fingerprint of the stage whose weights this one starts from")
-    num_workers: int = Field(2, description="the order of summation depends on it, so it is part of the identity")
+    lora: LoraConfig | None = Field(None, description="adapters that are trained in place of the language model")
     seed: int
 
 
@@ -474,6 +520,21 @@ class DatasetRecord(Config):
         return sum(shard.num_rows for shard in self.shards if shard.part in CODE_PARTS and shard.split == split)
 
 
+class PreparedPart(PartShare):
+    """A part of the dataset, as one stage is trained on it."""
+
+    stage: StageName
+
+
+class PreparedLayout(Config):
+    """What the numbers in the arrays stand for: the parts, and the pictures' shards and normalisation."""
+
+    parts: tuple[PreparedPart, ...]
+    pixel_mean: tuple[float, float, float]
+    pixel_std: tuple[float, float, float]
+    shards: tuple[str, ...] = ()
+
+
 class PreparedRecord(Config):
     """The tokenizer, base checkpoint and arrays that training reads."""
 
@@ -481,11 +542,27 @@ class PreparedRecord(Config):
     dataset_version: str
     num_parameters: int
     vocab_size: int
-    num_samples: dict[str, int]
+    num_samples: dict[str, int] = Field(description="by stage and part")
     num_truncated: int
+    num_dropped: int = Field(0, description="samples of which the context has no room for a learned token")
     mean_tokens: float
     warmup_first_loss: float | None = None
     warmup_last_loss: float | None = None
+
+
+class StageMeasurements(Config):
+    """What the steps of a stage measured: medians, but for memory, which is the most (docs/metrics.md)."""
+
+    tokens_per_second: float
+    samples_per_second: float
+    padding_share: float
+    data_wait_share: float
+    memory_bytes: int
+    gradient_norm: float | None = None
+    mfu: float | None = None
+    source_losses: dict[str, tuple[float, float]] = Field(
+        {}, description="by source, of the first step that had it, and the mean of the last ten"
+    )
 
 
 class StageRecord(Config):
@@ -500,6 +577,7 @@ class StageRecord(Config):
     seconds_to_first_step: float
     seconds: float
     resumed_from_step: int = 0
+    num_workers: tuple[int, ...] = Field((), description="numbers of workers that trained it, in turn")
     failures: int = Field(0, description="attempts that failed and were followed by others")
     preemptions: int = Field(0, description="likewise, but because a machine was taken away")
     skipped: tuple[int, ...] = Field((), description="steps whose update was left out, counted from 1")
@@ -512,6 +590,9 @@ class StageRecord(Config):
         (), description="loss of every step; of a skipped step whose loss is not finite, that of the step before"
     )
     learning_rates: tuple[float, ...] = ()
+    held_out: tuple[tuple[int, float], ...] = Field((), description="steps, and the held-out loss after each")
+    kept_step: int = Field(0, description="the step whose weights were kept; 0 means the last")
+    measurements: StageMeasurements | None = None
 
 
 class Interval(Config):

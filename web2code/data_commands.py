@@ -27,7 +27,7 @@ from web2code.config import (
     digest_tree,
 )
 from web2code.mistakes import fail
-from web2code.plan import home_folder
+from web2code.plan import home_folder, source_folder
 from web2code.programs import run_program
 
 if TYPE_CHECKING:
@@ -262,13 +262,7 @@ def _show_verdict(record: ValidationRecord) -> None:
 
 def _source(text: str, sources: Mapping[str, Source]) -> tuple[str, str]:
     name, _, folder = text.partition("=")
-    if name not in sources:
-        raise ValueError(f"unknown source {name!r}: choose one of {', '.join(sources)}")
-    if sources[name].reads_folder and not folder:
-        raise ValueError(f"source {name!r} is read from a folder: write --source {name}=FOLDER")
-    if folder and not Path(folder).is_dir():
-        raise ValueError(f"{folder} is no folder: download the data of {name!r} into one and name it")
-    return name, str(Path(folder).resolve()) if folder else ""
+    return name, str(Path(folder).resolve()) if source_folder(name, folder, sources) else ""
 
 
 def _parts(wanted: list[str], mixture: str, known: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from math import floor
-
-import numpy as np
 
 from web2code.config import Mixture, PartShare
 from web2code.data.licences import restriction
 
 GENERAL = PartShare(part="mix665k")
 CAPTIONS = (PartShare(part="LCS-558K"),)
+# One sample in twenty of an epoch, where a page has five questions.
+QUESTION_WEIGHT = 0.0107
+
+
+def pages() -> Mixture:
+    """Pages of the generator or of a folder: captions, then code with a few yes/no questions, others in every epoch."""
+    return Mixture(
+        name="pages",
+        align=(PartShare(part="captions"),),
+        instruct=(PartShare(part="DWCG"), PartShare(part="WUB", weight=QUESTION_WEIGHT, turns="apart")),
+    )
 
 
 def none() -> Mixture:
@@ -60,6 +68,7 @@ def llavar2() -> Mixture:
 
 
 MIXTURES: dict[str, Callable[[], Mixture]] = {
+    "pages": pages,
     "none": none,
     "dwcg": dwcg,
     "dwu": dwu,
@@ -82,19 +91,9 @@ def resolve_mixture(name: str) -> Mixture:
     return MIXTURES[name]()
 
 
-def draw(ids: Sequence[str], share: PartShare, seed: int) -> np.ndarray:
-    """Positions of one part's samples in an epoch, each as often as it is seen; order follows `ids`.
-
-    The cap keeps the samples whose hash is lowest, so that a larger cap keeps them all and adds some; a weight of 2.3
-    shows every sample twice and three in ten, chosen by hash, a third time. A pure function of its arguments.
-    """
-    ranks = np.array([_rank(name, seed) for name in ids], np.float64)
-    kept = np.arange(len(ids))
-    if share.cap is not None and share.cap < len(ids):
-        kept = np.sort(np.argsort(ranks, kind="stable")[: share.cap])
-    whole = floor(share.weight)
-    times = whole + (_fractions(ids, kept, seed) < share.weight - whole)
-    return np.repeat(kept, times)
+def capped(ids: Sequence[str], cap: int, seed: int) -> set[str]:
+    """The ids whose hash is lowest, so that a larger cap keeps them all and adds some."""
+    return set(sorted(ids, key=lambda name: _rank(name, seed))[:cap])
 
 
 def mixture_restriction(shares: Iterable[PartShare], licences: dict[str, tuple[str, ...]]) -> str:
@@ -108,7 +107,3 @@ def _with(mixture: Mixture, name: str, part: str) -> Mixture:
 
 def _rank(name: str, seed: int) -> float:
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:6], "big") / 2**48
-
-
-def _fractions(ids: Sequence[str], kept: np.ndarray, seed: int) -> np.ndarray:
-    return np.array([_rank(f"again/{ids[i]}", seed) for i in kept], np.float64)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from web2code.config import (
     BuildJob,
     DataConfig,
     EvaluateJob,
-    ModelConfig,
+    LoraConfig,
     PreparedRecord,
     PrepareJob,
     Recipe,
@@ -23,13 +25,20 @@ from web2code.config import (
     ValidationRecord,
     Where,
     digest_folder,
+    digest_tree,
 )
+from web2code.mixtures import resolve_mixture
 from web2code.recipes import resolve
+from web2code.training.deepspeed_config import accumulation_steps
+
+if TYPE_CHECKING:
+    from web2code.data.sources import Source
 
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 NEEDED_BYTES = 2 * 1024**3
-# Small shards, so that the cores of one machine are done at the same time.
+# What drawn pages give. Their shards are small, so that the cores of one machine are done at the same time.
+DRAWN_PARTS, DRAWN_SOURCES = ("DWCG", "captions", "WUB"), ("generated", "folder")
 PAGES_PER_SHARD = 64
 
 
@@ -39,6 +48,7 @@ class Plan:
 
     recipe: Recipe
     where: Where
+    sources: tuple[SourceConfig, ...]
 
     @property
     def home(self) -> Path:
@@ -53,24 +63,20 @@ class Plan:
     def build_job(self) -> BuildJob:
         """Make the dataset."""
         pages = self.recipe.pages
-        source = SourceConfig(name=pages.source, digest=pages.folder_digest, pages=pages)
-        return BuildJob(
-            where=self.where,
-            data=DataConfig(
-                sources=(source,), viewport=pages.viewport, pages_per_shard=PAGES_PER_SHARD, seed=pages.seed
-            ),
-        )
+        small = {"pages_per_shard": PAGES_PER_SHARD} if len(self.sources) == 1 else {}
+        data = DataConfig(sources=self.sources, viewport=pages.viewport, seed=pages.seed, **small)
+        return BuildJob(where=self.where, data=data)
 
     def prepare_job(self, version: str, verdict: ValidationRecord) -> PrepareJob:
         """Turn what the gate left of a dataset version into what training reads."""
         recipe = self.recipe
-        assert isinstance(recipe.model, ModelConfig), recipe.name
         return PrepareJob(
             where=self.where,
             dataset_version=version,
             verdict=verdict.fingerprint,
             model=recipe.model,
-            template=recipe.instruct.template,
+            mixture=resolve_mixture(recipe.mixture),
+            templates={"align": recipe.align.template, "instruct": recipe.instruct.template},
             seed=recipe.seed,
         )
 
@@ -81,9 +87,14 @@ class Plan:
             stage=stage,
             prepared=prepared.fingerprint,
             previous=previous.fingerprint if previous else "",
-            num_workers=self.where.num_workers,
+            lora=self.recipe.adapters(stage),
             seed=self.recipe.seed,
         )
+
+    def candidate(self, prepared: PreparedRecord) -> str:
+        """The fingerprint that the last stage will have, before any is trained."""
+        align = self.train_job(self.recipe.align, prepared)
+        return align.model_copy(update={"stage": self.recipe.instruct, "previous": align.fingerprint()}).fingerprint()
 
     def model_dir(self, stage: StageRecord) -> Path:
         """Where a stage's checkpoint lies."""
@@ -111,12 +122,36 @@ def home_folder() -> Path:
     return Path(os.environ.get("WEB2CODE_HOME") or ".web2code").resolve()
 
 
-def make_plan(recipe: str, overrides: dict[str, Any], pages: str | None, screenshots: str | None) -> Plan:
-    """Resolve and check everything that can be checked before anything starts.
+def require_four_bits(lora: LoraConfig | None) -> None:
+    """Nothing, where what adapters need is installed.
 
     Raises:
-        ValueError: an unknown recipe or override, a recipe that cannot be run, a folder that is not there or is empty,
-            too little disk space.
+        ValueError: they are trained beside weights in four bits, and bitsandbytes is not installed.
+    """
+    if lora and lora.four_bit and not find_spec("bitsandbytes"):
+        raise ValueError(
+            "model.lora.four_bit: weights in four bits need bitsandbytes, which is not installed: "
+            "pip install 'web2code[qlora]', or set it to false"
+        )
+
+
+def make_plan(
+    recipe: str,
+    overrides: dict[str, Any],
+    pages: str | None,
+    screenshots: str | None,
+    sources: dict[str, str] | None = None,
+    workers: int = 2,
+    gpus: int = 0,
+) -> Plan:
+    """Resolve and check everything that can be checked before anything starts.
+
+    `sources` are folders by source, of which the recipe's mixture is made; a run trains on `gpus` GPUs, or else in
+    `workers` processes.
+
+    Raises:
+        ValueError: an unknown recipe or override, a batch that does not divide, a source that is missing, a folder that
+            is not there or is empty, too little disk space.
     """
     overrides = dict(overrides)
     if pages:
@@ -125,11 +160,11 @@ def make_plan(recipe: str, overrides: dict[str, Any], pages: str | None, screens
     if screenshots:
         overrides["evaluation.screenshots_digest"] = digest_folder(Path(screenshots), PICTURE_SUFFIXES)
     resolved = resolve(recipe, overrides)
-    if not isinstance(resolved.model, ModelConfig):
-        raise ValueError(
-            f"recipe {recipe!r} starts from published checkpoints, which a run cannot train yet: "
-            f"`web2code plan {recipe}` tells what it needs, and recipe 'tiny' runs"
-        )
+    require_four_bits(resolved.adapters(resolved.instruct))
+    folders = {name: str(Path(folder).resolve()) if folder else "" for name, folder in (sources or {}).items()}
+    chosen = recipe_sources(resolved, folders)
+    for stage in (resolved.align, resolved.instruct):
+        accumulation_steps(stage, gpus or workers)
     home = home_folder()
     free = shutil.disk_usage(home if home.exists() else home.parent).free
     if free < NEEDED_BYTES:
@@ -142,7 +177,58 @@ def make_plan(recipe: str, overrides: dict[str, Any], pages: str | None, screens
         where=Where(
             home=str(home),
             data_dir=str(Path("data").resolve()),
-            folders={"folder": str(Path(pages).resolve())} if pages else {},
+            num_workers=gpus or workers,
+            gpus_per_worker=1 if gpus else 0,
+            folders=folders | ({"folder": str(Path(pages).resolve())} if pages else {}),
             screenshots_folder=str(Path(screenshots).resolve()) if screenshots else "",
         ),
+        sources=chosen,
     )
+
+
+def recipe_sources(recipe: Recipe, folders: dict[str, str]) -> tuple[SourceConfig, ...]:
+    """What a recipe's dataset is built from: its pages alone where its mixture has nothing else.
+
+    Otherwise the sources in `folders`, and of the recipe's pages those that are held out, on which all models are
+    judged.
+
+    Raises:
+        ValueError: an unknown source or one without its folder, or a part that no source gives.
+    """
+    mixture, pages = resolve_mixture(recipe.mixture), recipe.pages
+    drawn = SourceConfig(name=pages.source, digest=pages.folder_digest, pages=pages)
+    wanted = dict.fromkeys(share.part for share in (*mixture.align, *mixture.instruct) if share.weight > 0)
+    if not folders and set(wanted) <= set(DRAWN_PARTS):
+        return (drawn,)
+    from web2code.data.sources import SOURCES  # its readers take a second, which a run of pages does without
+
+    given = {name: source_folder(name, folder, SOURCES) for name, folder in folders.items()}
+    parts = {name: tuple(part for part in SOURCES[name].parts if part in wanted) for name in given}
+    for part in wanted:
+        if not any(part in of_source for of_source in parts.values()):
+            having = [name for name, source in SOURCES.items() if part in source.parts and name not in DRAWN_SOURCES]
+            raise ValueError(
+                f"mixture {mixture.name!r} needs {part}, which no source given here has: "
+                f"add --source {having[0]}=FOLDER" + "".join(f" or {name}" for name in having[1:])
+            )
+    held_out = drawn.model_copy(update={"pages": pages.model_copy(update={"num_train": 0})})
+    return (
+        *(SourceConfig(name=name, digest=digest_tree(Path(given[name])) if given[name] else "", parts=parts[name],
+                       eval_share=recipe.eval_share) for name in given if parts[name]),
+        held_out,
+    )  # fmt: skip
+
+
+def source_folder(name: str, folder: str, known: Mapping[str, Source]) -> str:
+    """The folder of a source, where it reads one.
+
+    Raises:
+        ValueError: there is no such source, or no such folder.
+    """
+    if name not in known:
+        raise ValueError(f"unknown source {name!r}: choose one of {', '.join(known)}")
+    if known[name].reads_folder and not folder:
+        raise ValueError(f"source {name!r} is read from a folder: write --source {name}=FOLDER")
+    if folder and not Path(folder).is_dir():
+        raise ValueError(f"{folder} is no folder: download the data of {name!r} into one and name it")
+    return folder

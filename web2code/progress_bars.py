@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from web2code.progress import parse
@@ -34,6 +36,17 @@ class RateColumn(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
 
 
+FIGURES = (MofNCompleteColumn, RateColumn, TimeElapsedColumn, TimeRemainingColumn)
+
+
+class BeginningColumn(ProgressColumn):
+    """The text of the line, or on a narrow terminal its beginning: the figures beside it keep their width."""
+
+    def render(self, task: Task) -> Text:
+        """In one line."""
+        return Text(task.fields["text"], no_wrap=True, overflow="ellipsis")
+
+
 class ProgressBars:
     """Shows the progress lines of one job; where output is no terminal, a plain line at each quarter.
 
@@ -44,8 +57,8 @@ class ProgressBars:
         console = Console()
         self.plain = not console.is_terminal
         self.bars = Progress(
-            TextColumn("  {task.description:<16}"), BarColumn(), MofNCompleteColumn(), RateColumn(),
-            TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"),
+            TextColumn("  {task.description:<16}"), BarColumn(bar_width=20),
+            *(kind(table_column=Column(no_wrap=True)) for kind in FIGURES), BeginningColumn(),
             console=console, disable=self.plain,
         )  # fmt: skip
         self.rows: dict[str, Any] = {}
@@ -70,8 +83,13 @@ class ProgressBars:
             self.rows[stage] = self.bars.add_task(stage, total=total, text="")
         self.bars.update(self.rows[stage], completed=done, total=total, text=text)
         if self.plain and self._is_due(stage, done, total):
-            print(f"  {stage}: {done}{'' if total is None else f'/{total}'} {text}", flush=True)
+            print(f"  {stage}: {done}{'' if total is None else f'/{total}'} {text}{self._eta(stage)}", flush=True)
         return progress
+
+    def _eta(self, stage: str) -> str:
+        """The time that remains, as the bars tell it."""
+        seconds = self.bars.tasks[self.rows[stage]].time_remaining
+        return f" · ETA {timedelta(seconds=round(seconds))}" if seconds else ""
 
     def _is_due(self, stage: str, done: int, total: int | None) -> bool:
         if total is None:

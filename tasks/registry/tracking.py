@@ -18,8 +18,9 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import mlflow
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, Metric, Param, Run
 from mlflow.models import ModelSignature
+from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from tasks.registry.reader import sqlite_path
@@ -45,7 +46,7 @@ class Logged:
 
 def open_store(store: str) -> mlflow.MlflowClient:
     """A client of the tracking store; a SQLite store is made in one piece, for one that is half made is of no use."""
-    for name in ("mlflow", "alembic"):
+    for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     database = sqlite_path(store)
     if database and not database.exists():
@@ -57,48 +58,68 @@ def open_store(store: str) -> mlflow.MlflowClient:
     return mlflow.MlflowClient()
 
 
-def find_run(client: mlflow.MlflowClient, experiment: str, tag: str, value: str) -> Logged | None:
-    """The finished run that carries a tag; runs that a kill left unfinished are marked as killed."""
+def find_run(client: mlflow.MlflowClient, experiment: str, tag: str, value: str) -> Run | None:
+    """The run that carries a tag: the finished one, or else the one that was begun first."""
     found = client.get_experiment_by_name(experiment)
-    if found is None:
-        return None
-    runs = client.search_runs([found.experiment_id], f"tags.`{tag}` = '{value}'")
-    for run in runs:
-        if run.info.status == "RUNNING":
-            client.set_terminated(run.info.run_id, "KILLED")
-    finished = [run for run in runs if run.info.status == "FINISHED"]
-    return Logged(finished[0].info.run_id, finished[0].outputs.model_outputs[0].model_id) if finished else None
+    runs = client.search_runs([found.experiment_id], f"tags.`{tag}` = '{value}'") if found else []
+    return min(runs, key=lambda run: (run.info.status != "FINISHED", run.info.start_time), default=None)
+
+
+def open_run(client: mlflow.MlflowClient, experiment: str, name: str, tag: str, tags: dict[str, str]) -> Run:
+    """The run that `tag` tells from all others, in progress unless it is finished, or a new one."""
+    if run := find_run(client, experiment, tag, tags[tag]):
+        if run.info.status not in ("RUNNING", "FINISHED"):
+            client.update_run(run.info.run_id, "RUNNING")
+        return run
+    found = client.get_experiment_by_name(experiment)
+    experiment_id = found.experiment_id if found else _create_experiment(client, experiment)
+    return client.create_run(experiment_id, tags=resolve_tags(tags), run_name=name)
+
+
+def logged_steps(client: mlflow.MlflowClient, run: str, stage: str) -> set[int]:
+    """The steps of a stage that a run holds."""
+    return {metric.step for metric in client.get_metric_history(run, f"{stage}/loss")}
+
+
+def log_steps(client: mlflow.MlflowClient, run: str, stage: str, steps: list[dict[str, float]]) -> None:
+    """What steps measured, by name, with their numbers as `step` and their Unix time as `time`.
+
+    A step arrives whole or not at all.
+    """
+    size = MAX_METRICS // max(map(len, steps), default=1)
+    for start in range(0, len(steps), size):
+        metrics = [
+            Metric(f"{stage}/{name}", value, round(step["time"] * 1000), int(step["step"]))
+            for step in steps[start : start + size]
+            for name, value in step.items()
+            if name not in ("step", "time")
+        ]
+        client.log_batch(run, metrics=metrics)
 
 
 def log_training(
     client: mlflow.MlflowClient,
+    run: Run,
     recipe: Recipe,
     dataset_version: str,
     stages: list[StageRecord],
     model_dir: Path,
     tags: dict[str, str],
 ) -> Logged:
-    """A run with the recipe, the dataset, the loss of every step, and the checkpoint as a model that loads anywhere."""
-    experiment = client.get_experiment_by_name(recipe.name)
-    experiment_id = experiment.experiment_id if experiment else _create_experiment(client, recipe.name)
-    name = f"{recipe.name}-{stages[-1].fingerprint[:8]}"
-    with mlflow.start_run(experiment_id=experiment_id, run_name=name, tags=tags) as run:
-        run_id = run.info.run_id
+    """Finish a run: the recipe, the dataset, steps that were not logged live, and a model that loads anywhere.
+
+    What a kill left half done is completed; a run that is finished stays as it is.
+    """
+    run_id = run.info.run_id
+    if run.info.status == "FINISHED":
+        return Logged(run_id, _model_of(client, run_id))
+    with mlflow.start_run(run_id=run_id, tags=tags):
         _log_in_parts(client, run_id, "params", list(_params(recipe, dataset_version)), MAX_PARAMS)
         mlflow.log_dict(recipe.model_dump(mode="json"), "recipe.json")
         client.log_inputs(run_id, [DatasetInput(_dataset(dataset_version), [InputTag("mlflow.data.context", "train")])])
-        _log_in_parts(client, run_id, "metrics", [metric for stage in stages for metric in _curves(stage)], MAX_METRICS)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the signature was not inferred from an example
-            model = mlflow.pyfunc.log_model(
-                name="model",
-                python_model=_source(MODEL_CODE),
-                artifacts={"checkpoint": str(model_dir)},
-                code_paths=[str(PACKAGE)],
-                signature=SIGNATURE,
-                pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
-            )
-    return Logged(run_id, model.model_id)
+        for stage in stages:
+            _log_stage(client, run_id, stage)
+        return Logged(run_id, _model_of(client, run_id) or _log_model(model_dir))
 
 
 def log_evaluation(
@@ -175,12 +196,51 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield f"{prefix}{name}", value
 
 
-def _curves(stage: StageRecord) -> Iterator[Metric]:
-    now = round(time.time() * 1000)
-    for name, values in (("loss", stage.losses), ("learning_rate", stage.learning_rates)):
-        yield from (Metric(f"{stage.name}/{name}", value, now, step) for step, value in enumerate(values, 1))
-    for name in ("seconds", "seconds_to_first_step", "samples_per_second"):
-        yield Metric(f"{stage.name}/{name}", getattr(stage, name), now, 0)
+def _log_stage(client: mlflow.MlflowClient, run: str, stage: StageRecord) -> None:
+    """Loss and learning rate of the steps that were not logged live, and the stage's own figures."""
+    now, there = time.time(), logged_steps(client, run, stage.name)
+    curves = enumerate(zip(stage.losses, stage.learning_rates, strict=True), start=1)
+    log_steps(
+        client,
+        run,
+        stage.name,
+        [
+            {"step": step, "time": now, "loss": loss, "learning_rate": rate}
+            for step, (loss, rate) in curves
+            if step not in there
+        ],
+    )
+    if f"{stage.name}/seconds" not in client.get_run(run).data.metrics:
+        log_steps(client, run, stage.name, [{"step": 0, "time": now, **_figures(stage)}])
+
+
+def _figures(stage: StageRecord) -> dict[str, float]:
+    measured = stage.measurements.model_dump(exclude_none=True) if stage.measurements else {}
+    sources = measured.pop("source_losses", {})
+    figures = {"seconds": stage.seconds, "seconds_to_first_step": stage.seconds_to_first_step}
+    figures |= {f"overall/{name}": value for name, value in measured.items()}
+    return figures | {f"overall/source_loss/{name}": last for name, (_, last) in sources.items()}
+
+
+def _model_of(client: mlflow.MlflowClient, run: str) -> str:
+    """The model that a run made, if it is whole; empty where there is none."""
+    outputs = client.get_run(run).outputs
+    made = [client.get_logged_model(output.model_id) for output in outputs.model_outputs] if outputs else []
+    return next((model.model_id for model in made if model.status == LoggedModelStatus.READY), "")
+
+
+def _log_model(model_dir: Path) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the signature was not inferred from an example
+        model = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=_source(MODEL_CODE),
+            artifacts={"checkpoint": str(model_dir)},
+            code_paths=[str(PACKAGE)],
+            signature=SIGNATURE,
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
+        )
+    return model.model_id
 
 
 def _dataset(version: str) -> Dataset:

@@ -70,6 +70,17 @@ def test_the_summary_tells_what_was_asked_for(finished):
     assert first["decision"]["promoted"] == ("champion" in first["model"]["aliases"])
 
 
+def test_mlflow_has_what_every_step_measured_once(finished):
+    client = mlflow.MlflowClient(f"sqlite:///{finished[0] / 'home' / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("tiny").experiment_id])
+    assert run.info.status == "FINISHED"
+    for stage, steps in (("align", 3), ("instruct", 12)):
+        for name in ("loss", "learning_rate", "gradient_norm", "tokens_per_second", "padding_share", "memory_bytes"):
+            points = client.get_metric_history(run.info.run_id, f"{stage}/{name}")
+            assert sorted(point.step for point in points) == list(range(1, steps + 1)), name
+    assert run.data.metrics["instruct/overall/samples_per_second"] > 0
+
+
 def test_the_report_lies_beside_the_summary(finished):
     folder, report, first, _ = finished
     assert Path(first["report"]).read_text().startswith("<!doctype html>")

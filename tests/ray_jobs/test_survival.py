@@ -22,7 +22,7 @@ from web2code.config import StageConfig, StageRecord, TrainJob, Where
 
 STAGE = StageConfig(
     name="instruct", trainable=("projector", "language_model", "vision_tower"), zero_stage=2,
-    template="user_assistant", steps=60, global_batch=16, micro_batch=4, learning_rate=5e-3, question_share=0.2,
+    template="user_assistant", steps=60, global_batch=16, micro_batch=4, learning_rate=5e-3, beta2=0.95,
     checkpoint_every=5,
 )  # fmt: skip
 PATIENCE = 300.0

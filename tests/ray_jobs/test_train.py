@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,11 +19,11 @@ from web2code.training.arrays import load_arrays
 
 ALIGN = StageConfig(
     name="align", trainable=("projector",), zero_stage=2, template="plain", steps=6, global_batch=8,
-    learning_rate=1e-2, checkpoint_every=100,
+    learning_rate=1e-2, beta2=0.95, checkpoint_every=100,
 )  # fmt: skip
 INSTRUCT = StageConfig(
     name="instruct", trainable=("projector", "language_model", "vision_tower"), zero_stage=3,
-    template="user_assistant", steps=40, global_batch=16, micro_batch=4, learning_rate=5e-3, question_share=0.2,
+    template="user_assistant", steps=40, global_batch=16, micro_batch=4, learning_rate=5e-3, beta2=0.95,
     checkpoint_every=5,
 )  # fmt: skip
 
@@ -32,8 +33,8 @@ def home_with_prepared(folder: Path) -> Path:
     return folder
 
 
-def job(home: Path, stage: StageConfig, previous: str = "") -> TrainJob:
-    where = Where(home=str(home), data_dir=str(home / "data"))
+def job(home: Path, stage: StageConfig, previous: str = "", num_workers: int = 2) -> TrainJob:
+    where = Where(home=str(home), data_dir=str(home / "data"), num_workers=num_workers)
     return TrainJob(where=where, stage=stage, prepared="pages", previous=previous, seed=0)
 
 
@@ -58,6 +59,21 @@ def test_both_stages_learn_and_the_first_changes_the_projector_alone(undisturbed
     assert all("multi_modal_projector" in name for name in changed)
 
 
+def test_the_record_tells_what_the_steps_measured(undisturbed):
+    _, align, instruct = undisturbed
+    assert set(align.measurements.source_losses) == {"captions"}
+    first, last = align.measurements.source_losses["captions"]
+    assert first == pytest.approx(align.first_loss, rel=1e-5)
+    assert last == pytest.approx(align.last_loss, rel=1e-4)
+    assert set(instruct.measurements.source_losses) == {"code", "questions"}
+    assert 0 < instruct.measurements.padding_share < 0.5
+    assert 0 < instruct.measurements.data_wait_share < 1
+    assert instruct.measurements.gradient_norm > 0
+    assert instruct.measurements.mfu is None  # of a CPU
+    per_sample = instruct.measurements.tokens_per_second / instruct.measurements.samples_per_second
+    assert 5 < per_sample < 96
+
+
 def test_the_same_job_again_does_no_work(undisturbed):
     home, align, _ = undisturbed
     before = (home / "artifacts" / "stage" / align.fingerprint / "COMMITTED").stat().st_mtime_ns
@@ -69,7 +85,7 @@ def test_killed_it_goes_on_from_the_newest_whole_checkpoint_and_ends_with_the_sa
     undisturbed, local_ray, tmp_path
 ):
     _, align, expected = undisturbed
-    home = home_with_prepared(tmp_path)
+    home = home_with_prepared(tmp_path / "two")
     main(job(home, ALIGN))
     again = job(home, INSTRUCT, previous=align.fingerprint)
     environment = {**os.environ, "RAY_ADDRESS": local_ray}
@@ -90,13 +106,23 @@ def test_killed_it_goes_on_from_the_newest_whole_checkpoint_and_ends_with_the_sa
     content = bytearray(state.read_bytes())
     content[len(content) // 2] ^= 1
     state.write_bytes(content)
+    shutil.copytree(home, tmp_path / "alone")
     record = main(again)
     assert record.resumed_from_step == step - INSTRUCT.checkpoint_every
+    assert record.num_workers == (2,)
     assert record.losses == expected.losses
     verify(again.output())
     for name, tensor in weights(record, home).items():
         assert tensor.equal(weights(expected, undisturbed[0])[name]), name
     assert json.loads((Path(again.output()) / "manifest.json").read_text())["files"]
+    foreign = checkpoint_folder(job(tmp_path / "alone", INSTRUCT)) / "step-00000001-by-1"
+    foreign.mkdir(parents=True)
+    alone = main(job(tmp_path / "alone", INSTRUCT, align.fingerprint, num_workers=1))
+    assert alone.fingerprint == record.fingerprint
+    assert alone.resumed_from_step == record.resumed_from_step
+    assert alone.num_workers == (2, 1)
+    assert alone.losses == pytest.approx(expected.losses, rel=0.2)
+    assert foreign.exists(), "a checkpoint of another stage was touched"
 
 
 @pytest.mark.parametrize("zero_stage", [2, 3])

@@ -1,6 +1,6 @@
 import pytest
 
-from web2code.config import BuildJob, DataConfig, Where, digest_folder
+from web2code.config import BuildJob, DataConfig, StageConfig, TrainJob, Where, digest_folder
 from web2code.plan import make_plan
 
 
@@ -17,6 +17,28 @@ def test_where_a_job_runs_does_not_change_its_identity():
 def test_what_a_job_does_changes_its_identity():
     job = BuildJob(where=where(), data=DataConfig(sources=()))
     assert job.fingerprint() != BuildJob(where=where(), data=DataConfig(sources=(), seed=1)).fingerprint()
+
+
+STAGE = StageConfig(
+    name="align", trainable=("projector",), zero_stage=2, template="plain", steps=1, global_batch=8, learning_rate=1e-3
+)
+
+
+def test_a_stage_that_one_number_of_workers_began_is_the_same_for_another():
+    jobs = [TrainJob(where=where(num_workers=number), stage=STAGE, prepared="p", seed=0) for number in (1, 2)]
+    assert jobs[0].fingerprint() == jobs[1].fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"held_out": 12}, r"align: set held_out to a multiple of global_batch \(8\)"),
+        ({"keep": "best"}, "align: the best checkpoint is known by its held-out loss: set held_out"),
+    ],
+)
+def test_what_is_held_out_is_whole_batches_and_the_best_needs_it(changes, message):
+    with pytest.raises(ValueError, match=message):
+        StageConfig.model_validate(STAGE.model_dump() | changes)
 
 
 def test_a_folder_is_known_by_its_content(tmp_path):

@@ -1,11 +1,13 @@
 import shutil
+import sys
 from collections import namedtuple
 
 import pytest
 
 from web2code import plan
-from web2code.config import PreparedRecord
+from web2code.config import PreparedRecord, StageRecord
 from web2code.plan import make_plan
+from web2code.recipes import resolve
 
 PREPARED = PreparedRecord(
     fingerprint="p", dataset_version="v", num_parameters=1, vocab_size=1, num_samples={}, num_truncated=0, mean_tokens=1
@@ -28,9 +30,55 @@ def test_too_little_disk_space_is_told_before_anything_starts(place, monkeypatch
     assert shutil.disk_usage is plan.shutil.disk_usage
 
 
-def test_a_recipe_that_cannot_be_run_is_refused_before_anything_starts(place):
-    with pytest.raises(ValueError, match=r"'llava15_7b' starts from published checkpoints.*`web2code plan llava15_7b`"):
+def test_a_source_that_the_mixture_needs_is_asked_for_before_anything_starts(place):
+    with pytest.raises(ValueError, match=r"mixture 'none' needs LCS-558K, .* add --source llava-pretrain=FOLDER"):
         make_plan("llava15_7b", {}, None, None)
+    for given, message in (
+        ({"llava": ""}, "unknown source 'llava'"),
+        ({"llava-pretrain": ""}, "write --source llava-pretrain=FOLDER"),
+        ({"llava-pretrain": "nowhere"}, "is no folder"),
+        ({"llava-pretrain": str(place)}, "needs mix665k.*--source llava-mix665k=FOLDER"),
+    ):
+        (place / "file").touch()
+        with pytest.raises(ValueError, match=message):
+            make_plan("llava15_7b", {}, None, None, given)
+    assert not (place / "home").exists()
+
+
+def test_a_mixture_is_built_from_its_sources_and_judged_on_the_held_out_pages(place):
+    folders = {}
+    for name in ("llava-pretrain", "llava-mix665k", "web2code"):
+        (place / name).mkdir()
+        (place / name / "data").write_text("data")
+        folders[name] = str(place / name)
+    made = make_plan("llava15_7b", {"eval_share": 0.1}, None, None, folders, gpus=8)
+    *trained, held_out = made.build_job().data.sources
+    assert {source.name: source.parts for source in trained} == {
+        "llava-pretrain": ("LCS-558K",), "llava-mix665k": ("mix665k",)
+    }  # fmt: skip
+    assert all(source.eval_share == 0.1 for source in trained)
+    assert (held_out.name, held_out.pages.num_train, held_out.pages.num_eval) == ("generated", 0, 200)
+    assert (made.where.num_workers, made.where.gpus_per_worker) == (8, 1)
+
+
+def test_a_batch_that_does_not_divide_is_told_before_anything_starts(place):
+    with pytest.raises(ValueError, match="a global batch of 64 does not split over 3 workers"):
+        make_plan("tiny", {}, None, None, workers=3)
+
+
+def test_a_stage_that_trains_the_language_model_has_the_recipes_adapters(place):
+    where = make_plan("tiny", {}, None, None).where
+    for name, has in (("llava15_7b_lora", True), ("llava15_7b", False)):
+        recipe = resolve(name)
+        planned = plan.Plan(recipe=recipe, where=where, sources=())
+        assert planned.train_job(recipe.align, PREPARED).lora is None
+        assert planned.train_job(recipe.instruct, PREPARED).lora == (recipe.model.lora if has else None)
+
+
+def test_what_four_bits_need_is_told_before_anything_starts(place, monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(ValueError, match=r"need bitsandbytes, which is not installed: pip install 'web2code\[qlora\]'"):
+        make_plan("llava15_7b_qlora", {"mixture": "pages"}, None, None)
     assert not (place / "home").exists()
 
 
@@ -66,3 +114,14 @@ def test_a_folder_without_what_is_needed_is_refused(place, argument):
     arguments = {"pages": None, "screenshots": None, argument: str(place / "empty")}
     with pytest.raises(ValueError, match=r"holds no .* file: name a folder that does"):
         make_plan("tiny", {}, **arguments)
+
+
+def test_the_candidate_is_known_before_anything_is_trained(place):
+    planned = make_plan("tiny", {}, None, None)
+    align = planned.train_job(planned.recipe.align, PREPARED).fingerprint()
+    aligned = StageRecord(
+        fingerprint=align, name="align", zero_stage=2, steps=1, first_loss=1, last_loss=1, seconds_to_first_step=1,
+        seconds=1,
+    )  # fmt: skip
+    instruct = planned.train_job(planned.recipe.instruct, PREPARED, aligned)
+    assert planned.candidate(PREPARED) == instruct.fingerprint()

@@ -44,6 +44,14 @@ def test_adapters_change_the_second_stage_alone():
     assert resolve("llava15_7b_qlora").model.lora.four_bit
 
 
+def test_weights_in_four_bits_are_not_to_be_split():
+    with pytest.raises(
+        ValueError, match=r"^instruct\.zero_stage: ZeRO-3 cannot split weights in four bits: set it to 2"
+    ):
+        resolve("llava15_7b", parse_overrides(["model.lora={four_bit: true}"]))
+    assert resolve("llava15_7b", parse_overrides(["model.lora={four_bit: true}", "instruct.zero_stage=2"])).model.lora
+
+
 def test_a_stage_has_steps_or_epochs():
     assert resolve("tiny", {"align.steps": None, "align.epochs": 2.5}).align.num_steps(10) == 25
     assert resolve("tiny").align.num_steps(10) == 40

@@ -47,6 +47,15 @@ DEVICES: Mapping[str, Device] = {
 }
 
 
+def peak_flops(name: str) -> float | None:
+    """Dense bfloat16 floating-point operations a second of a GPU, by torch's name for it; None if it is not known."""
+    words = name.upper().replace("RTX ", "RTX").split()
+    for device in DEVICES.values():
+        if any(word.partition("-")[0] == device.name.partition("-")[0] for word in words):
+            return device.teraflops * 1e12
+    return None
+
+
 def parse_cluster(text: str, price: float | None = None) -> Cluster:
     """`8xH100`, or `2x8xH100` for two machines of eight; `price` replaces the table's.
 

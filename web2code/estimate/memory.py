@@ -12,8 +12,9 @@ from transformers.pytorch_utils import Conv1D
 
 from web2code.config import Config, LoraConfig, Module, StageConfig
 from web2code.estimate.tracing import Activations
+from web2code.modelling.adapters import ADAPTER
 from web2code.training.deepspeed_config import PERSISTENT_NUMBERS, accumulation_steps
-from web2code.training.trainable import ADAPTER, MODULES, module_of
+from web2code.training.trainable import MODULES, module_of
 
 WEIGHT_BYTES = {"bf16": 2, "fp32": 4}
 # NF4 with double quantisation (arXiv 2305.14314, section 3): half a byte, 8 bits for 64 weights, 32 for 256 of these.

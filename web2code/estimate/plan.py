@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from importlib.util import find_spec
 from itertools import chain
 
 import torch
@@ -58,8 +57,8 @@ class StagePlan(Config):
     flops: int = Field(description="of all samples, forward and backward, nothing computed twice")
     hours: float
     cost: float = Field(description="US dollars")
-    model_bytes: int = Field(description="of what is kept: the model in training precision, or adapters and projector")
-    checkpoint_bytes: int = Field(description="of what a stage needs to go on: weights and optimizer")
+    model_bytes: int = Field(description="of what is kept: the model in training precision, and adapters beside it")
+    checkpoint_bytes: int = Field(description="of what a stage needs to go on: trained weights and optimizer")
 
 
 class RecipePlan(Config):
@@ -134,8 +133,8 @@ def plan_stage(
         flops=flops,
         hours=hours,
         cost=hours * cluster.num_devices * cluster.device.price,
-        model_bytes=width * (parameters.trained if setup.lora else parameters.total),
-        checkpoint_bytes=width * parameters.total + 12 * parameters.trained,
+        model_bytes=width * parameters.total + (4 * parameters.trained if setup.lora else 0),
+        checkpoint_bytes=(width + 12) * parameters.trained,
     )
 
 
@@ -202,7 +201,7 @@ def _smaller(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
 
 def _lighter(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
     """What trains fewer parameters."""
-    if "language_model" in stage.trainable and find_spec("peft"):
+    if "language_model" in stage.trainable:
         if not setup.lora:
             yield "adapters (LoRA)", setup.model_copy(update={"lora": LoraConfig()})
         lora = setup.lora or LoraConfig()

@@ -7,16 +7,18 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 from transformers import (
-    CLIPImageProcessorPil,
     CLIPVisionConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaImageProcessorPil,
+    PreTrainedConfig,
     PreTrainedTokenizerFast,
 )
 
 from web2code.config import Config, ModelConfig, TemplateName
 from web2code.modelling.chat_templates import write_chat_template
+from web2code.modelling.images import pixel_statistics
 from web2code.modelling.prompts import stop_ids
 from web2code.modelling.templates import TEMPLATES, Template
 
@@ -70,6 +72,21 @@ def num_image_tokens(config: ModelConfig) -> int:
     return (config.vision.image_size // config.vision.patch_size) ** 2
 
 
+def image_processor(vision: PreTrainedConfig) -> LlavaImageProcessorPil:
+    """`square_pixels` and `normalise` of `web2code.modelling.images`, for those who have transformers alone.
+
+    A picture of six times the size and more is reduced in one step here and in two there: its pixels differ a little.
+    """
+    mean, std = pixel_statistics(vision)
+    return LlavaImageProcessorPil(
+        do_pad=True,
+        size={"shortest_edge": vision.image_size},
+        crop_size={"height": vision.image_size, "width": vision.image_size},
+        image_mean=list(mean),
+        image_std=list(std),
+    )
+
+
 def save_checkpoint(
     directory: Path,
     model: LlavaForConditionalGeneration,
@@ -84,10 +101,7 @@ def save_checkpoint(
     model.generation_config.eos_token_id = stop_ids(tokenizer, template)
     model.save_pretrained(directory, state_dict=state_dict, safe_serialization=True)
     tokenizer.save_pretrained(directory)
-    size = model.config.vision_config.image_size
-    CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size={"height": size, "width": size}).save_pretrained(
-        directory
-    )
+    image_processor(model.config.vision_config).save_pretrained(directory)
     (directory / CHAT_TEMPLATE).write_text(write_chat_template(template))
     (directory / PROMPTING).write_text(Prompting(template=template).model_dump_json(indent=1))
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, LlavaForConditionalGeneration
+from transformers import AutoTokenizer
 
 from web2code.modelling.base import load_template
-from web2code.modelling.images import normalise, square_pixels
+from web2code.modelling.images import normalise, pixel_statistics, square_pixels
+from web2code.modelling.llava import load_model
 from web2code.modelling.prompts import answer_text, prompt_tokens, stop_ids
 
 BATCH = 64
@@ -23,7 +24,7 @@ class Generator:
     """A loaded checkpoint."""
 
     def __init__(self, checkpoint: Path, device: str = "cpu") -> None:
-        self.model = LlavaForConditionalGeneration.from_pretrained(checkpoint, dtype=torch.float32).to(device).eval()
+        self.model = load_model(checkpoint, torch.float32 if device == "cpu" else "auto").to(device).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         self.template = load_template(checkpoint)
         self.device = device
@@ -62,10 +63,12 @@ class Generator:
         input_ids = torch.tensor([[pad] * (length - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
         room = config.text_config.max_position_embeddings - length
+        mean, std = pixel_statistics(config.vision_config)
+        pixels = np.stack([_square_pixels(image, size, mean) for image in images])
         output = self.model.generate(
             input_ids=input_ids.to(self.device),
             attention_mask=mask.to(self.device),
-            pixel_values=normalise(np.stack([_square_pixels(image, size) for image in images])).to(self.device),
+            pixel_values=normalise(pixels, mean, std).to(self.device),
             max_new_tokens=min(max_new_tokens, room),
             do_sample=False,
             # One cache for the whole answer: one that grows is copied for every token.

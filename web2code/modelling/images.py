@@ -7,14 +7,17 @@ import io
 import numpy as np
 import torch
 from PIL import Image
+from transformers import PreTrainedConfig
 
+Channels = tuple[float, float, float]
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+HALF = (0.5, 0.5, 0.5)
 MAX_PIXELS = 64_000_000
 
 
-def square_pixels(png: bytes, size: int) -> np.ndarray:
-    """The picture padded to a square with CLIP's mean colour and resized: uint8 of shape (size, size, 3).
+def square_pixels(png: bytes, size: int, mean: Channels = CLIP_MEAN) -> np.ndarray:
+    """The picture padded to a square with the tower's mean colour and resized: uint8 of shape (size, size, 3).
 
     The padding is LLaVA-1.5's `expand2square` (`image_aspect_ratio pad`).
 
@@ -27,15 +30,18 @@ def square_pixels(png: bytes, size: int) -> np.ndarray:
         image = opened.convert("RGB")
     side = max(image.size)
     if image.width != image.height:
-        square = Image.new("RGB", (side, side), tuple(int(255 * channel) for channel in CLIP_MEAN))
+        square = Image.new("RGB", (side, side), tuple(int(255 * channel) for channel in mean))
         square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
         image = square
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=3.0))
 
 
-def normalise(pixels: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """CLIP's normalisation: uint8 (n, h, w, 3) to float32 (n, 3, h, w)."""
+def pixel_statistics(vision: PreTrainedConfig) -> tuple[Channels, Channels]:
+    """Mean and deviation of the channels that a tower was trained with: one half for SigLIP, CLIP's for all others."""
+    return (HALF, HALF) if vision.model_type.startswith("siglip") else (CLIP_MEAN, CLIP_STD)
+
+
+def normalise(pixels: np.ndarray | torch.Tensor, mean: Channels = CLIP_MEAN, std: Channels = CLIP_STD) -> torch.Tensor:
+    """A tower's normalisation: uint8 (n, h, w, 3) to float32 (n, 3, h, w)."""
     values = torch.as_tensor(pixels).permute(0, 3, 1, 2).float() / 255.0
-    mean = torch.tensor(CLIP_MEAN).view(1, 3, 1, 1)
-    std = torch.tensor(CLIP_STD).view(1, 3, 1, 1)
-    return (values - mean) / std
+    return (values - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import load_file
@@ -119,8 +119,8 @@ def empty_model(config: LlavaConfig) -> LlavaForConditionalGeneration:
         return model_class(config)._from_config(config)
 
 
-def load_model(directory: Path, dtype: torch.dtype) -> LlavaForConditionalGeneration:
-    """A saved model, whichever projector it has."""
+def load_model(directory: Path, dtype: torch.dtype | Literal["auto"] = "auto") -> LlavaForConditionalGeneration:
+    """A saved model, whichever projector it has; `auto` keeps the weights as they were saved."""
     config = LlavaConfig.from_pretrained(directory)
     return model_class(config).from_pretrained(directory, config=config, dtype=dtype)
 

@@ -54,7 +54,7 @@ def resolve(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if part not in _TAGS)
         if first["type"] == "value_error":
-            raise ValueError(f"{where}: {first['ctx']['error']}") from None
+            raise ValueError(f"{where}: {first['ctx']['error']}".removeprefix(": ")) from None
         raise ValueError(f"{where}: {first['msg']} (got {first['input']!r}); change the override") from None
 
 

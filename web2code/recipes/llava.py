@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from web2code.config import LoraConfig, PretrainedModelConfig, Recipe, StageConfig, TemplateName, ValidationConfig
+from web2code.config import (
+    EvaluationConfig,
+    LoraConfig,
+    PagesConfig,
+    PretrainedModelConfig,
+    Recipe,
+    StageConfig,
+    TemplateName,
+    ValidationConfig,
+    Viewport,
+)
 
 CLIP_336 = "clip-vit-large-patch14-336"
 
@@ -91,24 +101,27 @@ def full_size(
 ) -> Recipe:
     """A recipe with LLaVA-1.5's two stages, of which `align` and `instruct` replace values.
 
-    Both: AdamW, one epoch, 3 % warm-up, cosine, no weight decay, bf16, gradient checkpointing.
+    Both: AdamW, one epoch, 3 % warm-up, cosine, no weight decay, bf16, gradient checkpointing. Stage 2 groups samples
+    by modality and length.
     """
     shared = {"epochs": 1, "warmup_ratio": 0.03, "weight_decay": 0.0, "gradient_checkpointing": True}
     stage1 = shared | {
         "name": "align", "trainable": ("projector",), "zero_stage": 2, "template": "plain", "global_batch": 256,
-        "micro_batch": 32, "learning_rate": 1e-3,
+        "micro_batch": 32, "learning_rate": 1e-3, "grouping": "none",
     }  # fmt: skip
     stage2 = shared | {
         "name": "instruct", "trainable": ("projector", "language_model"), "zero_stage": 3, "template": template,
-        "global_batch": 128, "micro_batch": 16, "learning_rate": 2e-5,
+        "global_batch": 128, "micro_batch": 16, "learning_rate": 2e-5, "grouping": "modality_length",
     }  # fmt: skip
     return Recipe(
         name=name,
         model_name=model_name,
         mixture=mixture,
+        pages=PagesConfig(num_train=0, num_eval=200, viewport=Viewport(width=1280, height=720)),
         model=model,
         align=StageConfig.model_validate(stage1 | (align or {})),
         instruct=StageConfig.model_validate(stage2 | (instruct or {})),
+        evaluation=EvaluationConfig(max_new_tokens=1024),
         validation=ValidationConfig(context=model.max_length, image_tokens=image_tokens),
     )
 

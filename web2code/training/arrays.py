@@ -1,44 +1,48 @@
-"""The prepared dataset: token ids and pixels as memory-mapped arrays that training reads without decoding anything."""
+"""The prepared dataset: token ids and pictures as memory-mapped arrays that training reads without parsing anything."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import open_memmap
 
+from web2code.config import PreparedLayout, PreparedPart
 from web2code.modelling.prompts import IGNORED, Sample
+from web2code.training.pictures import Pictures, open_pictures
 
-CAPTION, CODE, QUESTION = 0, 1, 2
-KINDS = {"caption": CAPTION, "code": CODE, "question": QUESTION}
+LAYOUT = "layout.json"
+# Of every array: its type, and whether it has an entry for each token, or else for each sample.
+COLUMNS = {
+    "tokens": (np.int32, True),
+    "learned": (np.bool_, True),
+    "lengths": (np.int32, False),
+    "label_counts": (np.int32, False),
+    "parts": (np.int8, False),
+    "pages": (np.int32, False),
+}
 
 
 @dataclass(frozen=True)
 class Arrays:
     """All samples of a dataset.
 
-    `tokens` is flat; sample i is `tokens[offsets[i]:offsets[i + 1]]`, learned from its position `answers[i]` on;
-    it shows picture `pages[i]` of `pixels`, which is uint8 of shape (num_pages, size, size, 3), or none where that is
-    negative.
+    `tokens` is flat; sample i is the `lengths[i]` of them from `offsets[i]` on, of which those are learned where
+    `learned` is true, `label_counts[i]` in all. It belongs to `layout.parts[parts[i]]` and shows picture `pages[i]` of
+    `pixels`, or none where that is negative; pictures are uint8 of shape (size, size, 3).
     """
 
+    layout: PreparedLayout
     tokens: np.ndarray
-    offsets: np.ndarray
-    answers: np.ndarray
+    learned: np.ndarray
+    lengths: np.ndarray
+    label_counts: np.ndarray
+    parts: np.ndarray
     pages: np.ndarray
-    kinds: np.ndarray
-    pixels: np.ndarray
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens of every sample."""
-        return np.diff(self.offsets)
-
-    @property
-    def label_counts(self) -> np.ndarray:
-        """Learned tokens of every sample."""
-        return self.lengths - self.answers
+    offsets: np.ndarray
+    pixels: np.ndarray | Pictures
 
     def shown(self, indices: np.ndarray) -> np.ndarray:
         """The pictures of some samples, in their order: uint8 of shape (num_pictures, size, size, 3)."""
@@ -47,33 +51,66 @@ class Arrays:
 
     def sample(self, index: int) -> Sample:
         """One sample as token ids and labels."""
-        tokens = self.tokens[self.offsets[index] : self.offsets[index + 1]].tolist()
-        start = int(self.answers[index])
-        return Sample(tokens=tokens, labels=[IGNORED] * start + tokens[start:])
+        where = slice(self.offsets[index], self.offsets[index] + self.lengths[index])
+        tokens = self.tokens[where]
+        return Sample(tokens=tokens.tolist(), labels=np.where(self.learned[where], tokens, IGNORED).tolist())
+
+    def of_stage(self, stage: str) -> list[tuple[PreparedPart, np.ndarray]]:
+        """Each part that a stage is trained on, with the indices of its samples."""
+        return [
+            (part, np.flatnonzero(self.parts == number))
+            for number, part in enumerate(self.layout.parts)
+            if part.stage == stage
+        ]
 
 
-def write_samples(directory: Path, samples: Iterable[tuple[Sample, int, int]]) -> dict[str, int]:
-    """Write (sample, page, kind) triples; returns the number of samples of each kind."""
-    tokens: list[int] = []
-    offsets, answers, pages, kinds = [0], [], [], []
-    for sample, page, kind in samples:
-        tokens.extend(sample.tokens)
-        offsets.append(len(tokens))
-        answers.append(sum(label == IGNORED for label in sample.labels))
-        assert sample.labels[answers[-1] :] == sample.tokens[answers[-1] :], "one answer, at the end of its sample"
-        pages.append(page)
-        kinds.append(kind)
-    np.save(directory / "tokens.npy", np.asarray(tokens, np.int32))
-    np.save(directory / "offsets.npy", np.asarray(offsets, np.int64))
-    np.save(directory / "answers.npy", np.asarray(answers, np.int32))
-    np.save(directory / "pages.npy", np.asarray(pages, np.int32))
-    np.save(directory / "kinds.npy", np.asarray(kinds, np.int8))
-    return {name: kinds.count(kind) for name, kind in KINDS.items()}
+def columns_of(samples: Iterable[tuple[Sample, int, int]]) -> dict[str, np.ndarray]:
+    """`COLUMNS` of (sample, page, part) triples."""
+    values: dict[str, list] = {name: [] for name in COLUMNS}
+    for sample, page, part in samples:
+        learned = [label != IGNORED for label in sample.labels]
+        values["tokens"] += sample.tokens
+        values["learned"] += learned
+        values["lengths"].append(len(sample.tokens))
+        values["label_counts"].append(sum(learned))
+        values["parts"].append(part)
+        values["pages"].append(page)
+    return {name: np.asarray(values[name], dtype) for name, (dtype, _) in COLUMNS.items()}
+
+
+def arrays_of(columns: dict[str, np.ndarray], pixels: np.ndarray | Pictures, layout: PreparedLayout) -> Arrays:
+    """Samples in memory, or on disk."""
+    lengths = columns["lengths"]
+    return Arrays(layout=layout, **columns, offsets=np.cumsum(lengths, dtype=np.int64) - lengths, pixels=pixels)
+
+
+def write_columns(directory: Path, columns: dict[str, np.ndarray]) -> None:
+    """Write `COLUMNS`, each to a file of its own."""
+    for name, values in columns.items():
+        np.save(directory / f"{name}.npy", values)
+
+
+def join_shards(directory: Path, shards: Sequence[Path], layout: PreparedLayout) -> None:
+    """Make one dataset of shards: of `COLUMNS` and pictures each, of which the pictures stay where they are."""
+    num_pictures = np.cumsum([0, *(len(open_pictures([shard])) for shard in shards)])
+    for name, (dtype, _) in COLUMNS.items():
+        parts = [np.load(shard / f"{name}.npy", mmap_mode="r") for shard in shards]
+        joined = open_memmap(directory / f"{name}.npy", "w+", dtype, (sum(map(len, parts)),))
+        start = 0
+        for part, before in zip(parts, num_pictures, strict=False):
+            moved = np.where(part >= 0, part + before, part) if name == "pages" else part
+            joined[start : start + len(part)] = moved
+            start += len(part)
+        joined.flush()
+    names = [str(shard.relative_to(directory)) for shard in shards]
+    (directory / LAYOUT).write_text(layout.model_copy(update={"shards": tuple(names)}).model_dump_json(indent=1))
 
 
 def load_arrays(directory: Path) -> Arrays:
-    """Open a prepared directory; pixels and tokens stay on disk until they are read."""
-    return Arrays(**{
-        name: np.load(directory / f"{name}.npy", mmap_mode="r")
-        for name in ("tokens", "offsets", "answers", "pages", "kinds", "pixels")
-    })  # fmt: skip
+    """Open a prepared directory; pictures and tokens stay on disk until they are read."""
+    layout = PreparedLayout.model_validate_json((directory / LAYOUT).read_text())
+    columns = {
+        name: np.load(directory / f"{name}.npy", mmap_mode="r" if per_token else None)
+        for name, (_, per_token) in COLUMNS.items()
+    }
+    return arrays_of(columns, open_pictures([directory / shard for shard in layout.shards]), layout)

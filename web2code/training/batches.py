@@ -53,4 +53,5 @@ def collate_packed(arrays: Arrays, indices: np.ndarray, dtype: torch.dtype) -> B
 
 def _pictures(arrays: Arrays, indices: np.ndarray, dtype: torch.dtype) -> Batch:
     pixels = arrays.shown(indices)
-    return {"pixel_values": normalise(pixels).to(dtype), "num_images": len(pixels)}
+    normalised = normalise(pixels, arrays.layout.pixel_mean, arrays.layout.pixel_std)
+    return {"pixel_values": normalised.to(dtype), "num_images": len(pixels)}

@@ -6,6 +6,7 @@ import json
 import shutil
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from deepspeed.runtime.checkpoint_engine.checkpoint_engine import CheckpointEngi
 
 from web2code.artifacts import CorruptArtifactError, replace_text, sha256_of
 from web2code.training.history import History
+from web2code.training.reshard import load_resharded
 
 TAG = "state"
 KEPT = 2
@@ -25,8 +27,9 @@ KEPT = 2
 class Checkpoints:
     """The checkpoints of one stage below a folder that all workers see; every worker must call every method.
 
-    A checkpoint is `step-N/`. Each worker's last file in it is its `manifest-RANK.json`, with the checksums of the
-    files that it wrote: a checkpoint is whole when all manifests are there and all files match.
+    A checkpoint is `step-N-by-M/`, where M workers wrote it; any number can go on from it. Each worker's last file in
+    it is its `manifest-RANK.json`, with the checksums of the files that it wrote: a checkpoint is whole when all M
+    manifests are there and all files match. The newest `KEPT` are kept, and the best where that is measured.
     """
 
     def __init__(self, folder: Path, engine: deepspeed.DeepSpeedEngine) -> None:
@@ -35,17 +38,20 @@ class Checkpoints:
         self.collected = engine.checkpoint_engine = Collected()
         self.writer: threading.Thread | None = None
         self.copied = threading.Event()
+        self.copies = Copies()
         self.error: Exception | None = None
+        self.best = 0
 
     def save(self, step: int, history: History) -> None:
         """Begin to write the state after some steps; waits only for the checkpoint before it."""
         self.finish()
-        directory = self.folder / f"step-{step:08}"
-        self._manifest(directory).unlink(missing_ok=True)  # of an attempt that was killed
-        self.engine.save_checkpoint(str(directory), tag=TAG, save_latest=False)
+        directory = self.folder / f"step-{step:08}-by-{self.world_size}"
+        _manifest(directory, self.rank).unlink(missing_ok=True)  # of an attempt that was killed
+        self.engine.save_checkpoint(str(directory), tag=TAG, save_latest=False, exclude_frozen_parameters=True)
         manifest = {"step": step, "history": asdict(history)}
+        self.best = history.best_step()
         self.copied.clear()
-        self.writer = threading.Thread(target=self._write, args=(directory, self.collected.take(), manifest))
+        self.writer = threading.Thread(target=self._write, args=(directory, self._states(), manifest))
         self.writer.start()
 
     def before_update(self) -> None:
@@ -77,11 +83,15 @@ class Checkpoints:
         candidates = sorted(self.folder.glob("step-*/"), reverse=True)
         damaged = 0
         for directory in candidates:
-            problems: list[str] = [""] * self.world_size
-            dist.all_gather_object(problems, self._problem(directory))
+            problems = self._problems(directory)
             if not any(problems):
-                manifest = json.loads(self._manifest(directory).read_text())
-                self.engine.load_checkpoint(str(directory), tag=TAG)
+                writers = _num_writers(directory)
+                # Without ZeRO every worker holds everything.
+                if writers == self.world_size or not self.engine.zero_optimization():
+                    self.engine.load_checkpoint(str(directory), tag=TAG, load_module_strict=False)
+                else:
+                    load_resharded(self.engine, directory / TAG)
+                manifest = json.loads(_manifest(directory, self.rank % writers).read_text())
                 return manifest["step"], History(**manifest["history"])
             damaged += UNFINISHED not in problems
             if self.rank == 0:
@@ -90,25 +100,45 @@ class Checkpoints:
             raise CorruptArtifactError(f"every checkpoint in {self.folder} is damaged: delete it and run again")
         return None
 
-    def _manifest(self, directory: Path) -> Path:
-        return directory / f"manifest-{self.rank}.json"
+    def _states(self) -> list[tuple[Any, str]]:
+        """What DeepSpeed has to save, of the model what is trained: the rest is there when a stage begins.
 
-    def _problem(self, directory: Path) -> str:
-        if not self._manifest(directory).exists():
-            return UNFINISHED
-        for name, expected in json.loads(self._manifest(directory).read_text())["files"].items():
-            if not (directory / name).exists() or sha256_of(directory / name) != expected:
-                return f"{name} is missing or corrupt"
-        return ""
+        DeepSpeed itself would leave in other names of tied weights, and the scales of weights in four bits.
+        """
+        trained = {name for name, parameter in self.engine.module.named_parameters() if parameter.requires_grad}
+        states = self.collected.take()
+        for state, _ in states:
+            if "module" in state:
+                state["module"] = {name: value for name, value in state["module"].items() if name in trained}
+        return states
+
+    def load_step(self, step: int) -> None:
+        """Put an earlier step's weights in place of the engine's, when training is over.
+
+        Raises:
+            CorruptArtifactError: there is no whole checkpoint of that step.
+        """
+        for directory in sorted(self.folder.glob(f"step-{step:08}-*/")):
+            if not any(self._problems(directory)):
+                load_resharded(self.engine, directory / TAG)
+                return
+        raise CorruptArtifactError(f"no checkpoint of step {step} in {self.folder} is whole: delete it and run again")
+
+    def _problems(self, directory: Path) -> list[str]:
+        """What each worker finds wrong with its share of a checkpoint's files; empty where nothing is."""
+        problems: list[str] = [""] * self.world_size
+        mine = range(self.rank, _num_writers(directory), self.world_size)
+        dist.all_gather_object(problems, next(filter(None, (_problem(directory, rank) for rank in mine)), ""))
+        return problems
 
     def _write(self, directory: Path, states: list[tuple[Any, str]], manifest: dict[str, Any]) -> None:
         try:
-            copies = [(copied(state), Path(path)) for state, path in states]
+            copies = [(state, Path(path)) for state, path in self.copies.of(states)]
             self.copied.set()
             for state, path in copies:
                 torch.save(state, path)
             files = {str(path.relative_to(directory)): sha256_of(path) for _, path in copies}
-            replace_text(self._manifest(directory), json.dumps(manifest | {"files": files}))
+            replace_text(_manifest(directory, self.rank), json.dumps(manifest | {"files": files}))
             if self.rank == 0:
                 self._remove_old()
         except Exception as error:
@@ -119,13 +149,31 @@ class Checkpoints:
         whole = [
             directory
             for directory in sorted(self.folder.glob("step-*/"))
-            if len(list(directory.glob("manifest-*.json"))) == self.world_size
+            if len(list(directory.glob("manifest-*.json"))) == _num_writers(directory)
         ]
         for directory in whole[:-KEPT]:
-            shutil.rmtree(directory)
+            if not directory.name.startswith(f"step-{self.best:08}-"):
+                shutil.rmtree(directory)
 
 
 UNFINISHED = "it was not finished"
+
+
+def _num_writers(directory: Path) -> int:
+    return int(directory.name.rpartition("-")[2])
+
+
+def _manifest(directory: Path, rank: int) -> Path:
+    return directory / f"manifest-{rank}.json"
+
+
+def _problem(directory: Path, rank: int) -> str:
+    if not _manifest(directory, rank).exists():
+        return UNFINISHED
+    for name, expected in json.loads(_manifest(directory, rank).read_text())["files"].items():
+        if not (directory / name).exists() or sha256_of(directory / name) != expected:
+            return f"{name} is missing or corrupt"
+    return ""
 
 
 class Collected(CheckpointEngine):
@@ -156,11 +204,25 @@ class Collected(CheckpointEngine):
         return True
 
 
-def copied(state: Any) -> Any:
-    """The state with tensors of its own, in main memory, each as large as it looks and no more."""
-    if isinstance(state, torch.Tensor):
-        return state.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
-    return _rebuilt(state, copied)
+class Copies:
+    """Copies of states in main memory, which is used again: to map it anew takes longer than to copy."""
+
+    def __init__(self) -> None:
+        self.buffers: list[torch.Tensor] = []
+
+    def of(self, states: Any) -> Any:
+        """The same states with these tensors, each as large as it looks and no more; those of before are lost."""
+        before, self.buffers = iter(self.buffers), []
+        return self._of(states, before)
+
+    def _of(self, state: Any, before: Iterator[torch.Tensor]) -> Any:
+        if not isinstance(state, torch.Tensor):
+            return _rebuilt(state, lambda each: self._of(each, before))
+        buffer = next(before, None)
+        if buffer is None or buffer.shape != state.shape or buffer.dtype != state.dtype:
+            buffer = torch.empty(state.shape, dtype=state.dtype)
+        self.buffers.append(buffer.copy_(state.detach()))
+        return buffer
 
 
 def _frozen(state: Any) -> Any:

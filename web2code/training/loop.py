@@ -17,20 +17,21 @@ from transformers import LlavaForConditionalGeneration
 
 from web2code.config import StageConfig
 from web2code.modelling.attention import VARLEN, register_varlen
+from web2code.modelling.llava import load_model
 from web2code.training.arrays import Arrays
-from web2code.training.batches import Batch, collate, collate_packed
+from web2code.training.batches import Batch
 from web2code.training.checkpoint import Checkpoints
-from web2code.training.deepspeed_config import accumulation_steps, deepspeed_config
+from web2code.training.deepspeed_config import deepspeed_config
 from web2code.training.guard import enter, is_refused
 from web2code.training.history import History
+from web2code.training.loader import Step, ahead, step_of, steps
 from web2code.training.loss import AnswerLoss
+from web2code.training.measurements import Meter, stage_meter
 from web2code.training.order import Order
-from web2code.training.packing import lay_out
 from web2code.training.trainable import parameter_groups, set_trainable
 from web2code.training.watchdog import Watchdog
 
-# A shorter memory of squared gradients than the default 0.999 suits runs of a few hundred steps.
-ADAM_BETAS = (0.9, 0.95)
+BETA1 = 0.9
 
 
 def train_stage(
@@ -51,30 +52,47 @@ def train_stage(
     Raises:
         FloatingPointError: a loss or gradient that is not finite, or a spike, where `stage.guard` says to stop.
     """
+    set_trainable(model, stage.trainable)
+    meter = stage_meter(model, arrays, stage.precision)
     engine = _build_engine(model, stage)
-    order = Order(arrays, stage.template == "plain", stage.question_share, stage.global_batch, seed)
+    order = Order(arrays, stage, seed)
     num_steps = stage.num_steps(order.batches_per_epoch)
     checkpoints = Checkpoints(checkpoint_folder, engine)
     start, history = checkpoints.restore() or (0, History(num_steps, [], []))
     history.resumed_from_step = start
+    if history.num_workers[-1:] != [dist.get_world_size()]:
+        history.num_workers.append(dist.get_world_size())
     watchdog = watchdog or Watchdog()
     began = time.perf_counter() - history.seconds
+    pad_token = model.config.text_config.pad_token_id
+    shares = ahead(steps(arrays, stage, order, start, num_steps, pad_token, dist.get_rank(), dist.get_world_size()))
     for step in range(start, num_steps):
         watchdog.begin(step + 1)
+        meter.begin()
+        with meter.waiting():
+            share = next(shares)
         rate = learning_rate(stage, step, num_steps)
         for group in engine.optimizer.param_groups:
             group["lr"] = rate * group["share"]
-        loss = _step(engine, stage, arrays, order.batch(step), checkpoints, partial(is_refused, stage, history))
+        # What dropout draws depends on the step and the worker, not on where training was interrupted.
+        torch.manual_seed((seed * num_steps + step) * dist.get_world_size() + dist.get_rank())
+        loss = _step(engine, share, checkpoints, meter, partial(is_refused, stage, history))
         warning = enter(stage, history, loss, rate, engine.was_step_applied())
         if warning and dist.get_rank() == 0:
             print(f"warning: {warning}", flush=True)
+        history.metrics.append(meter.end(share.samples, rate, engine.get_global_grad_norm()).metrics())
         history.first_step_at = history.first_step_at or time.time()
         history.seconds = time.perf_counter() - began
         on_step(step + 1, history)
         watchdog.pause()
-        if (is_leaving() or (step + 1) % stage.checkpoint_every == 0) and step + 1 < num_steps:
+        is_due = is_leaving() or (step + 1) % stage.checkpoint_every == 0
+        if stage.held_out and ((step + 1) % stage.checkpoint_every == 0 or step + 1 == num_steps):
+            history.held_out.append((step + 1, held_out_loss(engine, stage, arrays, order.held_out)))
+        if is_due and step + 1 < num_steps:
             checkpoints.save(step + 1, history)
     checkpoints.finish()
+    if stage.keep == "best" and history.best_step() != num_steps:
+        checkpoints.load_step(history.best_step())
     return engine, history
 
 
@@ -98,81 +116,77 @@ def trained_weights(engine: deepspeed.DeepSpeedEngine) -> dict[str, torch.Tensor
 
 def save_weights(source: Path, weights: dict[str, torch.Tensor]) -> LlavaForConditionalGeneration:
     """The model of `source` with `weights` in place of its own."""
-    model = LlavaForConditionalGeneration.from_pretrained(source, dtype=torch.float32)
+    model = load_model(source)
     unexpected = model.load_state_dict(weights, strict=False).unexpected_keys
     assert not unexpected, unexpected
     return model
 
 
 def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> deepspeed.DeepSpeedEngine:
-    set_trainable(model, stage.trainable)
     register_varlen()
     tower_attention = "sdpa" if stage.attention == VARLEN else stage.attention
     model.set_attn_implementation({"text_config": stage.attention, "vision_config": tower_attention})
     if stage.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     optimizer = torch.optim.AdamW(
-        parameter_groups(model, stage), lr=stage.learning_rate, betas=ADAM_BETAS, weight_decay=stage.weight_decay
+        parameter_groups(model, stage),
+        lr=stage.learning_rate,
+        betas=(BETA1, stage.beta2),
+        weight_decay=stage.weight_decay,
     )
     engine, *_ = deepspeed.initialize(
         model=AnswerLoss(model), optimizer=optimizer, config=deepspeed_config(stage, dist.get_world_size())
     )
+    engine.train()  # models are loaded for use, without dropout and gradient checkpointing
     return engine
 
 
 def _step(
     engine: deepspeed.DeepSpeedEngine,
-    stage: StageConfig,
-    arrays: Arrays,
-    batch: np.ndarray,
+    share: Step,
     checkpoints: Checkpoints,
+    meter: Meter,
     is_refused: Callable[[float], bool],
 ) -> float:
     world_size = dist.get_world_size()
     # DeepSpeed averages over workers; this turns that average into the sum of the global batch.
-    num_tokens = float(arrays.label_counts[batch].sum()) / world_size
-    micro_steps = list(zip(*shares(stage, arrays, batch, world_size), strict=True))
-    total = torch.zeros(1)
-    for number, of_all_workers in enumerate(micro_steps, start=1):
-        engine.set_gradient_accumulation_boundary(number == len(micro_steps))
-        tensors = _micro_batch(engine, stage, arrays, of_all_workers)
-        on_device = {name: value.to(engine.device) if isinstance(value, torch.Tensor) else value
-                     for name, value in tensors.items()}  # fmt: skip
-        loss = engine(**on_device, num_tokens=num_tokens)
-        total += loss.detach().float().cpu()
-        if number == len(micro_steps):
+    num_tokens = share.num_tokens / world_size
+    total = torch.zeros(1, device=engine.device)
+    for number, (samples, tensors) in enumerate(share.micro_batches, start=1):
+        engine.set_gradient_accumulation_boundary(number == len(share.micro_batches))
+        loss = engine(**on_device(engine, tensors), num_tokens=num_tokens)
+        meter.add(samples, tensors["input_ids"].numel(), engine.module.token_losses)
+        total += loss.detach().float()
+        if number == len(share.micro_batches):
             # All workers see the same loss, so that all take the same decision about it.
-            device_total = (total / world_size).to(engine.device)
-            dist.all_reduce(device_total)
-            if is_refused(float(device_total)):
+            of_all = meter.reduce((total / world_size).cpu(), engine.device)
+            if is_refused(of_all):
                 loss = loss * math.nan  # DeepSpeed leaves out the update of a gradient that is not finite
         engine.backward(loss)
     checkpoints.before_update()
     engine.step()
+    return of_all
+
+
+def on_device(engine: deepspeed.DeepSpeedEngine, tensors: Batch) -> Batch:
+    """A micro batch where the model is."""
+    return {name: value.to(engine.device) if isinstance(value, torch.Tensor) else value
+            for name, value in tensors.items()}  # fmt: skip
+
+
+@torch.no_grad()
+def held_out_loss(engine: deepspeed.DeepSpeedEngine, stage: StageConfig, arrays: Arrays, held_out: np.ndarray) -> float:
+    """Nats a token of samples that are as many as some global batches; every worker must call this."""
+    num_tokens = float(arrays.label_counts[held_out].sum())
+    pad_token = engine.module.llava.config.text_config.pad_token_id
+    total = torch.zeros(1)
+    engine.eval()
+    for batch in held_out.reshape(-1, stage.global_batch):
+        for _, tensors in step_of(
+            arrays, stage, batch, pad_token, dist.get_rank(), dist.get_world_size()
+        ).micro_batches:
+            total += engine(**on_device(engine, tensors), num_tokens=num_tokens).float().cpu()
+    engine.train()
+    device_total = total.to(engine.device)
+    dist.all_reduce(device_total)
     return float(device_total)
-
-
-def _micro_batch(
-    engine: deepspeed.DeepSpeedEngine,
-    stage: StageConfig,
-    arrays: Arrays,
-    of_all_workers: tuple[np.ndarray, ...],
-) -> Batch:
-    dtype = torch.bfloat16 if stage.precision == "bf16" else torch.float32
-    pad = engine.module.llava.config.text_config.pad_token_id
-    mine = of_all_workers[dist.get_rank()]
-    tensors = collate_packed(arrays, mine, dtype) if stage.pack_tokens else collate(arrays, mine, pad, dtype)
-    # Under ZeRO-3 all workers gather the tower's weights together, so that one without a picture needs a stand-in.
-    somewhere = (arrays.pages[np.concatenate(of_all_workers)] >= 0).any()
-    if stage.zero_stage == 3 and somewhere and not tensors["num_images"]:
-        tensors["pixel_values"] = torch.zeros(1, *tensors["pixel_values"].shape[1:], dtype=dtype)
-    return tensors
-
-
-def shares(stage: StageConfig, arrays: Arrays, batch: np.ndarray, world_size: int) -> list[list[np.ndarray]]:
-    """Which samples of a global batch each worker holds in each of its micro steps, which are as many for all."""
-    if stage.pack_tokens:
-        packs = lay_out(arrays.lengths[batch], world_size, stage.pack_tokens)
-        return [[batch[pack] for pack in of_worker] for of_worker in packs]
-    accumulation = accumulation_steps(stage, world_size)[1]
-    return [np.split(batch[worker::world_size], accumulation) for worker in range(world_size)]

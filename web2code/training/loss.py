@@ -20,11 +20,13 @@ class AnswerLoss(nn.Module):
 
     Only positions whose next token is learned reach the output layer, so that no full logits tensor is made. Dividing
     by the tokens of the global batch, not of the micro batch, makes the gradient independent of how samples are spread.
+    `token_losses` are those of the last forward pass, one of each learned token, without a gradient.
     """
 
     def __init__(self, llava: LlavaForConditionalGeneration) -> None:
         super().__init__()
         self.llava = llava
+        self.token_losses = torch.empty(0)
 
     def forward(
         self,
@@ -43,7 +45,8 @@ class AnswerLoss(nn.Module):
         hidden = self.llava.model(**inputs, mm_encoder_outputs={"image": images}, use_cache=False).last_hidden_state
         targets = labels[:, 1:]
         learned = targets != IGNORED
-        return self._cross_entropy(hidden[:, :-1][learned], targets[learned]) / num_tokens
+        loss, self.token_losses = self._cross_entropy(hidden[:, :-1][learned], targets[learned])
+        return loss / num_tokens
 
     def _features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(num_images, image tokens, width). Without a picture the projector still gets its zero gradient."""
@@ -54,12 +57,16 @@ class AnswerLoss(nn.Module):
         weight = model.multi_modal_projector.linear_1.weight
         return model.multi_modal_projector(torch.empty(0, 1, width, dtype=weight.dtype, device=weight.device))
 
-    def _cross_entropy(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    def _cross_entropy(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if len(targets) <= CHUNK:
             return self._chunk(hidden, targets)
         # Each chunk's logits are made again in the backward pass, and never all of them at once.
         chunks = zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True)
-        return torch.stack([checkpoint(self._chunk, *chunk, use_reentrant=False) for chunk in chunks]).sum()
+        sums, losses = zip(*(checkpoint(self._chunk, *chunk, use_reentrant=False) for chunk in chunks), strict=True)
+        return torch.stack(sums).sum(), torch.cat(losses)
 
-    def _chunk(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return functional.cross_entropy(self.llava.lm_head(hidden).float(), targets, reduction="sum")
+    def _chunk(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        # The two halves of cross_entropy(reduction="sum"), to the last bit: between them stands what each token adds.
+        log_probabilities = functional.log_softmax(self.llava.lm_head(hidden).float(), dim=-1)
+        losses = -log_probabilities.detach().gather(1, targets[:, None])[:, 0]
+        return functional.nll_loss(log_probabilities, targets, reduction="sum"), losses

@@ -6,7 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from web2code.training.arrays import CAPTION, CODE, QUESTION, Arrays
+from web2code.config import StageConfig
+from web2code.training.arrays import Arrays
 
 MEGA_BATCHES = 8
 
@@ -14,20 +15,36 @@ MEGA_BATCHES = 8
 class Order:
     """The samples of every global batch of a stage.
 
-    Samples of similar length meet in one batch, as in LLaVA's length grouping: each run of `MEGA_BATCHES` batches of
-    the shuffled epoch is sorted by length and its batches are shuffled again.
+    An epoch has every sample of a part as often as the part's weight says; of a weight of 2.3 three samples in ten,
+    others in every epoch, are there a third time. Where samples are grouped by length, each run of `MEGA_BATCHES`
+    batches of the shuffled epoch is sorted by it and its batches are shuffled again; by modality and length, that is
+    done apart for samples with and without a picture, as LLaVA's `LengthGroupedSampler` does.
+
+    As many samples as the stage holds out, drawn with the seed, are in no batch, nor is any other that shows their
+    pictures; `held_out` has their indices, shortest first.
+
+    Raises:
+        ValueError: there is nothing to train on.
     """
 
-    def __init__(self, arrays: Arrays, captions: bool, question_share: float, global_batch: int, seed: int) -> None:
-        self.lengths = np.asarray(arrays.lengths)
-        kinds = np.asarray(arrays.kinds)
-        self.main = np.flatnonzero(kinds == (CAPTION if captions else CODE))
-        self.questions = np.flatnonzero(kinds == QUESTION)
-        share = 0.0 if captions else question_share
-        self.num_questions = min(len(self.questions), round(len(self.main) * share / (1 - share))) if share < 1 else 0
-        self.global_batch = global_batch
-        self.seed = seed
-        self.batches_per_epoch = max(1, (len(self.main) + self.num_questions) // global_batch)
+    def __init__(self, arrays: Arrays, stage: StageConfig, seed: int) -> None:
+        self.lengths, self.pictured = np.asarray(arrays.lengths), np.asarray(arrays.pages) >= 0
+        every = [(indices, part.weight) for part, indices in arrays.of_stage(stage.name)]
+        rng = np.random.default_rng(seed)
+        seen = np.unique(np.concatenate([np.empty(0, np.int64), *(_drawn(rng, *part) for part in every)]))
+        if not len(seen):
+            raise ValueError(f"the prepared data has no sample for stage {stage.name!r}: see the recipe's mixture")
+        drawn = rng.permutation(seen)[: stage.held_out]
+        self.held_out = drawn[np.argsort(self.lengths[drawn], kind="stable")]
+        apart = _apart_from(arrays, self.held_out)
+        self.parts = [(indices[apart[indices]], weight) for indices, weight in every]
+        num_samples = sum(_num_seen(len(indices), weight) for indices, weight in self.parts)
+        if not num_samples:
+            raise ValueError(
+                f"{stage.held_out} of {len(seen)} samples held out leave none to train on: set held_out lower"
+            )
+        self.global_batch, self.grouping, self.seed = stage.global_batch, stage.grouping, seed
+        self.batches_per_epoch = max(1, num_samples // self.global_batch)
         self._epoch = lru_cache(maxsize=2)(self._build_epoch)
 
     def batch(self, step: int) -> np.ndarray:
@@ -37,13 +54,53 @@ class Order:
 
     def _build_epoch(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng([self.seed, epoch])
-        questions = rng.choice(self.questions, self.num_questions, replace=False)
-        indices = rng.permutation(np.concatenate([self.main, questions]))
-        needed = self.batches_per_epoch * self.global_batch
-        indices = np.resize(indices, needed)
+        drawn = [_drawn(rng, indices, weight) for indices, weight in self.parts]
+        indices = np.resize(rng.permutation(np.concatenate(drawn)), self.batches_per_epoch * self.global_batch)
+        if self.grouping == "none":
+            return indices.reshape(-1, self.global_batch)
+        if self.grouping == "length":
+            return self._by_length(rng, indices)
+        return self._by_modality(rng, indices)
+
+    def _by_length(self, rng: np.random.Generator, indices: np.ndarray) -> np.ndarray:
+        """Batches of similar length: (number of batches, global batch)."""
         batches = []
-        for start in range(0, needed, MEGA_BATCHES * self.global_batch):
+        for start in range(0, len(indices), MEGA_BATCHES * self.global_batch):
             mega = indices[start : start + MEGA_BATCHES * self.global_batch]
             mega = mega[np.argsort(self.lengths[mega], kind="stable")].reshape(-1, self.global_batch)
             batches.append(mega[rng.permutation(len(mega))])
         return np.concatenate(batches)
+
+    def _by_modality(self, rng: np.random.Generator, indices: np.ndarray) -> np.ndarray:
+        """The same, of one modality each but for one batch at most, in which what is left of both meets."""
+        groups, left = [], []
+        for pictured in (True, False):
+            chosen = indices[self.pictured[indices] == pictured]
+            whole = len(chosen) // self.global_batch * self.global_batch
+            if whole:
+                groups.append(self._by_length(rng, chosen[:whole]))
+            left.append(chosen[whole:])
+        if len(mixed := np.concatenate(left)):
+            groups.append(mixed.reshape(-1, self.global_batch))
+        batches = np.concatenate(groups)
+        return batches[rng.permutation(len(batches))]
+
+
+def _num_seen(num: int, weight: float) -> int:
+    """How many of a part's samples an epoch has, repeated ones counted again."""
+    return int(weight) * num + round(num * (weight % 1))
+
+
+def _drawn(rng: np.random.Generator, indices: np.ndarray, weight: float) -> np.ndarray:
+    again = _num_seen(len(indices), weight % 1)
+    more = [rng.choice(indices, again, replace=False)] if again else []
+    return np.concatenate([*[indices] * int(weight), *more]) if int(weight) or more else indices[:0]
+
+
+def _apart_from(arrays: Arrays, held_out: np.ndarray) -> np.ndarray:
+    """Of every sample, whether it is neither held out nor shows a held-out picture."""
+    pages = np.asarray(arrays.pages)
+    shown = pages[held_out]
+    apart = ~np.isin(pages, shown[shown >= 0])
+    apart[held_out] = False
+    return apart

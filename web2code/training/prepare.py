@@ -1,109 +1,114 @@
-"""From a dataset to what training reads: tokenizer, base checkpoint, arrays of tokens and pixels."""
+"""From a shard of a dataset to a shard of what training reads: token ids, labels, pictures at training size."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch.nn import functional
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
-from web2code.modelling.ordinary_text import encode
-from web2code.modelling.prompts import CODE_PROMPT, Sample, about_image, build_sample, template_text
-from web2code.modelling.templates import TEMPLATES, Template
-from web2code.training.arrays import CAPTION, CODE, QUESTION
+from web2code.config import Config, PictureFormat, PreparedPart, Shard
+from web2code.data.shards import read_rows
+from web2code.modelling.images import Channels, square_pixels
+from web2code.modelling.prompts import IGNORED, Conversation, Sample, Turn, about_image, conversation_sample
+from web2code.modelling.templates import Template
+from web2code.training.arrays import columns_of, write_columns
+from web2code.training.pictures import write_pictures
 
-WARMUP_BATCH = 64
-WARMUP_LENGTH = 128
-# The same on every machine, so that the same sums are made in the same order.
-WARMUP_THREADS = 2
-WARMUP_LEARNING_RATE = 3e-3
+COUNTS = "counts.json"
+COLUMNS = ("id", "messages", "image", "image_sha256")
 
 
-@dataclass
-class Counts:
-    """What happened to samples on the way into the arrays."""
+class Counts(Config):
+    """What happened to a shard's samples on the way into the arrays."""
 
     num_truncated: int = 0
+    num_dropped: int = 0
 
 
-def tokenizer_texts(rows: Iterable[dict[str, Any]], template: Template) -> Iterator[str]:
-    """The text that the tokenizer's merges are learned from."""
-    for row in rows:
-        yield row["html"]
-        yield row["caption"] + "\n"
-        yield template_text(template, about_image((CODE_PROMPT, None)))
-        for item in row["questions"]:
-            yield template_text(template, about_image((item["question"], item["answer"])))
+@dataclass(frozen=True)
+class Preparation:
+    """How samples become arrays: what all shards of a dataset have in common.
 
-
-def samples(
-    tokenizer: PreTrainedTokenizerFast,
-    rows: Iterable[dict[str, Any]],
-    template: Template,
-    image_tokens: int,
-    max_length: int,
-    counts: Counts,
-) -> Iterator[tuple[Sample, int, int]]:
-    """Every training sample as (sample, page, kind). One that is too long is cut, without an end, and counted."""
-    for page, row in enumerate(rows):
-        asks = [
-            (CAPTION, TEMPLATES["plain"], "", row["caption"]),
-            (CODE, template, CODE_PROMPT, row["html"]),
-            *((QUESTION, template, item["question"], item["answer"]) for item in row["questions"]),
-        ]
-        for kind, used, prompt, answer in asks:
-            sample = build_sample(tokenizer, used, prompt, answer, image_tokens)
-            if len(sample.tokens) > max_length:
-                counts.num_truncated += 1
-                sample = Sample(sample.tokens[:max_length], sample.labels[:max_length])
-            yield sample, page, kind
-
-
-def warm_up(
-    model: LlavaForConditionalGeneration,
-    tokenizer: PreTrainedTokenizerFast,
-    texts: list[str],
-    steps: int,
-    seed: int,
-    on_step: Any = lambda step, loss: None,
-) -> list[float]:
-    """Teach the language model the text of the training pages, without pictures; returns the loss of every step.
-
-    It stands for the pre-trained language model of a full-size recipe.
+    `parts` are those of all stages; of a part that is capped, `kept` has the ids that it keeps.
     """
-    model.set_attn_implementation("eager")  # the fastest on CPUs
-    torch.set_num_threads(WARMUP_THREADS)
-    language, head = model.model.language_model, model.lm_head
-    optimizer = torch.optim.AdamW(language.parameters(), lr=WARMUP_LEARNING_RATE, weight_decay=0.01)
-    rng = np.random.default_rng(seed)
-    rows = [[tokenizer.bos_token_id, *encode(tokenizer, text), tokenizer.eos_token_id] for text in texts]
-    losses = []
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = WARMUP_LEARNING_RATE * min(1.0, (step + 1) / 10, (steps - step) / steps * 2)
-        chosen = [_piece(rows[i], rng) for i in rng.integers(len(rows), size=WARMUP_BATCH)]
-        width = max(map(len, chosen))
-        ids = torch.full((WARMUP_BATCH, width), tokenizer.pad_token_id)
-        for i, row in enumerate(chosen):
-            ids[i, : len(row)] = torch.tensor(row)
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden = language(input_ids=ids, use_cache=False).last_hidden_state
-            real = ids[:, 1:] != tokenizer.pad_token_id
-            loss = functional.cross_entropy(head(hidden[:, :-1][real]).float(), ids[:, 1:][real])
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(language.parameters(), 1.0)
-        optimizer.step()
-        losses.append(float(loss.detach()))
-        on_step(step + 1, losses[-1])
-    return losses
+
+    folder: Path
+    tokenizer: PreTrainedTokenizerFast
+    templates: dict[str, Template]
+    parts: tuple[PreparedPart, ...]
+    kept: Mapping[int, Collection[str]]
+    excluded: Collection[str]
+    image_tokens: int
+    max_length: int
+    picture_size: int
+    pixel_mean: Channels
+    picture_format: PictureFormat
 
 
-def _piece(tokens: list[int], rng: np.random.Generator) -> list[int]:
-    """Up to `WARMUP_LENGTH` tokens from somewhere in a text."""
-    start = int(rng.integers(len(tokens) - WARMUP_LENGTH + 1)) if len(tokens) > WARMUP_LENGTH else 0
-    return tokens[start : start + WARMUP_LENGTH]
+def prepare_shard(preparation: Preparation, shard: Shard, out: Path) -> Counts:
+    """Write one shard's arrays to the folder `out`, which is there in full or not at all; once written it stays."""
+    if (out / COUNTS).exists():
+        return Counts.model_validate_json((out / COUNTS).read_text())
+    unfinished = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    pictures: list[np.ndarray] = []
+    numbers: dict[str, int] = {}
+    found: list[tuple[Sample, int, int]] = []
+    truncated = dropped = 0
+    for row in read_rows(preparation.folder, [shard], COLUMNS):
+        for part, sample in _samples(preparation, shard.part, row):
+            cut = len(sample.tokens) > preparation.max_length
+            truncated += cut
+            if cut:
+                sample = Sample(sample.tokens[: preparation.max_length], sample.labels[: preparation.max_length])
+            if not any(label != IGNORED for label in sample.labels):
+                dropped += 1
+                continue
+            if row["image"] and row["image_sha256"] not in numbers:
+                numbers[row["image_sha256"]] = len(pictures)
+                pictures.append(_pixels(preparation, row))
+            found.append((sample, numbers[row["image_sha256"]] if row["image"] else -1, part))
+    write_columns(unfinished, columns_of(found))
+    write_pictures(unfinished, pictures, preparation.picture_format)
+    counts = Counts(num_truncated=truncated, num_dropped=dropped)
+    (unfinished / COUNTS).write_text(counts.model_dump_json())
+    shutil.rmtree(out, ignore_errors=True)
+    os.replace(unfinished, out)
+    return counts
+
+
+def conversation_of(pairs: Sequence[tuple[str, str]], pictured: bool) -> Conversation:
+    """A dataset's questions and answers, about its picture where there is one."""
+    return about_image(*pairs) if pictured else Conversation(tuple(Turn((ask,), answer) for ask, answer in pairs))
+
+
+def _samples(preparation: Preparation, name: str, row: dict[str, Any]) -> Iterator[tuple[int, Sample]]:
+    """What a row gives to each stage: (number of the part, sample)."""
+    if row["id"] in preparation.excluded:
+        return
+    texts = [message["text"] for message in row["messages"]]
+    pairs = list(zip(texts[::2], texts[1::2], strict=False))
+    for number, part in enumerate(preparation.parts):
+        if part.part != name or row["id"] not in preparation.kept.get(number, (row["id"],)):
+            continue
+        for chosen in [[pair] for pair in pairs] if part.turns == "apart" else [pairs]:
+            yield number, conversation_sample(
+                preparation.tokenizer, preparation.templates[part.stage], conversation_of(chosen, bool(row["image"])),
+                preparation.image_tokens,
+            )  # fmt: skip
+
+
+def _pixels(preparation: Preparation, row: dict[str, Any]) -> np.ndarray:
+    try:
+        return square_pixels(row["image"], preparation.picture_size, preparation.pixel_mean)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"the picture of sample {row['id']} cannot be read: {error}; build the dataset again"
+        ) from None

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from web2code.config import Module, StageConfig
+from web2code.modelling.adapters import ADAPTER
 
 MODULES: dict[Module, tuple[str, ...]] = {
     "projector": ("model.multi_modal_projector.",),
@@ -14,8 +15,6 @@ MODULES: dict[Module, tuple[str, ...]] = {
     "vision_merge": ("model.vision_tower.merge.",),
     "vision_tower": ("model.vision_tower.",),
 }
-# What peft calls the weights of an adapter.
-ADAPTER = ".lora_"
 
 
 def module_of(name: str) -> Module:

@@ -1,6 +1,6 @@
 import pytest
 
-from web2code.estimate.devices import DEVICES, parse_cluster
+from web2code.estimate.devices import DEVICES, parse_cluster, peak_flops
 
 
 @pytest.mark.parametrize(("text", "num_devices", "name"), [
@@ -25,3 +25,21 @@ def test_a_price_replaces_the_tables():
 def test_a_cluster_that_is_none_is_refused(text, sentence):
     with pytest.raises(ValueError, match=sentence):
         parse_cluster(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "device"),
+    [
+        ("NVIDIA H200", "H200"),
+        ("NVIDIA A100-SXM4-80GB", "A100-80"),
+        ("NVIDIA H100 80GB HBM3", "H100"),
+        ("NVIDIA GeForce RTX 4090", "RTX4090"),
+        ("NVIDIA A10G", "A10G"),
+    ],
+)
+def test_a_gpu_is_known_by_the_name_that_torch_has_for_it(name, device):
+    assert peak_flops(name) == DEVICES[device].teraflops * 1e12
+
+
+def test_a_gpu_that_is_not_in_the_table_has_no_peak():
+    assert peak_flops("NVIDIA T4") is None

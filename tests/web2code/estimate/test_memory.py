@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,6 @@ CASES = [
 CASES = [
     {"checkpointing": False, "precision": "fp32", "lora": False, "micro_batch": 8, "length": 104} | case
     for case in CASES
-    if not case.get("lora") or find_spec("peft")
 ]
 NO_ACTIVATIONS = Activations(0, 0, 0)
 

@@ -41,7 +41,6 @@ def test_the_global_batch_is_split_exactly(small):
 
 
 def test_what_is_offered_fits_and_is_what_a_changed_recipe_needs(small):
-    pytest.importorskip("peft", reason="peft is not installed")
     peak = plan_recipe(small(), cluster(2, 100)).stages[1].memory.total / GIB
     tight = cluster(2, (peak - 0.005 + 1) / 0.95)
     planned = plan_recipe(small(), tight).stages[1]
@@ -56,7 +55,6 @@ def test_what_is_offered_fits_and_is_what_a_changed_recipe_needs(small):
 
 
 def test_a_gpu_that_is_too_small_for_anything_is_said_so(small):
-    pytest.importorskip("peft", reason="peft is not installed")
     planned = plan_recipe(small(), cluster(1, 1.0)).stages[1]
     assert not planned.fits
     assert not planned.alternatives

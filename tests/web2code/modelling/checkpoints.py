@@ -17,7 +17,10 @@ from transformers import (
     SiglipVisionModel,
 )
 
+from web2code.config import LanguageConfig, ModelConfig, VisionConfig
+from web2code.modelling.base import build_model, save_checkpoint
 from web2code.modelling.crystalcoder import CrystalCoderConfig
+from web2code.modelling.tokenizer import train_tokenizer
 
 TEXTS = ["<html><body><p>a page</p></body></html>"] * 4
 LANGUAGE = {
@@ -74,3 +77,21 @@ def small_parts(folder):
         "model.vision_tower": save_vision_tower(folder / "tower", "clip_vision_model"),
         "model.max_length": 128,
     }
+
+
+def save_llava(folder, template):
+    """A checkpoint of a model made from scratch, whose answers differ, and which never writes the image token."""
+    config = ModelConfig(
+        vision=VisionConfig(
+            image_size=32, patch_size=16, hidden_size=32, intermediate_size=64, num_layers=2, num_heads=2
+        ),
+        language=LanguageConfig(hidden_size=64, intermediate_size=128, num_layers=2, num_heads=2, max_length=1024),
+    )
+    tokenizer = train_tokenizer(["<p>a page</p>", "user assistant system"] * 4, 400, 1024, template.control_tokens)
+    model = build_model(config, tokenizer, seed=0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight *= 1 if weight.ndim == 1 else 4
+        model.get_input_embeddings().weight[model.config.image_token_id] = 0
+    save_checkpoint(folder, model, tokenizer, template)
+    return folder

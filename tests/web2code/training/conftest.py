@@ -3,12 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from web2code.config import LanguageConfig, ModelConfig, VisionConfig
+from web2code.config import LanguageConfig, ModelConfig, PreparedLayout, PreparedPart, VisionConfig
 from web2code.modelling.base import build_model, num_image_tokens, save_checkpoint
+from web2code.modelling.images import CLIP_MEAN, CLIP_STD
+from web2code.modelling.prompts import build_sample
 from web2code.modelling.templates import TEMPLATES
 from web2code.modelling.tokenizer import train_tokenizer
-from web2code.training.arrays import load_arrays, write_samples
-from web2code.training.prepare import Counts, samples
+from web2code.training.arrays import columns_of, join_shards, load_arrays, write_columns
+from web2code.training.pictures import write_pictures
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220), "green": (30, 160, 30), "black": (0, 0, 0)}
 MODEL = ModelConfig(
@@ -22,23 +24,38 @@ MODEL = ModelConfig(
 IMAGE_TOKEN = 3
 
 
+CAPTIONS, CODE, QUESTIONS = range(3)
+LAYOUT = PreparedLayout(
+    parts=(
+        PreparedPart(stage="align", part="captions"),
+        PreparedPart(stage="instruct", part="code"),
+        PreparedPart(stage="instruct", part="questions", weight=0.25, turns="apart"),
+    ),
+    pixel_mean=CLIP_MEAN,
+    pixel_std=CLIP_STD,
+)
+
+
 def make_prepared(directory, num_pages=48):
     """A prepared dataset of one-colour pages, and its base checkpoint."""
-    rows = [
-        {
-            "html": f"<html><body bgcolor={name}>{name} page</body></html>",
-            "caption": f"a {name} page",
-            "questions": [{"question": f"Is the page {name}?", "answer": "Yes"}],
-        }
-        for name in list(COLOURS) * (num_pages // 4)
-    ]
-    tokenizer = train_tokenizer([row["html"] for row in rows], 400, 96)
+    names = list(COLOURS) * (num_pages // 4)
+    pages = [f"<html><body bgcolor={name}>{name} page</body></html>" for name in names]
+    tokenizer = train_tokenizer(pages, 400, 96)
     save_checkpoint(directory / "base", build_model(MODEL, tokenizer, 0), tokenizer, TEMPLATES["user_assistant"])
-    write_samples(
-        directory, samples(tokenizer, rows, TEMPLATES["user_assistant"], num_image_tokens(MODEL), 96, Counts())
-    )
-    pixels = np.stack([np.full((32, 32, 3), COLOURS[name], np.uint8) for name in list(COLOURS) * (num_pages // 4)])
-    np.save(directory / "pixels.npy", pixels)
+    samples = []
+    for page, (name, html) in enumerate(zip(names, pages, strict=True)):
+        for part, template, ask, answer in (
+            (CAPTIONS, "plain", "", f"a {name} page"),
+            (CODE, "user_assistant", "Write the HTML of this page.", html),
+            (QUESTIONS, "user_assistant", f"Is the page {name}?", "Yes"),
+        ):
+            sample = build_sample(tokenizer, TEMPLATES[template], ask, answer, num_image_tokens(MODEL))
+            samples.append((sample, page, part))
+    shard = directory / "shards" / "pages"
+    shard.mkdir(parents=True)
+    write_columns(shard, columns_of(samples))
+    write_pictures(shard, [np.full((32, 32, 3), COLOURS[name], np.uint8) for name in names], "raw")
+    join_shards(directory, [shard], LAYOUT)
     return directory
 
 
@@ -47,7 +64,7 @@ def without_pictures(arrays, indices):
     pages, tokens = np.array(arrays.pages), np.array(arrays.tokens)
     for index in indices:
         pages[index] = -1
-        own = tokens[arrays.offsets[index] : arrays.offsets[index + 1]]
+        own = tokens[arrays.offsets[index] : arrays.offsets[index] + arrays.lengths[index]]
         own[own == IMAGE_TOKEN] = 5
     return dataclasses.replace(arrays, pages=pages, tokens=tokens)
 

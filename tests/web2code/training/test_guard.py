@@ -138,7 +138,8 @@ def with_other_answers(arrays, samples):
     """The arrays, with nothing in some samples as it was learned."""
     tokens = np.array(arrays.tokens)
     for sample in samples:
-        answer = slice(arrays.offsets[sample] + arrays.answers[sample], arrays.offsets[sample + 1])
+        end = arrays.offsets[sample] + arrays.lengths[sample]
+        answer = slice(end - arrays.label_counts[sample], end)
         tokens[answer] = 10 + tokens[answer] * 7919 % 300
     return dataclasses.replace(arrays, tokens=tokens)
 
@@ -151,12 +152,12 @@ def test_a_spike_is_followed_by_what_the_stage_says(alone, prepared, arrays, tmp
     }
     undisturbed, learned = train(stages["warn"], prepared, arrays, tmp_path)
     assert undisturbed.skipped == undisturbed.spikes == []
-    order = Order(arrays, captions=False, question_share=0.0, global_batch=8, seed=0)
+    order = Order(arrays, stages["warn"], seed=0)
     broken = with_other_answers(arrays, order.batch(40))
 
     def go_on(spike):
         """From step 40, with a broken batch in step 41."""
-        shutil.copytree(tmp_path / "step-00000040", tmp_path / spike / "step-00000040")
+        shutil.copytree(tmp_path / "step-00000040-by-1", tmp_path / spike / "step-00000040-by-1")
         return train(stages[spike], prepared, broken, tmp_path / spike)
 
     warned, weights = go_on("warn")

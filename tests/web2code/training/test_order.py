@@ -1,35 +1,98 @@
 import numpy as np
 import pytest
 
-from web2code.training.arrays import CAPTION, CODE, QUESTION
+from tests.web2code.training.conftest import CAPTIONS, CODE, QUESTIONS, without_pictures
+from web2code.config import StageConfig
 from web2code.training.order import Order
 
+STAGE = StageConfig(
+    name="instruct", trainable=("projector",), zero_stage=2, template="vicuna_v1", steps=1, global_batch=8,
+    learning_rate=1.0,
+)  # fmt: skip
 
-def test_an_epoch_holds_every_page_once(arrays):
-    order = Order(arrays, captions=False, question_share=0.0, global_batch=8, seed=1)
-    epoch = np.concatenate([order.batch(step) for step in range(order.batches_per_epoch)])
-    assert sorted(epoch) == sorted(np.flatnonzero(arrays.kinds == CODE))
+
+def order_of(arrays, seed=1, weight=0.25, **changes):
+    parts = [part.model_copy(update={"weight": weight if part.part == "questions" else 1.0})
+             for part in arrays.layout.parts]  # fmt: skip
+    layout = arrays.layout.model_copy(update={"parts": tuple(parts)})
+    return Order(type(arrays)(**{**vars(arrays), "layout": layout}), STAGE.model_copy(update=changes), seed)
+
+
+def epoch_of(order, number=0):
+    first = number * order.batches_per_epoch
+    return np.concatenate([order.batch(step) for step in range(first, first + order.batches_per_epoch)])
+
+
+@pytest.mark.parametrize("grouping", ["length", "modality_length", "none"])
+def test_an_epoch_holds_every_sample_once(arrays, grouping):
+    epoch = epoch_of(order_of(arrays, weight=0.0, grouping=grouping))
+    assert sorted(epoch) == sorted(np.flatnonzero(arrays.parts == CODE))
 
 
 def test_a_step_does_not_depend_on_the_steps_before_it(arrays):
-    walked = Order(arrays, False, 0.25, 8, seed=3)
+    walked = order_of(arrays)
     all_steps = [walked.batch(step) for step in range(20)]
     for step in (19, 0, 13):
-        assert np.array_equal(Order(arrays, False, 0.25, 8, seed=3).batch(step), all_steps[step])
+        assert np.array_equal(order_of(arrays).batch(step), all_steps[step])
 
 
 def test_epochs_and_seeds_differ(arrays):
-    order = Order(arrays, False, 0.0, 8, seed=3)
+    order = order_of(arrays)
     assert not np.array_equal(order.batch(0), order.batch(order.batches_per_epoch))
-    assert not np.array_equal(order.batch(0), Order(arrays, False, 0.0, 8, seed=4).batch(0))
+    assert not np.array_equal(order.batch(0), order_of(arrays, seed=4).batch(0))
 
 
-def test_the_share_of_questions_is_kept(arrays):
-    order = Order(arrays, False, question_share=0.25, global_batch=8, seed=0)
-    epoch = np.concatenate([order.batch(step) for step in range(order.batches_per_epoch)])
-    assert (arrays.kinds[epoch] == QUESTION).mean() == pytest.approx(0.25, abs=0.03)
+def test_a_part_is_seen_as_often_as_its_weight_says_and_other_samples_in_every_epoch(arrays):
+    order = order_of(arrays, weight=1 / 3)
+    seen = [set(epoch[arrays.parts[epoch] == QUESTIONS]) for epoch in (epoch_of(order), epoch_of(order, 1))]
+    assert [len(of_epoch) for of_epoch in seen] == [16, 16]
+    assert seen[0] != seen[1]
+
+
+def test_a_weight_above_one_repeats_every_sample(arrays):
+    epoch = epoch_of(order_of(arrays, weight=2.5))
+    times = np.bincount(epoch, minlength=len(arrays.parts))[arrays.parts == QUESTIONS]
+    assert sorted(set(times)) == [2, 3]
+    assert times.sum() == 2.5 * len(times)
 
 
 def test_captions_alone_in_the_alignment_stage(arrays):
-    order = Order(arrays, captions=True, question_share=0.5, global_batch=8, seed=0)
-    assert set(arrays.kinds[order.batch(2)]) == {CAPTION}
+    assert set(arrays.parts[order_of(arrays, name="align").batch(2)]) == {CAPTIONS}
+
+
+def test_batches_of_one_modality_but_for_one(arrays):
+    code = np.flatnonzero(arrays.parts == CODE)
+    mixed = without_pictures(arrays, code[: len(code) // 3])
+    order = order_of(mixed, weight=0.0, grouping="modality_length")
+    shown = [set(mixed.pages[order.batch(step)] >= 0) for step in range(order.batches_per_epoch)]
+    assert sum(len(kinds) == 2 for kinds in shown) <= 1
+    assert {True} in shown
+    assert {False} in shown
+
+
+def test_a_stage_without_a_sample_is_told(arrays):
+    with pytest.raises(ValueError, match="no sample for stage 'third'"):
+        order_of(arrays, name="third")
+
+
+def held_out_of(arrays, **changes):
+    order = order_of(arrays, seed=3, held_out=8, **changes)
+    return order, np.concatenate([order.batch(step) for step in range(3 * order.batches_per_epoch)])
+
+
+def test_what_is_held_out_is_never_trained_on_nor_is_another_sample_of_its_pictures(arrays):
+    order, seen = held_out_of(arrays)
+    assert len(set(order.held_out.tolist())) == 8
+    assert np.array_equal(order.held_out, held_out_of(arrays)[0].held_out)
+    assert not np.isin(arrays.pages[seen], arrays.pages[order.held_out]).any()
+
+
+def test_text_without_a_picture_is_held_out_by_itself(arrays):
+    texts = without_pictures(arrays, range(len(arrays.lengths)))
+    order, seen = held_out_of(texts, weight=0.0)
+    assert set(seen) == set(np.flatnonzero(arrays.parts == CODE)) - set(order.held_out)
+
+
+def test_holding_everything_out_is_refused(arrays):
+    with pytest.raises(ValueError, match="48 of 48 samples held out leave none"):
+        order_of(arrays, weight=0.0, held_out=48)

@@ -1,39 +1,132 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from web2code.modelling.prompts import IGNORED, answer_text
+from web2code.config import PreparedLayout, PreparedPart
+from web2code.data.rows import build_row
+from web2code.data.sample import Sample, dialogue
+from web2code.data.shards import write_shard
+from web2code.modelling.images import CLIP_MEAN, CLIP_STD, square_pixels
+from web2code.modelling.prompts import CODE_PROMPT, IGNORED, answer_text
 from web2code.modelling.templates import TEMPLATES
 from web2code.modelling.tokenizer import train_tokenizer
-from web2code.training.arrays import CODE, load_arrays, write_samples
-from web2code.training.prepare import Counts, samples, tokenizer_texts
+from web2code.training.arrays import join_shards, load_arrays
+from web2code.training.prepare import Preparation, prepare_shard
 
-ROWS = [
-    {
-        "html": "<html><body><s>old</s> new</body></html>",
-        "caption": "a page",
-        "questions": [{"question": "Is it a page?", "answer": "Yes"}],
-    }
-] * 4
-
-
-@pytest.mark.parametrize("name", TEMPLATES)
-def test_arrays_learn_the_same_answers_in_every_template(tmp_path, name):
-    template = TEMPLATES[name]
-    tokenizer = train_tokenizer(tokenizer_texts(ROWS, template), 600, 512, template.control_tokens)
-    counts = Counts()
-    assert write_samples(tmp_path, samples(tokenizer, ROWS, template, 4, 512, counts))["code"] == len(ROWS)
-    assert counts.num_truncated == 0
-    np.save(tmp_path / "pixels.npy", np.zeros((len(ROWS), 2, 2, 3), np.uint8))
-    arrays = load_arrays(tmp_path)
-    for index, kind in enumerate(arrays.kinds):
-        if kind == CODE:
-            learned = [label for label in arrays.sample(index).labels if label != IGNORED]
-            assert answer_text(tokenizer, template, learned) == ROWS[0]["html"]
+HTML = "<html><body><s>old</s> <image> new</body></html>"
+TALK = [("Is it a page?", "Yes, it is"), ("Is it red?", "No")]
+PARTS = (
+    PreparedPart(stage="align", part="code"),
+    PreparedPart(stage="instruct", part="code"),
+    PreparedPart(stage="instruct", part="talk"),
+    PreparedPart(stage="instruct", part="talk", turns="apart"),
+)
 
 
-def test_a_sample_that_is_too_long_is_cut_and_counted():
-    template, counts = TEMPLATES["user_assistant"], Counts()
-    tokenizer = train_tokenizer(tokenizer_texts(ROWS, template), 600, 512)
-    made = [sample for sample, _, _ in samples(tokenizer, ROWS[:1], template, 4, 24, counts)]
-    assert counts.num_truncated == sum(len(sample.tokens) == 24 for sample in made) > 0
-    assert all(len(sample.tokens) == len(sample.labels) <= 24 for sample in made)
+def png(width, height):
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height), (200, 30, 30)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def samples(part):
+    if part == "code":
+        return [Sample(f"page/{i}", part, "s", "MIT", dialogue([(CODE_PROMPT, HTML)]), png(40, 30)) for i in range(3)]
+    return [
+        Sample("talk/0", part, "s", "MIT", dialogue(TALK), png(64, 64)),
+        Sample("talk/1", part, "s", "MIT", dialogue(TALK)),
+    ]
+
+
+def write(folder, part):
+    return write_shard(folder, [build_row(sample, len) for sample in samples(part)])
+
+
+def preparation(folder, template="user_assistant", **changes):
+    used = {"align": TEMPLATES["plain"], "instruct": TEMPLATES[template]}
+    texts = [HTML, CODE_PROMPT, *(text for pair in TALK for text in pair)]
+    tokenizer = train_tokenizer(texts, 600, 512, used["instruct"].control_tokens)
+    return Preparation(**{
+        "folder": folder, "tokenizer": tokenizer, "templates": used, "parts": PARTS, "kept": {}, "excluded": (),
+        "image_tokens": 4, "max_length": 4096, "picture_size": 16, "pixel_mean": CLIP_MEAN, "picture_format": "raw",
+    } | changes)  # fmt: skip
+
+
+def prepared(folder, how, parts=("code", "talk")):
+    shards = []
+    counts = []
+    for part in parts:
+        shards.append(folder / "prepared" / part)
+        counts.append(prepare_shard(how, write(how.folder, part), shards[-1]))
+    layout = PreparedLayout(parts=PARTS, pixel_mean=CLIP_MEAN, pixel_std=CLIP_STD)
+    join_shards(folder / "prepared", shards, layout)
+    return load_arrays(folder / "prepared"), counts
+
+
+def learned(arrays, how, index):
+    """What the labels of a sample spell, answer by answer."""
+    labels = np.array(arrays.sample(index).labels)
+    template = how.templates[PARTS[arrays.parts[index]].stage]
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], labels != IGNORED, [0]])))
+    runs = [labels[start:end].tolist() for start, end in edges.reshape(-1, 2)]
+    return [text for text in (answer_text(how.tokenizer, template, run) for run in runs) if text]
+
+
+@pytest.mark.parametrize("template", [name for name, template in TEMPLATES.items() if template.next is not None])
+def test_every_answer_is_learned_in_every_template(tmp_path, template):
+    how = preparation(tmp_path, template)
+    arrays, counts = prepared(tmp_path, how)
+    assert [count.num_truncated + count.num_dropped for count in counts] == [0, 0]
+    of_part = [np.flatnonzero(arrays.parts == number) for number in range(len(PARTS))]
+    assert [len(indices) for indices in of_part] == [3, 3, 2, 4]
+    assert all(learned(arrays, how, index) == [HTML] for index in (*of_part[0], *of_part[1]))
+    assert all(learned(arrays, how, index) == ["Yes, it is", "No"] for index in of_part[2])
+    assert [learned(arrays, how, index) for index in of_part[3]] == [["Yes, it is"], ["No"]] * 2
+    assert arrays.label_counts.tolist() == [
+        sum(label != IGNORED for label in arrays.sample(index).labels) for index in range(len(arrays.lengths))
+    ]
+
+
+@pytest.mark.parametrize("form", ["raw", "jpeg"])
+def test_a_picture_is_stored_once_at_training_size(tmp_path, form):
+    arrays, _ = prepared(tmp_path, preparation(tmp_path, picture_format=form))
+    assert len(arrays.pixels) == 2, "the three pages look the same"
+    talk = np.flatnonzero(arrays.parts == 2)
+    assert (arrays.pages[talk] >= 0).tolist() == [True, False]
+    shown = arrays.shown(talk)
+    expected = square_pixels(samples("talk")[0].image, 16)
+    assert shown.shape == (1, 16, 16, 3)
+    assert np.abs(shown[0].astype(int) - expected).max() <= (0 if form == "raw" else 8)
+
+
+def test_what_is_excluded_or_over_the_cap_is_left_out(tmp_path):
+    arrays, _ = prepared(tmp_path, preparation(tmp_path, excluded={"page/0"}, kept={1: {"page/2"}}))
+    assert np.bincount(arrays.parts).tolist() == [2, 1, 2, 4]
+
+
+def test_a_sample_that_is_too_long_is_cut_and_counted_and_dropped_where_nothing_is_left_to_learn(tmp_path):
+    how = preparation(tmp_path)
+    whole, _ = prepared(tmp_path / "whole", how)
+    prompt = int((whole.lengths - whole.label_counts)[whole.parts == 1][0])
+    arrays, counts = prepared(tmp_path / "cut", preparation(tmp_path, max_length=prompt + 2), ("code",))
+    assert arrays.lengths.max() == prompt + 2
+    assert counts[0].num_truncated == 3
+    arrays, counts = prepared(tmp_path / "dropped", preparation(tmp_path, max_length=prompt), ("code",))
+    assert counts[0].num_dropped == 3
+    assert set(arrays.parts) == {0}
+
+
+def test_a_shard_that_is_done_is_not_done_again(tmp_path):
+    how, shard = preparation(tmp_path), write(tmp_path, "code")
+    first = prepare_shard(how, shard, tmp_path / "out")
+    (tmp_path / shard.path).unlink()
+    assert prepare_shard(how, shard, tmp_path / "out") == first
+
+
+def test_a_broken_picture_is_named(tmp_path):
+    rows = [build_row(sample, len) | {"image": b"no picture"} for sample in samples("code")]
+    with pytest.raises(ValueError, match="the picture of sample page/0 cannot be read"):
+        prepare_shard(preparation(tmp_path), write_shard(tmp_path, rows), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,84 @@
+import pytest
+import torch
+
+from tests.web2code.training.workers import SMALL, SMALL_BEST, SMALL_STEPS, STAGE, STAGES, WILD, read, run_all
+from web2code.training.reshard import cut
+
+# Sums in another order: what two numbers of workers differ by even where neither is interrupted. Of the losses, and of
+# weights and moments.
+TOLERANCES = {"fp32": (1e-6, 1e-5), "bf16": (1e-3, 5e-2)}
+DIRECTIONS = [pytest.param(1, 2, id="1-to-2"), pytest.param(2, 1, id="2-to-1")]
+
+
+@pytest.fixture(scope="module")
+def runs(prepared, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    run_all(prepared, folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize(("first", "then"), DIRECTIONS)
+def test_another_number_of_workers_goes_on_where_the_first_was_interrupted(runs, name, first, then):
+    whole, resumed = (read(runs / f"by-{first}" / kind / name / "run.pt") for kind in ("whole", "resumed"))
+    history = resumed["history"]
+    done = history["resumed_from_step"]
+    assert done == STAGE.checkpoint_every
+    assert history["num_workers"] == [first, then]
+    assert history["learning_rates"] == whole["history"]["learning_rates"]
+    assert history["losses"][:done] == whole["history"]["losses"][:done]
+    of_losses, of_states = TOLERANCES[name.rpartition("-")[2]]
+    assert history["losses"] == pytest.approx(whole["history"]["losses"], rel=of_losses)
+    assert resumed["steps"] == [STAGE.steps] * len(resumed["steps"])
+    for kind in ("weights", "exp_avg", "exp_avg_sq"):
+        for parameter, expected in whole[kind].items():
+            difference = (resumed[kind][parameter] - expected).norm() / expected.norm()
+            assert difference < of_states, (kind, parameter)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("first", [1, 2])
+def test_what_another_number_of_workers_restores_is_bit_for_bit_what_was_saved(runs, name, first):
+    """Master weights, moments, steps, settings of both groups, and the loss of the module's own weights."""
+    folder = runs / f"by-{first}" / "small" / name
+    assert read(folder / "restored_history.pt") == {"step": SMALL_STEPS, "losses": [1.0, 2.0, 3.0, 4.0, 5.0]}
+    for restored, saved in (("restored", SMALL_STEPS), ("best", SMALL_BEST)):
+        found, expected = read(folder / f"{restored}.pt"), read(folder / f"state-{saved}.pt")
+        assert set(found["steps"]) == {saved}
+        assert all(found[key] == expected[key] for key in ("loss", "groups", "global_steps"))
+        for kind in ("weights", "exp_avg", "exp_avg_sq"):
+            assert expected[kind]
+            for parameter, tensor in expected[kind].items():
+                assert torch.equal(found[kind][parameter], tensor), (restored, kind, parameter)
+
+
+@pytest.mark.parametrize("name", ["damaged", "unfinished"])
+@pytest.mark.parametrize("first", [1, 2])
+def test_what_any_of_the_writers_left_damaged_or_unfinished_is_passed_over(runs, name, first):
+    assert read(runs / f"by-{first}" / name / "restored_history.pt")["step"] == SMALL_STEPS - 1
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_the_newest_checkpoints_and_the_best_are_kept(runs, first):
+    """One more may be left where one worker was done sooner than the other."""
+    kept = {int(path.name.split("-")[1]) for path in (runs / f"by-{first}" / "small" / SMALL[0]).glob("step-*")}
+    assert kept >= {SMALL_BEST, SMALL_STEPS - 1, SMALL_STEPS}
+    assert 1 not in kept
+
+
+@pytest.mark.parametrize("zero_stage", [2, 3])
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_stage_that_keeps_the_best_step_ends_with_its_weights(runs, zero_stage, num_workers):
+    found = read(runs / f"by-{3 - num_workers}" / f"best-zero{zero_stage}" / "best.pt")
+    steps, losses = zip(*found["history"]["held_out"], strict=True)
+    assert steps == tuple(range(1, WILD["steps"] + 1))
+    assert min(losses) < losses[-1], "the last step is the best: nothing is shown"
+    assert found["loss"] == pytest.approx(min(losses), rel=1e-6)
+    assert found["training"], "dropout and gradient checkpointing are without effect after the loss was measured"
+
+
+def test_a_cut_goes_over_the_bounds_of_pieces_and_beyond_the_last():
+    pieces = [torch.tensor([1.0, 2.0]), torch.tensor([]), torch.tensor([3.0, 4.0, 5.0])]
+    assert cut(pieces, 1, 3).tolist() == [2, 3, 4]
+    assert cut(pieces, 4, 3).tolist() == [5, 0, 0]
+    assert cut(pieces, 5, 2).tolist() == [0, 0]

@@ -1,0 +1,249 @@
+"""Stages that one number of workers begins and another goes on with, in gloo processes of their own."""
+
+import multiprocessing
+import os
+import shutil
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import asdict
+
+import deepspeed
+import torch
+import torch.distributed as dist
+from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+from transformers import LlavaForConditionalGeneration
+
+from web2code.config import StageConfig
+from web2code.training.arrays import load_arrays
+from web2code.training.checkpoint import Checkpoints
+from web2code.training.deepspeed_config import deepspeed_config
+from web2code.training.history import History
+from web2code.training.loop import held_out_loss, train_stage
+from web2code.training.order import Order
+
+# A frozen tower, two parameter groups, more than one micro step for each worker.
+STAGE = StageConfig(
+    name="instruct", trainable=("projector", "language_model"), module_learning_rates={"projector": 1e-2},
+    zero_stage=2, template="user_assistant", steps=5, global_batch=8, micro_batch=2, learning_rate=5e-3,
+    checkpoint_every=2, precision="fp32",
+)  # fmt: skip
+PACKED = {"pack_tokens": 160, "attention": "varlen"}
+STAGES = {
+    f"zero{zero_stage}-{layout}-{precision}": STAGE.model_copy(
+        update={"zero_stage": zero_stage, "precision": precision, **(PACKED if layout == "packed" else {})}
+    )
+    for zero_stage, layout, precision in (
+        (2, "padded", "fp32"), (2, "packed", "bf16"), (3, "packed", "fp32"), (3, "padded", "bf16"),
+    )
+}  # fmt: skip
+INTERRUPTED_AFTER = 3
+SMALL = ["zero1-fp32", "zero2-fp32", "zero2-bf16", "zero3-fp32", "zero3-bf16"]
+SMALL_STEPS, SMALL_BEST = 5, 2
+# So high a rate that the held-out loss soon gets worse.
+WILD = {"held_out": 8, "keep": "best", "checkpoint_every": 1, "steps": 3, "learning_rate": 0.3, "warmup_ratio": 0.5}
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Small(torch.nn.Module):
+    """Parameters that no number of workers divides evenly; `frozen` is the same whatever the seed."""
+
+    def __init__(self, seed):
+        super().__init__()
+        torch.manual_seed(0)
+        self.frozen = torch.nn.Linear(6, 5).requires_grad_(False)
+        torch.manual_seed(seed)
+        self.first, self.second = torch.nn.Linear(5, 7), torch.nn.Linear(7, 3)
+
+    def forward(self, x):
+        return self.second(torch.tanh(self.first(self.frozen(x)))).square().mean()
+
+
+def run_all(prepared, folder):
+    """Begin everything with one and with two workers, and go on with the other number."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(3)
+    processes = [
+        context.Process(target=work, args=(rank, world_size, prepared, folder, barrier))
+        for world_size in (1, 2)
+        for rank in range(world_size)
+    ]
+    for process in processes:
+        process.start()
+    # Where one has failed, others wait for it.
+    while any(process.is_alive() for process in processes) and not any(process.exitcode for process in processes):
+        time.sleep(0.05)
+    if any(process.exitcode for process in processes):
+        for process in processes:
+            process.kill()
+        raise AssertionError((folder / "errors.txt").read_text())
+
+
+def work(rank, world_size, prepared, folder, barrier):
+    """What each process does: first all begin, then each goes on with what the other number of workers began."""
+    os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(os.getppid() + world_size)}
+    try:
+        dist.init_process_group("gloo", f"file://{folder}/store-{world_size}", rank=rank, world_size=world_size)
+        begin(prepared, folder / f"by-{world_size}")
+        barrier.wait(600)
+        go_on(prepared, folder / f"by-{3 - world_size}")
+        barrier.wait(600)
+    except Exception:
+        with (folder / "errors.txt").open("a") as file:
+            file.write(traceback.format_exc())
+        os._exit(1)
+
+
+def begin(prepared, folder):
+    for name, stage in STAGES.items():
+        write_run(folder / "whole" / name, *train(prepared, stage, folder / "whole" / name))
+        with suppress(Interrupted):
+            train(prepared, stage, folder / "interrupted" / name, INTERRUPTED_AFTER)
+        wait_for_checkpoint(folder / "interrupted" / name)
+    for name in SMALL:
+        save_small(folder / "small" / name, name)
+    dist.barrier()
+    if dist.get_rank() == 0:
+        spoil(folder)
+    dist.barrier()
+
+
+def go_on(prepared, folder):
+    for name, stage in STAGES.items():
+        write_run(folder / "resumed" / name, *train(prepared, stage, folder / "interrupted" / name))
+    for name in SMALL:
+        restore_small(folder / "small" / name, name)
+    for name in ("damaged", "unfinished"):
+        restore_small(folder / name, SMALL[0])
+    for zero_stage in (2, 3):
+        find_best(prepared, zero_stage, folder / f"best-zero{zero_stage}")
+
+
+def train(prepared, stage, folder, interrupted_after=0):
+    def on_step(step, history):
+        if step == interrupted_after:
+            raise Interrupted
+
+    model = LlavaForConditionalGeneration.from_pretrained(prepared / "base", dtype=torch.float32)
+    return train_stage(model, stage, load_arrays(prepared), 0, folder, on_step)
+
+
+def wait_for_checkpoint(folder):
+    """A run that was interrupted may still be writing."""
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("*/manifest-*.json"))) < dist.get_world_size():
+        assert time.monotonic() < deadline, folder
+        time.sleep(0.01)
+
+
+def write_run(folder, engine, history):
+    write(folder / "run.pt", {"history": asdict(history), **full_state(engine)})
+
+
+def full_state(engine):
+    """Master weights and moments of the trained parameters, and the steps of all optimizer states."""
+    if engine.zero_optimization_stage() < 3:
+        # DeepSpeed looks the moments up after a step, which an engine that was just restored has not made.
+        engine.optimizer._hp_optimizer_states_linked = False
+        engine.optimizer._lazy_init_hp_params_optimizer_state()
+    trained = [(name, each) for name, each in engine.module.named_parameters() if each.requires_grad]
+    return {
+        "weights": {name: safe_get_full_fp32_param(each).clone() for name, each in trained},
+        **{
+            key: {name: safe_get_full_optimizer_state(each, key).clone() for name, each in trained}
+            for key in ("exp_avg", "exp_avg_sq")
+        },
+        "steps": [float(each["step"]) for each in engine.optimizer.optimizer.state.values()],
+    }
+
+
+def small_engine(name, seed):
+    zero_stage, precision = name.split("-")
+    stage = STAGE.model_copy(update={"zero_stage": int(zero_stage[-1]), "precision": precision})
+    config = deepspeed_config(stage, dist.get_world_size())
+    # So small that one worker has other flat groups than two, and that some parameters are whole and some are not.
+    config["zero_optimization"] |= {"sub_group_size": 20, "stage3_param_persistence_threshold": 10}
+    model = Small(seed)
+    groups = [
+        {"params": list(model.first.parameters()), "share": 1.0},
+        {"params": list(model.second.parameters()), "share": 0.5, "lr": 0.05},
+    ]
+    return deepspeed.initialize(model=model, optimizer=torch.optim.AdamW(groups, lr=0.1), config=config)[0]
+
+
+def small_loss(engine, step):
+    x = torch.randn(4, 6, generator=torch.Generator().manual_seed(step))
+    return engine(x.bfloat16() if engine.bfloat16_enabled() else x)
+
+
+def save_small(folder, name):
+    engine = small_engine(name, seed=1)
+    checkpoints = Checkpoints(folder, engine)
+    history = History(SMALL_STEPS, [], [])
+    for step in range(1, SMALL_STEPS + 1):
+        engine.backward(small_loss(engine, step))
+        checkpoints.before_update()
+        engine.step()
+        history.losses.append(float(step))
+        history.held_out.append((step, abs(step - float(SMALL_BEST))))
+        write_small(folder / f"state-{step}.pt", engine)
+        checkpoints.save(step, history)
+    checkpoints.finish()
+
+
+def restore_small(folder, name):
+    """The newest whole checkpoint, then the best."""
+    engine = small_engine(name, seed=2)
+    checkpoints = Checkpoints(folder, engine)
+    step, history = checkpoints.restore()
+    write_small(folder / "restored.pt", engine)
+    write(folder / "restored_history.pt", {"step": step, "losses": history.losses})
+    checkpoints.load_step(history.best_step())
+    write_small(folder / "best.pt", engine)
+
+
+def write_small(path, engine):
+    """All that a checkpoint holds, and a loss that the module's own weights give."""
+    with torch.no_grad():
+        loss = small_loss(engine, 0).item()
+    groups = [{key: group[key] for key in ("lr", "share", "betas")} for group in engine.optimizer.param_groups]
+    write(path, {**full_state(engine), "loss": loss, "groups": groups, "global_steps": engine.global_steps})
+
+
+def spoil(folder):
+    """Copies of checkpoints whose newest lacks the last worker's manifest, or has a wrong bit in that worker's file."""
+    for name in ("damaged", "unfinished"):
+        shutil.copytree(folder / "small" / SMALL[0], folder / name)
+        (newest,) = (folder / name).glob(f"step-{SMALL_STEPS:08}-*")
+        last = dist.get_world_size() - 1
+        if name == "unfinished":
+            (newest / f"manifest-{last}.json").unlink()
+        else:
+            (path,) = newest.rglob(f"*pp_rank_{last}_*optim_states.pt")
+            content = bytearray(path.read_bytes())
+            content[len(content) // 2] ^= 1
+            path.write_bytes(content)
+
+
+def find_best(prepared, zero_stage, folder):
+    """A stage that keeps its best step: what was measured, and the held-out loss of the weights that it ends with."""
+    stage = StageConfig.model_validate(STAGE.model_dump() | WILD | {"zero_stage": zero_stage})
+    engine, history = train(prepared, stage, folder)
+    arrays = load_arrays(prepared)
+    held_out = Order(arrays, stage, 0).held_out
+    loss = held_out_loss(engine, stage, arrays, held_out)
+    training = all(module.training for module in engine.module.modules())
+    write(folder / "best.pt", {"loss": loss, "history": asdict(history), "training": training})
+
+
+def write(path, found):
+    if dist.get_rank() == 0:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(found, path)
+
+
+def read(path):
+    return torch.load(path)
