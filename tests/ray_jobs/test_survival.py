@@ -29,7 +29,7 @@ PATIENCE = 300.0
 
 
 def job(home) -> TrainJob:
-    where = Where(home=str(home), data_dir=str(home / "data"), stall_seconds=6)
+    where = Where(home=str(home), data_dir=str(home / "data"), stall_seconds=10)
     return TrainJob(where=where, stage=STAGE, prepared="pages", seed=0)
 
 
