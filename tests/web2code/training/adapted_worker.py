@@ -1,13 +1,11 @@
 """One of two workers that train stages with adapters: `python -m tests.web2code.training.adapted_worker FOLDER RANK`.
 
-Writes, for every case, the losses and trained weights of an undisturbed and of an interrupted run.
+Writes, for every case, what became of a run and of one that went on from the first one's newest checkpoint.
 """
 
 import json
 import os
 import sys
-import time
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,8 +14,6 @@ CASES = {
     "zero3": {"zero_stage": 3, "precision": "fp32"},
     "four_bits": {"zero_stage": 2, "precision": "bf16"},
 }
-# Steps after which a run is interrupted, and the checkpoint that is there by then.
-STOP, NEWEST = 7, "step-00000006*"
 
 
 def main(folder, rank):
@@ -32,15 +28,12 @@ def main(folder, rank):
 
     assert "peft" not in sys.modules, "it is for stages with adapters alone"
     deepspeed_config.PERSISTENT_NUMBERS = 1000  # so that ZeRO-3 splits weights as small as these
-
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     for name in CASES:
         if name == "four_bits" and not find_spec("bitsandbytes"):
             continue
-        with suppress(InterruptedError):
-            train(folder, name, "interrupted", STOP)
-        for run in ("undisturbed", "interrupted"):
-            engine, history, num_passes = train(folder, name, run)
+        for run in ("whole", "resumed"):
+            engine, history, num_passes = train(folder, name)
             weights = trained_weights(engine)
             if rank == 0:
                 torch.save(weights, folder / f"{name}-{run}.pt")
@@ -52,10 +45,9 @@ def main(folder, rank):
     dist.destroy_process_group()
 
 
-def train(folder, name, run, stop=None):
+def train(folder, name):
     """The engine, the history, and how often a layer was computed."""
     import torch
-    import torch.distributed as dist
 
     from tests.web2code.training.test_adapted_training import LORA, STAGE
     from web2code.modelling.adapters import adapt
@@ -63,20 +55,12 @@ def train(folder, name, run, stop=None):
     from web2code.training.arrays import load_arrays
     from web2code.training.loop import train_stage
 
-    checkpoints = folder / f"{name}-{run}"
     model = load_model(folder / "base", torch.float32)
     adapt(model, LORA.model_copy(update={"four_bit": name == "four_bits"}), 0, torch.device("cpu"))
-
-    def on_step(step, history):
-        if step == stop:
-            while not list(checkpoints.glob(f"{NEWEST}/manifest-{dist.get_rank()}.json")):
-                time.sleep(0.01)
-            raise InterruptedError
-
     passes = []
     model.model.language_model.layers[0].self_attn.register_forward_hook(lambda *_: passes.append(1))
     stage = STAGE.model_copy(update=CASES[name])
-    return *train_stage(model, stage, load_arrays(folder), 0, checkpoints, on_step), len(passes)
+    return *train_stage(model, stage, load_arrays(folder), 0, folder / f"{name}-checkpoints"), len(passes)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.web2code.modelling.test_adapters import logits
-from tests.web2code.training.adapted_worker import CASES, NEWEST
+from tests.web2code.training.adapted_worker import CASES
 from tests.web2code.training.conftest import make_prepared
 from web2code.config import LoraConfig, StageConfig
 from web2code.modelling.adapters import REST_FILE, merge_adapters
@@ -20,7 +20,7 @@ LORA = LoraConfig(rank=4, alpha=8, dropout=0.1)
 STAGE = StageConfig(
     name="instruct", trainable=("projector", "language_model"), zero_stage=2, template="user_assistant", steps=10,
     global_batch=8, micro_batch=2, learning_rate=1e-2, module_learning_rates={"projector": 1e-3},
-    checkpoint_every=3, gradient_checkpointing=True,
+    checkpoint_every=4, gradient_checkpointing=True,
 )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def results(folder, name):
 
 @pytest.mark.parametrize("name", [case(name) for name in CASES])
 def test_adapters_and_projector_learn(folder, name):
-    noted, weights = results(folder, f"{name}-undisturbed")
+    noted, weights = results(folder, f"{name}-whole")
     losses = noted["losses"]
     assert len(losses) == 10
     # The output layer of a random language model is frozen, so that it cannot learn much.
@@ -64,26 +64,26 @@ def test_adapters_and_projector_learn(folder, name):
 
 
 @pytest.mark.parametrize("name", [case(name) for name in CASES])
-def test_interrupted_it_ends_with_the_same_weights(folder, name):
-    undisturbed, expected = results(folder, f"{name}-undisturbed")
-    noted, weights = results(folder, f"{name}-interrupted")
-    assert noted["resumed"] == 6
-    assert noted["losses"] == undisturbed["losses"]
+def test_gone_on_from_a_checkpoint_it_ends_with_the_same_weights(folder, name):
+    whole, expected = results(folder, f"{name}-whole")
+    noted, weights = results(folder, f"{name}-resumed")
+    assert noted["resumed"] == 8
+    assert noted["losses"] == whole["losses"]
     assert weights.keys() == expected.keys()
     assert all(torch.equal(weights[key], expected[key]) for key in expected)
 
 
 @pytest.mark.parametrize("name", [case(name) for name in CASES])
 def test_layers_are_computed_again_in_the_backward_pass(folder, name):
-    noted, _ = results(folder, f"{name}-undisturbed")
+    noted, _ = results(folder, f"{name}-whole")
     # Ten steps of two micro batches, forwards and once more backwards.
     assert noted["passes"] == 10 * 2 * 2
 
 
 @pytest.mark.parametrize("name", [case(name) for name in CASES])
 def test_a_checkpoint_holds_what_is_trained_and_nothing_else(folder, name):
-    _, weights = results(folder, f"{name}-undisturbed")
-    files = sorted((folder / f"{name}-undisturbed").glob(f"{NEWEST}/*/*model_states.pt"))
+    _, weights = results(folder, f"{name}-whole")
+    files = sorted((folder / f"{name}-checkpoints").glob("*/*/*model_states.pt"))
     assert files
     for file in files:
         state = torch.load(file, weights_only=False)
@@ -95,7 +95,7 @@ def test_a_checkpoint_holds_what_is_trained_and_nothing_else(folder, name):
 def test_what_was_trained_is_merged_into_a_model_that_needs_no_adapters(folder, name):
     from peft import PeftModel
 
-    _, weights = results(folder, f"{name}-undisturbed")
+    _, weights = results(folder, f"{name}-whole")
     lora = LORA.model_copy(update={"four_bit": name == "four_bits"})
     base = load_model(folder / "base", torch.float32)
     merged = merge_adapters(load_model(folder / "base", torch.float32), lora, weights, torch.device("cpu"))
@@ -106,6 +106,6 @@ def test_what_was_trained_is_merged_into_a_model_that_needs_no_adapters(folder, 
     if name == "four_bits":  # which is saved in bfloat16, all of it
         return
     assert all("multi_modal_projector" in key or "_proj.weight" in key for key in changed)
-    base.load_state_dict(load_file(folder / f"{name}-undisturbed-adapter" / REST_FILE), strict=False)
-    beside = PeftModel.from_pretrained(base, folder / f"{name}-undisturbed-adapter")
+    base.load_state_dict(load_file(folder / f"{name}-whole-adapter" / REST_FILE), strict=False)
+    beside = PeftModel.from_pretrained(base, folder / f"{name}-whole-adapter")
     torch.testing.assert_close(logits(loaded), logits(beside), rtol=0, atol=1e-5)
