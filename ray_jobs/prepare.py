@@ -33,7 +33,7 @@ from web2code.modelling.templates import TEMPLATES
 from web2code.modelling.tokenizer import train_tokenizer
 from web2code.progress import report
 from web2code.training.arrays import Arrays, join_shards, load_arrays
-from web2code.training.prepare import Counts, Preparation, prepare_shard
+from web2code.training.prepare import Counts, Preparation, owners, prepare_shard
 from web2code.training.warm_up import tokenizer_texts, warm_up
 from web2code.validation.quarantine import read_quarantined
 
@@ -149,9 +149,12 @@ def preparation_of(
 
 def start_shards(shards: list[Shard], out: Path, preparation: Preparation) -> dict[Path, ray.ObjectRef]:
     """Prepare all shards in parallel: the folder of each, with the counts that it will have."""
-    prepare, shared = ray.remote(num_cpus=0.5)(prepare_shard), ray.put(preparation)
+    prepare, shared, own = ray.remote(num_cpus=1)(prepare_shard), ray.put(preparation), owners(preparation, shards)
     folders = [out / "shards" / f"{shard.part}-{shard.sha256[:16]}" for shard in shards]
-    return {folder: prepare.remote(shared, shard, folder) for folder, shard in zip(folders, shards, strict=True)}
+    return {
+        folder: prepare.remote(shared, shard, own[shard.path], folder)
+        for folder, shard in zip(folders, shards, strict=True)
+    }
 
 
 def finished(pending: dict[Path, ray.ObjectRef]) -> list[Counts]:

@@ -14,6 +14,9 @@ from web2code.modelling.prompts import IGNORED, Sample
 from web2code.training.pictures import Pictures, open_pictures
 
 LAYOUT = "layout.json"
+# The keys of a shard's pictures, in their order.
+KEYS = "picture_keys.npy"
+NO_PICTURE = -1
 # Of every array: its type, and whether it has an entry for each token, or else for each sample.
 COLUMNS = {
     "tokens": (np.int32, True),
@@ -21,7 +24,7 @@ COLUMNS = {
     "lengths": (np.int32, False),
     "label_counts": (np.int32, False),
     "parts": (np.int8, False),
-    "pages": (np.int32, False),
+    "pages": (np.int64, False),
 }
 
 
@@ -65,7 +68,7 @@ class Arrays:
 
 
 def columns_of(samples: Iterable[tuple[Sample, int, int]]) -> dict[str, np.ndarray]:
-    """`COLUMNS` of (sample, page, part) triples."""
+    """`COLUMNS` of (sample, page, part) triples; in a shard, pages are the keys of pictures that any shard may hold."""
     values: dict[str, list] = {name: [] for name in COLUMNS}
     for sample, page, part in samples:
         learned = [label != IGNORED for label in sample.labels]
@@ -90,17 +93,22 @@ def write_columns(directory: Path, columns: dict[str, np.ndarray]) -> None:
         np.save(directory / f"{name}.npy", values)
 
 
+def picture_key(sha256: str | None) -> int:
+    """What a picture is found by among a few million: 62 bits of its hash."""
+    return int(sha256[:16], 16) >> 2 if sha256 else NO_PICTURE
+
+
 def join_shards(directory: Path, shards: Sequence[Path], layout: PreparedLayout) -> None:
     """Make one dataset of shards: of `COLUMNS` and pictures each, of which the pictures stay where they are."""
-    num_pictures = np.cumsum([0, *(len(open_pictures([shard])) for shard in shards)])
+    keys = np.concatenate([np.load(shard / KEYS) for shard in shards])
+    by_key = np.argsort(keys)
     for name, (dtype, _) in COLUMNS.items():
         parts = [np.load(shard / f"{name}.npy", mmap_mode="r") for shard in shards]
         joined = open_memmap(directory / f"{name}.npy", "w+", dtype, (sum(map(len, parts)),))
-        start = 0
-        for part, before in zip(parts, num_pictures, strict=False):
-            moved = np.where(part >= 0, part + before, part) if name == "pages" else part
-            joined[start : start + len(part)] = moved
-            start += len(part)
+        np.concatenate(parts, out=joined)
+        if name == "pages":
+            shown = joined != NO_PICTURE
+            joined[shown] = by_key[np.searchsorted(keys, joined[shown], sorter=by_key)]
         joined.flush()
     names = [str(shard.relative_to(directory)) for shard in shards]
     (directory / LAYOUT).write_text(layout.model_copy(update={"shards": tuple(names)}).model_dump_json(indent=1))

@@ -13,11 +13,11 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from web2code.config import Config, PictureFormat, PreparedPart, Shard
-from web2code.data.shards import read_rows
+from web2code.data.shards import read_manifest, read_rows
 from web2code.modelling.images import Channels, square_pixels
 from web2code.modelling.prompts import IGNORED, Conversation, Sample, Turn, about_image, conversation_sample
 from web2code.modelling.templates import Template
-from web2code.training.arrays import columns_of, write_columns
+from web2code.training.arrays import KEYS, columns_of, picture_key, write_columns
 from web2code.training.pictures import write_pictures
 
 COUNTS = "counts.json"
@@ -51,18 +51,22 @@ class Preparation:
     picture_format: PictureFormat
 
 
-def prepare_shard(preparation: Preparation, shard: Shard, out: Path) -> Counts:
-    """Write one shard's arrays to the folder `out`, which is there in full or not at all; once written it stays."""
+def prepare_shard(preparation: Preparation, shard: Shard, own: Collection[str], out: Path) -> Counts:
+    """Write one shard's arrays to the folder `out`, which is there in full or not at all; once written it stays.
+
+    `own` has the hashes of the pictures that it stores: those of several shards are stored by one of them.
+    """
     if (out / COUNTS).exists():
         return Counts.model_validate_json((out / COUNTS).read_text())
     unfinished = out.with_name(f".{out.name}.{os.getpid()}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    pictures: list[np.ndarray] = []
-    numbers: dict[str, int] = {}
+    pictures: dict[str, np.ndarray] = {}
     found: list[tuple[Sample, int, int]] = []
     truncated = dropped = 0
     for row in read_rows(preparation.folder, [shard], COLUMNS):
+        if row["image_sha256"] in own and row["image_sha256"] not in pictures:
+            pictures[row["image_sha256"]] = _pixels(preparation, row)
         for part, sample in _samples(preparation, shard.part, row):
             cut = len(sample.tokens) > preparation.max_length
             truncated += cut
@@ -71,17 +75,28 @@ def prepare_shard(preparation: Preparation, shard: Shard, out: Path) -> Counts:
             if not any(label != IGNORED for label in sample.labels):
                 dropped += 1
                 continue
-            if row["image"] and row["image_sha256"] not in numbers:
-                numbers[row["image_sha256"]] = len(pictures)
-                pictures.append(_pixels(preparation, row))
-            found.append((sample, numbers[row["image_sha256"]] if row["image"] else -1, part))
+            found.append((sample, picture_key(row["image_sha256"]), part))
     write_columns(unfinished, columns_of(found))
-    write_pictures(unfinished, pictures, preparation.picture_format)
+    write_pictures(unfinished, list(pictures.values()), preparation.picture_format)
+    np.save(unfinished / KEYS, np.array([picture_key(name) for name in pictures], np.int64))
     counts = Counts(num_truncated=truncated, num_dropped=dropped)
     (unfinished / COUNTS).write_text(counts.model_dump_json())
     shutil.rmtree(out, ignore_errors=True)
     os.replace(unfinished, out)
     return counts
+
+
+def owners(preparation: Preparation, shards: Sequence[Shard]) -> dict[str, set[str]]:
+    """By shard, the pictures that it stores for all: the wanted ones that no shard before it has."""
+    columns = ["id", "part", "image_sha256", "shard"]
+    table = read_manifest(preparation.folder, columns)
+    own: dict[str, set[str]] = {shard.path: set() for shard in shards}
+    seen: set[str] = set()
+    for name, part, picture, shard in zip(*(table[column].to_pylist() for column in columns), strict=True):
+        if picture and shard in own and picture not in seen and any(_wanted(preparation, part, name)):
+            seen.add(picture)
+            own[shard].add(picture)
+    return own
 
 
 def conversation_of(pairs: Sequence[tuple[str, str]], pictured: bool) -> Conversation:
@@ -91,18 +106,23 @@ def conversation_of(pairs: Sequence[tuple[str, str]], pictured: bool) -> Convers
 
 def _samples(preparation: Preparation, name: str, row: dict[str, Any]) -> Iterator[tuple[int, Sample]]:
     """What a row gives to each stage: (number of the part, sample)."""
-    if row["id"] in preparation.excluded:
-        return
     texts = [message["text"] for message in row["messages"]]
     pairs = list(zip(texts[::2], texts[1::2], strict=False))
-    for number, part in enumerate(preparation.parts):
-        if part.part != name or row["id"] not in preparation.kept.get(number, (row["id"],)):
-            continue
+    for number in _wanted(preparation, name, row["id"]):
+        part = preparation.parts[number]
         for chosen in [[pair] for pair in pairs] if part.turns == "apart" else [pairs]:
             yield number, conversation_sample(
                 preparation.tokenizer, preparation.templates[part.stage], conversation_of(chosen, bool(row["image"])),
                 preparation.image_tokens,
             )  # fmt: skip
+
+
+def _wanted(preparation: Preparation, name: str, row: str) -> Iterator[int]:
+    """The numbers of the parts that a row of part `name` is in."""
+    if row not in preparation.excluded:
+        for number, part in enumerate(preparation.parts):
+            if part.part == name and row in preparation.kept.get(number, (row,)):
+                yield number
 
 
 def _pixels(preparation: Preparation, row: dict[str, Any]) -> np.ndarray:

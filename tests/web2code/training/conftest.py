@@ -9,7 +9,7 @@ from web2code.modelling.images import CLIP_MEAN, CLIP_STD
 from web2code.modelling.prompts import build_sample
 from web2code.modelling.templates import TEMPLATES
 from web2code.modelling.tokenizer import train_tokenizer
-from web2code.training.arrays import columns_of, join_shards, load_arrays, write_columns
+from web2code.training.arrays import KEYS, columns_of, join_shards, load_arrays, write_columns
 from web2code.training.pictures import write_pictures
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220), "green": (30, 160, 30), "black": (0, 0, 0)}
@@ -55,6 +55,7 @@ def make_prepared(directory, num_pages=48):
     shard.mkdir(parents=True)
     write_columns(shard, columns_of(samples))
     write_pictures(shard, [np.full((32, 32, 3), COLOURS[name], np.uint8) for name in names], "raw")
+    np.save(shard / KEYS, np.arange(len(names)))
     join_shards(directory, [shard], LAYOUT)
     return directory
 

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from web2code.config import PreparedLayout, PreparedPart
+from web2code.config import DataConfig, DatasetRecord, PreparedLayout, PreparedPart
 from web2code.data.rows import build_row
 from web2code.data.sample import Sample, dialogue
-from web2code.data.shards import write_shard
+from web2code.data.shards import finish, write_shard
 from web2code.modelling.images import CLIP_MEAN, CLIP_STD, square_pixels
 from web2code.modelling.prompts import CODE_PROMPT, IGNORED, answer_text
 from web2code.modelling.templates import TEMPLATES
 from web2code.modelling.tokenizer import train_tokenizer
 from web2code.training.arrays import join_shards, load_arrays
-from web2code.training.prepare import Preparation, prepare_shard
+from web2code.training.prepare import Preparation, owners, prepare_shard
 
 HTML = "<html><body><s>old</s> <image> new</body></html>"
 TALK = [("Is it a page?", "Yes, it is"), ("Is it red?", "No")]
@@ -35,13 +35,16 @@ def samples(part):
     if part == "code":
         return [Sample(f"page/{i}", part, "s", "MIT", dialogue([(CODE_PROMPT, HTML)]), png(40, 30)) for i in range(3)]
     return [
-        Sample("talk/0", part, "s", "MIT", dialogue(TALK), png(64, 64)),
+        Sample("talk/0", part, "s", "MIT", dialogue(TALK), png(40, 30)),
+        Sample("talk/2", part, "s", "MIT", dialogue(TALK), png(64, 64)),
         Sample("talk/1", part, "s", "MIT", dialogue(TALK)),
     ]
 
 
-def write(folder, part):
-    return write_shard(folder, [build_row(sample, len) for sample in samples(part)])
+def write(folder, parts):
+    shards = [write_shard(folder, [build_row(sample, len) for sample in samples(part)]) for part in parts]
+    finish(folder, DatasetRecord(fingerprint="data", data=DataConfig(sources=())), shards, [])
+    return shards
 
 
 def preparation(folder, template="user_assistant", **changes):
@@ -55,13 +58,12 @@ def preparation(folder, template="user_assistant", **changes):
 
 
 def prepared(folder, how, parts=("code", "talk")):
-    shards = []
-    counts = []
-    for part in parts:
-        shards.append(folder / "prepared" / part)
-        counts.append(prepare_shard(how, write(how.folder, part), shards[-1]))
-    layout = PreparedLayout(parts=PARTS, pixel_mean=CLIP_MEAN, pixel_std=CLIP_STD)
-    join_shards(folder / "prepared", shards, layout)
+    shards = write(how.folder, parts)
+    own = owners(how, shards)
+    folders = [folder / "prepared" / shard.part for shard in shards]
+    made = zip(shards, folders, strict=True)
+    counts = [prepare_shard(how, shard, own[shard.path], out) for shard, out in made]
+    join_shards(folder / "prepared", folders, PreparedLayout(parts=PARTS, pixel_mean=CLIP_MEAN, pixel_std=CLIP_STD))
     return load_arrays(folder / "prepared"), counts
 
 
@@ -80,10 +82,10 @@ def test_every_answer_is_learned_in_every_template(tmp_path, template):
     arrays, counts = prepared(tmp_path, how)
     assert [count.num_truncated + count.num_dropped for count in counts] == [0, 0]
     of_part = [np.flatnonzero(arrays.parts == number) for number in range(len(PARTS))]
-    assert [len(indices) for indices in of_part] == [3, 3, 2, 4]
+    assert [len(indices) for indices in of_part] == [3, 3, 3, 6]
     assert all(learned(arrays, how, index) == [HTML] for index in (*of_part[0], *of_part[1]))
     assert all(learned(arrays, how, index) == ["Yes, it is", "No"] for index in of_part[2])
-    assert [learned(arrays, how, index) for index in of_part[3]] == [["Yes, it is"], ["No"]] * 2
+    assert [learned(arrays, how, index) for index in of_part[3]] == [["Yes, it is"], ["No"]] * 3
     assert arrays.label_counts.tolist() == [
         sum(label != IGNORED for label in arrays.sample(index).labels) for index in range(len(arrays.lengths))
     ]
@@ -92,18 +94,22 @@ def test_every_answer_is_learned_in_every_template(tmp_path, template):
 @pytest.mark.parametrize("form", ["raw", "jpeg"])
 def test_a_picture_is_stored_once_at_training_size(tmp_path, form):
     arrays, _ = prepared(tmp_path, preparation(tmp_path, picture_format=form))
-    assert len(arrays.pixels) == 2, "the three pages look the same"
+    assert len(arrays.pixels) == 2, "all pages look the same, and one conversation is about them"
     talk = np.flatnonzero(arrays.parts == 2)
-    assert (arrays.pages[talk] >= 0).tolist() == [True, False]
+    assert (arrays.pages[talk] >= 0).tolist() == [True, True, False]
+    assert set(arrays.pages[arrays.parts == 0]) == {arrays.pages[talk[0]]} != {arrays.pages[talk[1]]}
     shown = arrays.shown(talk)
-    expected = square_pixels(samples("talk")[0].image, 16)
-    assert shown.shape == (1, 16, 16, 3)
-    assert np.abs(shown[0].astype(int) - expected).max() <= (0 if form == "raw" else 8)
+    expected = np.stack([square_pixels(sample.image, 16) for sample in samples("talk")[:2]])
+    assert shown.shape == (2, 16, 16, 3)
+    assert np.abs(shown.astype(int) - expected).max() <= (0 if form == "raw" else 8)
 
 
 def test_what_is_excluded_or_over_the_cap_is_left_out(tmp_path):
-    arrays, _ = prepared(tmp_path, preparation(tmp_path, excluded={"page/0"}, kept={1: {"page/2"}}))
-    assert np.bincount(arrays.parts).tolist() == [2, 1, 2, 4]
+    how = preparation(tmp_path, excluded={"page/0", "talk/2"}, kept={0: (), 1: {"page/2"}})
+    arrays, _ = prepared(tmp_path, how)
+    assert np.bincount(arrays.parts).tolist() == [0, 1, 2, 4]
+    assert len(arrays.pixels) == 1
+    assert arrays.shown(np.arange(len(arrays.parts))).shape == (4, 16, 16, 3)
 
 
 def test_a_sample_that_is_too_long_is_cut_and_counted_and_dropped_where_nothing_is_left_to_learn(tmp_path):
@@ -119,14 +125,15 @@ def test_a_sample_that_is_too_long_is_cut_and_counted_and_dropped_where_nothing_
 
 
 def test_a_shard_that_is_done_is_not_done_again(tmp_path):
-    how, shard = preparation(tmp_path), write(tmp_path, "code")
-    first = prepare_shard(how, shard, tmp_path / "out")
+    how, (shard,) = preparation(tmp_path), write(tmp_path, ["code"])
+    first = prepare_shard(how, shard, (), tmp_path / "out")
     (tmp_path / shard.path).unlink()
-    assert prepare_shard(how, shard, tmp_path / "out") == first
+    assert prepare_shard(how, shard, (), tmp_path / "out") == first
 
 
 def test_a_broken_picture_is_named(tmp_path):
     rows = [build_row(sample, len) | {"image": b"no picture"} for sample in samples("code")]
+    shard = write_shard(tmp_path, rows)
     with pytest.raises(ValueError, match="the picture of sample page/0 cannot be read"):
-        prepare_shard(preparation(tmp_path), write_shard(tmp_path, rows), tmp_path / "out")
+        prepare_shard(preparation(tmp_path), shard, {rows[0]["image_sha256"]}, tmp_path / "out")
     assert not (tmp_path / "out").exists()
