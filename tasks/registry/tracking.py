@@ -19,6 +19,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelStatus, Metric, Param, Run
+from mlflow.environment_variables import MLFLOW_TRACKING_URI
 from mlflow.models import ModelSignature
 from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
@@ -54,7 +55,10 @@ def open_store(store: str) -> mlflow.MlflowClient:
         unfinished = database.with_name(f"{database.name}.{os.getpid()}.unfinished")
         mlflow.MlflowClient(tracking_uri=f"sqlite:///{unfinished}").search_experiments()
         os.replace(unfinished, database)
+    given = os.environ.get(MLFLOW_TRACKING_URI.name)
     mlflow.set_tracking_uri(store)
+    if given is None:  # MLflow sets it for child processes; here it would lead another home to this one's store
+        os.environ.pop(MLFLOW_TRACKING_URI.name, None)
     return mlflow.MlflowClient()
 
 
