@@ -20,7 +20,7 @@ from web2code.config import PretrainedModelConfig
 from web2code.modelling.base import load_template, save_checkpoint
 from web2code.modelling.dual_tower import DualTowerConfig
 from web2code.modelling.export import export_checkpoint
-from web2code.modelling.images import normalise, square_pixels
+from web2code.modelling.images import normalise, pixel_statistics, square_pixels
 from web2code.modelling.llava import assemble, llava_config, shrunken
 from web2code.modelling.prompts import prompt_tokens, stop_ids
 from web2code.modelling.templates import TEMPLATES
@@ -89,7 +89,8 @@ def test_who_has_transformers_alone_gets_the_same_logits(tmp_path, language, tow
     original, tokenizer = (each.from_pretrained(checkpoint) for each in (LlavaForConditionalGeneration, AutoTokenizer))
     tokens = prompt_tokens(tokenizer, load_template(checkpoint), QUESTION, original.config.image_seq_length)
     assert given["input_ids"].tolist() == [tokens]
-    pixels = normalise(np.stack([square_pixels(picture, 28)]))
+    mean, std = pixel_statistics(original.config.vision_config)
+    pixels = normalise(np.stack([square_pixels(picture, 28, mean)]), mean, std)
     torch.testing.assert_close(given["pixel_values"], pixels, rtol=0, atol=1e-6)
     ids = torch.tensor([tokens])
     assert torch.equal(

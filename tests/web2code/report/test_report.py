@@ -83,7 +83,7 @@ def report(tmp_path_factory):
     assert isinstance(record, DatasetRecord)
     for result in (record, "v.dir", evaluation, Decision(promoted=True, reason=HOSTILE), model):
         summary.take(result)
-    plan = Plan(recipe=resolve("tiny"), where=Where(home=str(home), data_dir=str(data)))
+    plan = Plan(recipe=resolve("tiny"), where=Where(home=str(home), data_dir=str(data)), sources=())
     return write_report(home / "report.html", summary, plan, [stage("align", 2), stage("instruct", 3)], out)
 
 
