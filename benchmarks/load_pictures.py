@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -32,32 +32,31 @@ def screenshots() -> list[bytes]:
         return [shot.png for shot in browsers.render(writer.page(f"p/{number}") for number in range(SCREENSHOTS))]
 
 
-def whole(folder: Path) -> torch.Tensor:
+def whole(folder: Path) -> Iterator[torch.Tensor]:
     """As LLaVA's loader: open the file, pad it to a square, and let the tower's processor do the rest."""
     processor = CLIPImageProcessorPil(size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE})
-    made = []
     for number in range(PICTURES):
         image = Image.open(folder / f"{number % SCREENSHOTS}.png").convert("RGB")
         side = max(image.size)
         square = Image.new("RGB", (side, side), tuple(int(255 * channel) for channel in CLIP_MEAN))
         square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
-        made.append(processor(square, return_tensors="pt")["pixel_values"][0])
-    return torch.stack(made)
+        yield processor(square, return_tensors="pt")["pixel_values"]
 
 
-def stored(folder: Path, form: str) -> torch.Tensor:
+def stored(folder: Path, form: str) -> Iterator[torch.Tensor]:
     """As our loader: read what was prepared once, a micro batch at a time."""
     pictures = open_pictures([folder / form])
     numbers = np.array_split(np.arange(PICTURES) % SCREENSHOTS, PICTURES // BATCH)
-    return torch.cat([normalise(pictures[some]) for some in numbers])
+    yield from (normalise(pictures[some]) for some in numbers)
 
 
-def timed(load: Callable[[], torch.Tensor]) -> tuple[float, list[float]]:
-    """Seconds on one core, and the pictures' means."""
+def timed(load: Callable[[], Iterator[torch.Tensor]]) -> tuple[float, list[float]]:
+    """Seconds on one core, and the pictures' means; as in training, a micro batch is gone when the next one comes."""
     torch.set_num_threads(1)
-    began = time.perf_counter()
-    pixels = load()
-    return time.perf_counter() - began, pixels.mean((1, 2, 3)).tolist()
+    began, means = time.perf_counter(), []
+    for pixels in load():
+        means += pixels.mean((1, 2, 3)).tolist()
+    return time.perf_counter() - began, means
 
 
 def main() -> None:

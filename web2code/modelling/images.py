@@ -46,5 +46,5 @@ def pixel_statistics(vision: PreTrainedConfig) -> tuple[Channels, Channels]:
 
 def normalise(pixels: np.ndarray | torch.Tensor, mean: Channels = CLIP_MEAN, std: Channels = CLIP_STD) -> torch.Tensor:
     """A tower's normalisation: uint8 (n, h, w, 3) to float32 (n, 3, h, w)."""
-    values = torch.as_tensor(pixels).permute(0, 3, 1, 2).float() / 255.0
-    return (values - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+    values = torch.as_tensor(pixels).permute(0, 3, 1, 2).contiguous().float().div_(255.0)
+    return values.sub_(torch.tensor(mean).view(1, 3, 1, 1)).div_(torch.tensor(std).view(1, 3, 1, 1))
