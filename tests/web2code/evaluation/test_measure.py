@@ -1,0 +1,31 @@
+"""Figures and their intervals."""
+
+import numpy as np
+import pytest
+
+from web2code.evaluation.measure import Measure, interval, mean
+
+
+def test_a_mean_and_its_interval() -> None:
+    values = np.random.default_rng(0).normal(5, 2, 400)
+    measure = mean("score", [str(number) for number in range(400)], values, 10)
+    found = interval(measure, 2000, seed=1)
+    half = 1.96 * values.std() / 20
+    assert found.mean == pytest.approx(values.mean())
+    assert found.high - found.mean == pytest.approx(half, rel=0.1)
+    assert found.mean - found.low == pytest.approx(half, rel=0.1)
+    assert found == interval(measure, 2000, seed=1)
+
+
+def test_a_figure_that_is_no_mean() -> None:
+    def f1(sums: np.ndarray) -> np.ndarray:
+        hits, wrong = sums[..., 0], sums[..., 1]
+        return 2 * hits / (2 * hits + wrong)
+
+    measure = Measure("f1", ("a", "b", "c", "d"), np.array([[1, 0], [1, 0], [0, 1], [1, 0]], float), f1)
+    assert measure.value == pytest.approx(6 / 7)
+    assert 0 < interval(measure, 500, seed=0).low < measure.value <= interval(measure, 500, seed=0).high == 1
+
+
+def test_no_unit_scores_nothing() -> None:
+    assert interval(mean("score", [], []), 100, seed=0).mean == 0

@@ -1,0 +1,61 @@
+"""What a benchmark is: samples that a model is asked, and figures of what it answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from web2code.evaluation.measure import Measure
+
+# no_answer: the engine gave none (an error that is named); unparsed: an answer that says nothing in the asked form;
+# failed: an answer that could not be scored (its page did not render). All three score 0 and stay in the denominator.
+Outcome = Literal["scored", "unparsed", "failed", "no_answer"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One thing that a model is asked.
+
+    Args:
+        images: encoded pictures (PNG, JPEG, WebP) in the order of the prompt; there may be none.
+        prompt: the text of the question without image tokens; the engine applies the model's own template.
+        facts: what scoring needs: right answers, choices, category, reference HTML.
+    """
+
+    id: str
+    images: tuple[bytes, ...]
+    prompt: str
+    max_new_tokens: int
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one answer. `values` are named numbers that figures are computed from; none where nothing came."""
+
+    id: str
+    outcome: Outcome
+    values: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A benchmark.
+
+    Args:
+        load: the samples from the folder of its files, in a fixed order; ValueError says what to fetch where it is
+            incomplete.
+        judge: what an answer is worth; pure, so that it may run anywhere and again.
+        measures: the figures, the main one first, from all samples and their verdicts in the same order.
+        fetch: what to fetch, and the names that the files have in the folder.
+    """
+
+    name: str
+    title: str
+    load: Callable[[Path], Iterable[Sample]]
+    judge: Callable[[Sample, str], Verdict]
+    measures: Callable[[Sequence[Sample], Sequence[Verdict]], tuple[Measure, ...]]
+    fetch: str

@@ -1,0 +1,65 @@
+"""A figure with its interval, whatever function of sums over the samples it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from web2code.config import Interval
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure of a benchmark, kept so that it can be computed again for any resampling of its units.
+
+    Units are what is drawn in the bootstrap: samples, or groups of samples that are scored together (the two questions
+    about a picture in MME, the rotations of a question in MMBench). Means, F1, balanced accuracy and totals over
+    categories are all functions of sums over units, so that a thousand resamplings are one product of matrices.
+
+    Args:
+        units: their names; the same ones for every model, whatever failed.
+        terms: what each unit adds, float64 of shape (units, columns).
+        figure: from sums of shape (..., columns) to figures of shape (...).
+        scale: the largest value, to print beside it: 1 for a share, 10 for points, 2000 for MME's perception.
+    """
+
+    name: str
+    units: tuple[str, ...]
+    terms: np.ndarray
+    figure: Callable[[np.ndarray], np.ndarray]
+    scale: float = 1.0
+
+    @property
+    def value(self) -> float:
+        """The figure over all units; 0 where there is none."""
+        return float(self.figure(self.terms.sum(axis=0))) if self.units else 0.0
+
+    def resampled(self, counts: np.ndarray) -> np.ndarray:
+        """The figure for each resampling; `counts` (samples, units) says how often each unit was drawn."""
+        return self.figure(counts @ self.terms)
+
+
+def mean(name: str, units: Sequence[str], values: Sequence[float], scale: float = 1.0) -> Measure:
+    """The mean of one value for each unit."""
+    terms = np.stack([np.asarray(values, float), np.ones(len(units))], axis=1)
+    return Measure(name, tuple(units), terms, ratio, scale)
+
+
+def ratio(sums: np.ndarray) -> np.ndarray:
+    """The first column over the second; 0 where the second is 0."""
+    return np.divide(sums[..., 0], sums[..., 1], out=np.zeros(sums.shape[:-1]), where=sums[..., 1] != 0)
+
+
+def draws(num_units: int, samples: int, seed: int) -> np.ndarray:
+    """How often each unit is drawn in each resampling: (samples, units), rows sum to the number of units."""
+    return np.random.default_rng(seed).multinomial(num_units, np.full(num_units, 1 / num_units), size=samples)
+
+
+def interval(measure: Measure, samples: int, seed: int) -> Interval:
+    """The figure with its 95 % percentile interval; the same seed gives the same interval."""
+    if not measure.units:
+        return Interval(mean=0.0, low=0.0, high=0.0)
+    low, high = np.percentile(measure.resampled(draws(len(measure.units), samples, seed)), [2.5, 97.5])
+    return Interval(mean=measure.value, low=float(low), high=float(high))
