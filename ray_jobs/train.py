@@ -38,11 +38,18 @@ def main(job: TrainJob) -> StageRecord:
     with loading():
         from ray.train import FailureConfig, RunConfig, ScalingConfig
         from ray.train.torch import TorchConfig, TorchTrainer
+
+    class Trainer(TorchTrainer):
+        """Without the actor that hands out Ray's datasets: there are none, and it takes seconds to start."""
+
+        def _create_default_callbacks(self) -> list[Any]:
+            return [one for one in super()._create_default_callbacks() if type(one).__name__ != "DatasetsCallback"]
+
     gpu = job.where.gpus_per_worker > 0
     resources = {"CPU": job.where.cpus_per_worker} | ({"GPU": job.where.gpus_per_worker} if gpu else {})
     started = float(os.environ.get(SUBMITTED_AT, time.time()))
     trainer = partial(
-        TorchTrainer,
+        Trainer,
         train_worker,
         train_loop_config={"job": job.model_dump_json(), "started": started},
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
@@ -76,6 +83,18 @@ def loading() -> Iterator[None]:
         gc.enable()
 
 
+def import_muon() -> None:
+    """Import DeepSpeed's Muon, which every engine asks for, without what would compile it: a second, for no use here."""
+    from deepspeed.runtime import compiler
+
+    compiled = compiler.compile
+    compiler.compile = lambda *args, **kwargs: lambda function: function
+    try:
+        import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401
+    finally:
+        compiler.compile = compiled
+
+
 def train_worker(config: dict[str, Any]) -> None:
     """What each training worker runs."""
     job = TrainJob.model_validate_json(config["job"])
@@ -93,6 +112,8 @@ def train_worker(config: dict[str, Any]) -> None:
         from web2code.training.loop import save_weights, train_stage, trained_weights
         from web2code.training.measurements import describe
         from web2code.training.watchdog import Watchdog
+
+        import_muon()
     home, rank = Path(job.where.home), ray.train.get_context().get_world_rank()
     prepared = home / "artifacts" / "prepared" / job.prepared
     source = home / "artifacts" / "stage" / job.previous / "model" if job.previous else prepared / "base"
