@@ -84,7 +84,7 @@ def loading() -> Iterator[None]:
 
 
 def import_muon() -> None:
-    """Import DeepSpeed's Muon, which every engine asks for, without what would compile it: a second, for no use here."""
+    """Import DeepSpeed's Muon, which every engine asks for, without what would compile it: it takes a second."""
     from deepspeed.runtime import compiler
 
     compiled = compiler.compile

@@ -129,7 +129,7 @@ def _submit(url: str, module: str, job: Job):
     specification.parent.mkdir(parents=True, exist_ok=True)
     specification.write_text(job.model_dump_json())
     client.submit_job(
-        entrypoint=f"{sys.executable} -m ray_jobs.{module} {specification}",
+        entrypoint=f"{sys.executable} -P -m ray_jobs.{module} {specification}",
         submission_id=submission,
         runtime_env={"env_vars": environment},
     )

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from web2code.data_commands import app as data_app
+from web2code.evaluate_command import evaluate
 from web2code.export_command import export
 from web2code.mistakes import fail
 from web2code.plan import home_folder
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.add_typer(data_app, name="data")
 app.command()(plan)
 app.command()(export)
+app.command()(evaluate)
 console = Console()
 
 
@@ -64,7 +66,7 @@ def run(
         "sources": {name: folder for name, _, folder in (text.partition("=") for text in source or [])},
         "workers": workers, "gpus": gpus,
     }  # fmt: skip
-    status = _call([sys.executable, "-m", "flows", json.dumps(parameters)])
+    status = _call([sys.executable, "-P", "-m", "flows", json.dumps(parameters)])
     if status == 0:
         show_latest(home_folder())
     raise typer.Exit(status)

@@ -340,8 +340,8 @@ class Where(Config):
     num_workers: int = Field(2, ge=1, description="training workers")
     cpus_per_worker: float = Field(1.0, gt=0)
     gpus_per_worker: float = Field(0.0, ge=0)
-    out: str = Field("", description="folder that a dataset is built in; empty means among the artifacts")
-    folders: dict[str, str] = Field({}, description="by source, the folder that it is read from")
+    out: str = Field("", description="folder that a result is written to; empty means among the artifacts")
+    folders: dict[str, str] = Field({}, description="by source or benchmark, the folder that it is read from")
     endpoint: Endpoint = Endpoint()
     stall_seconds: float = Field(
         600.0,
@@ -466,6 +466,36 @@ class EvaluateJob(Job):
     evaluation: EvaluationConfig
     viewport: Viewport
     seed: int
+
+
+EngineKind = Literal["vllm", "transformers", "openai"]
+
+
+class EngineConfig(Config):
+    """What answers, greedily: a model in vLLM, in transformers, or behind an OpenAI-compatible server."""
+
+    kind: EngineKind = "transformers"
+    model: str = Field(description="folder of a checkpoint, a public name, or the name that a server knows")
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    max_length: int = Field(0, ge=0, description="tokens of a prompt with its answer; 0 is the model's own")
+
+
+class BenchmarkJob(Job):
+    """Ask one model everything that some benchmarks ask, and score what it answers."""
+
+    kind: ClassVar[str] = "benchmarks"
+    code: ClassVar[tuple[str, ...]] = ("rendering", "evaluation", "modelling")
+    name: str = Field(description="how tables call the model")
+    checkpoint: str = Field(description="what identifies the weights: a digest, or a name with its revision")
+    engine: EngineConfig
+    benchmarks: dict[str, str] = Field(description="by name, the digest of its files")
+    limit: int = Field(0, ge=0, description="only the first samples of each; 0 means all")
+    bootstrap_samples: int = Field(1000, ge=100)
+    seed: int = 0
+
+    def output(self) -> str:
+        """The folder that was asked for, or one among the artifacts."""
+        return self.where.out or super().output()
 
 
 # --- records: what a step leaves behind -------------------------------------------------------------------------------

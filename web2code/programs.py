@@ -37,7 +37,11 @@ def run_program(module: str, job: str) -> str:
         ProgressBars() as bars,
         open(log, "w") as errors,
         subprocess.Popen(
-            [sys.executable, "-m", module, argument], stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+            [sys.executable, "-P", "-m", module, argument],  # what lies in the current folder is no library
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
         ) as process,
     ):
         assert process.stdout is not None

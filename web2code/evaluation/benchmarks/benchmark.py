@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from web2code.evaluation.measure import Measure
 
@@ -41,9 +41,21 @@ class Verdict:
     reason: str = ""
 
 
+class PageScorer(Protocol):
+    """Renders answers and scores them; it lives in a process of its own, and several threads call it at once."""
+
+    def score(self, sample: Sample, text: str) -> Verdict:
+        """What an answer is worth."""
+        ...
+
+    def close(self) -> None:
+        """End its browsers."""
+        ...
+
+
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark.
+    """A benchmark, which has either a judge or, where answers are pages, a scorer.
 
     Args:
         load: the samples from the folder of its files, in a fixed order; ValueError says what to fetch where it is
@@ -51,11 +63,13 @@ class Benchmark:
         judge: what an answer is worth; pure, so that it may run anywhere and again.
         measures: the figures, the main one first, from all samples and their verdicts in the same order.
         fetch: what to fetch, and the names that the files have in the folder.
+        scorer: starts what scores answers that are pages; the folder is where it keeps their pictures.
     """
 
     name: str
     title: str
     load: Callable[[Path], Iterable[Sample]]
-    judge: Callable[[Sample, str], Verdict]
+    judge: Callable[[Sample, str], Verdict] | None
     measures: Callable[[Sequence[Sample], Sequence[Verdict]], tuple[Measure, ...]]
     fetch: str
+    scorer: Callable[[Path], PageScorer] | None = None

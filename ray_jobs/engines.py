@@ -1,0 +1,161 @@
+"""Engines on the cluster: all are kept busy, and a request that ends one is found and named."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import cloudpickle
+from ray.exceptions import RayError
+
+from web2code.config import BenchmarkJob
+from web2code.evaluation.engines import engine as seam
+from web2code.evaluation.engines import serving, vllm
+from web2code.evaluation.engines.engine import Engine, Inbox, Reply, Request
+
+# Requests that an engine holds: enough that it never waits for more, few enough that their pictures fit into memory.
+WINDOW = 256
+# What an engine was doing when it died is asked again in bundles of so much less.
+NARROWER = 8
+MAX_STARTS = 12
+
+
+class EngineActor:
+    """An engine in a process of its own; one thread answers while another takes requests."""
+
+    def __init__(self, make: Callable[[], Engine]) -> None:
+        self.engine, self.inbox = make(), Inbox()
+
+    def put(self, requests: list[Request]) -> None:
+        """Take requests that may be answered together."""
+        self.inbox.put(requests)
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        self.inbox.close()
+
+    def replies(self) -> Iterator[Reply]:
+        """Replies as they are finished."""
+        yield from self.engine.stream(self.inbox)
+
+
+def start_engine(job: BenchmarkJob) -> Any:
+    """The engine of a job, in a process of its own.
+
+    vLLM lives in another environment, which needs Ray but not this project: what the actor consists of travels with it.
+    """
+    gpus, environment = job.where.gpus_per_worker, {}
+    make: Callable[[], Engine]
+    if job.engine.kind == "vllm":
+        for module in (sys.modules[__name__], seam, vllm):
+            cloudpickle.register_pickle_by_value(module)
+        environment = {"py_executable": serving.vllm_python(), "env_vars": serving.vllm_variables(gpus)}
+        make = partial(vllm.VllmEngine, **serving.vllm_arguments(job.engine, Path(job.where.home), gpus))
+    else:
+        make = partial(load_engine, job, "cuda" if gpus else "cpu")
+    actor = ray.remote(num_cpus=0.5, num_gpus=gpus, max_concurrency=3, runtime_env=environment)(EngineActor)
+    return actor.remote(make)
+
+
+def load_engine(job: BenchmarkJob, device: str) -> Engine:
+    """An engine of this environment, in the process that it will live in."""
+    if job.engine.kind == "openai":
+        from web2code.evaluation.engines.openai import OpenAIEngine
+
+        return OpenAIEngine(job.where.endpoint, job.engine.model)
+    from web2code.evaluation.engines.transformers import TransformersEngine
+
+    return TransformersEngine(job.engine.model, device)
+
+
+@dataclass
+class Seat:
+    """One engine with what it has been asked and what it is to be asked alone."""
+
+    actor: Any
+    stream: Any
+    asked: dict[str, Request] = field(default_factory=dict)
+    again: deque[list[Request]] = field(default_factory=deque)
+    starts: int = 1
+
+
+def answer(start: Callable[[], Any], num: int, bundles: Iterable[list[Request]]) -> Iterator[Reply]:
+    """A reply to every request, in the order in which they are finished, from `num` engines.
+
+    An engine that dies is started again. What it had been asked is asked again in smaller and smaller bundles, until
+    the request that ends it stands alone: that one's reply says so.
+
+    Raises:
+        RuntimeError: an engine does not start, or dies too often.
+    """
+    source = iter(bundles)
+    if (first := next(source, None)) is None:
+        return
+    source = chain([first], source)
+    seats = [seat(start) for _ in range(num)]
+    try:
+        while True:
+            for one in seats:
+                fill(one, source)
+            busy = [one for one in seats if one.asked]
+            if not busy:
+                return
+            ready, _ = ray.wait([one.stream for one in busy], num_returns=1)
+            one = next(one for one in busy if one.stream is ready[0])
+            try:
+                reply = ray.get(next(one.stream))
+            except (RayError, StopIteration) as error:
+                yield from revive(one, start, error)
+                continue
+            one.asked.pop(reply.key, None)
+            yield reply
+    finally:
+        for one in seats:
+            ray.kill(one.actor)
+
+
+def seat(start: Callable[[], Any]) -> Seat:
+    """A new engine, with its stream of replies."""
+    actor = start()
+    return Seat(actor, actor.replies.options(num_returns="streaming").remote())
+
+
+def fill(one: Seat, source: Iterator[list[Request]]) -> None:
+    """Ask an engine as much as it may hold; after a death, one bundle at a time until all of them are answered."""
+    if one.again:
+        if not one.asked:
+            ask(one, one.again.popleft())
+        return
+    while len(one.asked) < WINDOW and (bundle := next(source, None)):
+        ask(one, bundle)
+
+
+def ask(one: Seat, bundle: list[Request]) -> None:
+    """Put a bundle to an engine."""
+    one.asked |= {request.key: request for request in bundle}
+    one.actor.put.remote(bundle)
+
+
+def revive(one: Seat, start: Callable[[], Any], error: Exception) -> Iterator[Reply]:
+    """Start a dead engine again, and narrow down what it died of."""
+    suspects, again, starts = list(one.asked.values()), one.again, one.starts + 1
+    reason = (str(error).strip().splitlines() or ["its process ended"])[-1]
+    if getattr(error, "actor_init_failed", False):
+        raise RuntimeError(f"the engine does not start: {reason}")
+    if starts > MAX_STARTS:
+        raise RuntimeError(f"an engine died {one.starts} times; the last time: {reason}")
+    ray.kill(one.actor)
+    fresh = seat(start)
+    one.actor, one.stream, one.asked, one.starts = fresh.actor, fresh.stream, {}, starts
+    if len(suspects) == 1:
+        yield Reply(suspects[0].key, error=f"the engine died while it answered this: {reason[:200]}")
+        return
+    size, rest = max(1, len(suspects) // NARROWER), iter(suspects)
+    one.again = deque(iter(lambda: list(islice(rest, size)), [])) + again

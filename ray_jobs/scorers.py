@@ -1,0 +1,82 @@
+"""Scores pages on the cluster's cores while engines write the next ones, and never lets an engine wait."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import ray
+
+from web2code.evaluation.benchmarks.benchmark import Benchmark, PageScorer, Sample, Verdict
+from web2code.evaluation.journal import Journal
+
+# A scorer has browsers of its own, and threads that keep them busy.
+THREADS = 4
+
+
+class ScorerActor:
+    """A benchmark's scorer in a process of its own."""
+
+    def __init__(self, make: Callable[[Path], PageScorer], pictures: Path) -> None:
+        self.scorer = make(pictures)
+
+    def score(self, sample: Sample, text: str) -> Verdict:
+        """What an answer is worth."""
+        return self.scorer.score(sample, text)
+
+    def close(self) -> None:
+        """End its browsers."""
+        self.scorer.close()
+
+
+class Scorers:
+    """Scorers for those benchmarks whose answers are pages; each verdict is kept in the journal as it comes.
+
+    Args:
+        folder: where the pictures of answers go, in one folder for each benchmark.
+    """
+
+    def __init__(self, benchmarks: dict[str, Benchmark], folder: Path, journal: Journal, num: int = 0) -> None:
+        self.journal = journal
+        self.running: dict[Any, tuple[str, Any]] = {}
+        num = num or max(1, int(ray.cluster_resources().get("CPU", 1)))
+        actor = ray.remote(num_cpus=0.25, max_concurrency=THREADS, max_restarts=-1, max_task_retries=1)(ScorerActor)
+        self.actors = {
+            name: [actor.remote(benchmark.scorer, folder / name) for _ in range(num)]
+            for name, benchmark in benchmarks.items()
+            if benchmark.scorer
+        }
+
+    def __enter__(self) -> Scorers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        every = [actor for actors in self.actors.values() for actor in actors]
+        if every:
+            ray.wait([actor.close.remote() for actor in every], num_returns=len(every), timeout=30)
+
+    def take(self, benchmark: str, sample: Sample, text: str) -> None:
+        """Have an answer scored, where its benchmark has scorers and its verdict is not known yet."""
+        key = f"{benchmark}/{sample.id}"
+        if benchmark in self.actors and key not in self.journal:
+            load = Counter(actor for _, actor in self.running.values())
+            actor = min(self.actors[benchmark], key=load.__getitem__)
+            self.running[actor.score.remote(sample, text)] = (key, actor)
+        self.collect(wait=False)
+
+    def collect(self, wait: bool = True) -> int:
+        """Write down finished verdicts, or with `wait` all of them; returns how many are still running."""
+        while self.running:
+            done, _ = ray.wait(list(self.running), num_returns=1, timeout=None if wait else 0)
+            if not done:
+                break
+            key, _ = self.running.pop(done[0])
+            verdict = asdict(ray.get(done[0]))
+            self.journal.add(key, **{name: verdict[name] for name in ("outcome", "values", "reason")})
+        return len(self.running)

@@ -1,0 +1,74 @@
+"""Engines on the cluster: order does not matter, death does not either, and who causes it is named."""
+
+import os
+from functools import partial
+
+import pytest
+import ray
+
+from ray_jobs.engines import EngineActor, answer
+from web2code.evaluation.engines.engine import Inbox, Reply, Request, generate
+
+
+class Echo:
+    """Answers in capitals; one kind of request ends its process, as a crash in a model would."""
+
+    def stream(self, inbox):
+        while (bundle := inbox.take()) is not None:
+            for request in bundle:
+                if request.prompt == "poison":
+                    os._exit(1)
+                yield Reply(request.key, request.prompt.upper())
+
+
+def start():
+    return ray.remote(num_cpus=0.1, max_concurrency=3)(EngineActor).remote(Echo)
+
+
+def requests(prompts):
+    return [[Request(str(number), (), prompt, 4)] for number, prompt in enumerate(prompts)]
+
+
+def test_every_request_is_answered_by_one_of_the_engines(local_ray):
+    replies = list(answer(start, 2, requests(f"word {number}" for number in range(700))))
+    assert {reply.key: reply.text for reply in replies} == {str(n): f"WORD {n}" for n in range(700)}
+    assert len(replies) == 700
+
+
+def test_a_request_that_ends_its_engine_is_found_and_named(local_ray):
+    prompts = [f"word {number}" for number in range(60)]
+    prompts[37] = "poison"
+    replies = list(answer(start, 1, requests(prompts)))
+    assert len(replies) == 60
+    assert [reply.key for reply in replies if reply.error] == ["37"]
+    assert "died" in next(reply.error for reply in replies if reply.error)
+    assert {reply.text for reply in replies if not reply.error} == {p.upper() for p in prompts if p != "poison"}
+
+
+def test_an_engine_that_does_not_start_says_why(local_ray):
+    def broken():
+        raise ValueError("no such checkpoint: name one")
+
+    def start_broken():
+        return ray.remote(num_cpus=0.1, max_concurrency=3)(EngineActor).remote(broken)
+
+    with pytest.raises(RuntimeError, match="no such checkpoint: name one"):
+        list(answer(start_broken, 1, requests(["word"])))
+
+
+def test_nothing_to_ask_starts_nothing():
+    assert list(answer(partial(pytest.fail, "an engine was started"), 1, [])) == []
+
+
+def test_an_inbox_keeps_bundles_and_tells_when_it_is_closed():
+    inbox = Inbox()
+    assert inbox.take(wait=False) == []
+    first, second = requests(["a", "b"])
+    inbox.put(first + second)
+    assert inbox.take() == first + second
+    inbox.close()
+    assert inbox.take() is None
+
+
+def test_answers_come_in_order():
+    assert generate(Echo(), [b"", b""], ["one", "two"], 4) == ["ONE", "TWO"]

@@ -1,0 +1,81 @@
+"""The seam of engines: requests go in as they come, replies come out as they are finished.
+
+Nothing but the standard library is imported, so that an engine can live in an environment of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question: encoded pictures (PNG, JPEG, WebP), then a text; the model's own template is the engine's task."""
+
+    key: str
+    images: tuple[bytes, ...]
+    prompt: str
+    max_new_tokens: int
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came of a request; `error` says why there is no answer, and is empty where there is one."""
+
+    key: str
+    text: str = ""
+    error: str = ""
+
+
+class Inbox:
+    """Requests on their way to an engine, put in by another thread, in the bundles in which they were put."""
+
+    def __init__(self) -> None:
+        self._bundles: deque[list[Request]] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, requests: Iterable[Request]) -> None:
+        """Add requests that may be answered together."""
+        with self._changed:
+            self._bundles.append(list(requests))
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+    def take(self, wait: bool = True) -> list[Request] | None:
+        """The next bundle; an empty one where there is none yet and `wait` is off, None where none will come."""
+        with self._changed:
+            while wait and not self._bundles and not self._closed:
+                self._changed.wait()
+            if self._bundles:
+                return self._bundles.popleft()
+            return None if self._closed else []
+
+
+class Engine(Protocol):
+    """A loaded model."""
+
+    def stream(self, inbox: Inbox) -> Iterator[Reply]:
+        """A reply to every request of the inbox, in the order in which they are finished, until it is closed."""
+        ...
+
+
+def generate(engine: Engine, images: Sequence[bytes], prompts: Sequence[str], max_new_tokens: int) -> list[str]:
+    """The answers to questions about one picture each, in order; an answer that failed is empty."""
+    inbox = Inbox()
+    inbox.put(
+        Request(str(number), (image,), prompt, max_new_tokens)
+        for number, (image, prompt) in enumerate(zip(images, prompts, strict=True))
+    )
+    inbox.close()
+    texts = {reply.key: reply.text for reply in engine.stream(inbox)}
+    return [texts[str(number)] for number in range(len(prompts))]

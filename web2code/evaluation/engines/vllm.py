@@ -1,0 +1,72 @@
+"""vLLM: every request goes in at once, and the engine batches them token by token.
+
+Runs in the environment that `make vllm` makes: besides the seam, only vLLM and what it brings are imported.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+from web2code.evaluation.engines.engine import Inbox, Reply, Request
+
+
+class VllmEngine:
+    """A model that vLLM loads: an exported checkpoint, or any public one that it knows.
+
+    Args:
+        model: folder or public name.
+        stop: texts that end an answer, where a template has such.
+        options: further arguments of `vllm.LLM`, e.g. `dtype`, `max_model_len`, `tensor_parallel_size`.
+    """
+
+    def __init__(self, model: str, stop: tuple[str, ...] = (), **options: Any) -> None:
+        from vllm import LLM
+
+        self.llm = LLM(model, **{"seed": 0, "limit_mm_per_prompt": {"image": 8}, **options})
+        self.stop = list(stop)
+
+    def stream(self, inbox: Inbox) -> Iterator[Reply]:
+        """Replies as they are finished; new requests join while others are being answered."""
+        engine, keys, closed = self.llm.llm_engine, {}, False
+        while not closed or engine.has_unfinished_requests():
+            while not closed and (bundle := inbox.take(wait=not engine.has_unfinished_requests())) != []:
+                if bundle is None:
+                    closed = True
+                    break
+                for request in bundle:
+                    try:
+                        keys[self._enqueue(request)] = request.key
+                    except Exception as error:  # a request that vLLM refuses is that request's outcome
+                        yield Reply(request.key, error=f"vLLM refused the request: {_first_line(error)}")
+            if engine.has_unfinished_requests():
+                for output in engine.step():
+                    if output.finished:
+                        yield Reply(keys.pop(output.request_id), output.outputs[0].text.strip())
+
+    def _enqueue(self, request: Request) -> str:
+        from vllm import SamplingParams
+
+        params = SamplingParams(temperature=0, max_tokens=request.max_new_tokens, stop=self.stop or None)
+        [identifier] = self.llm.enqueue_chat([_messages(request)], params, use_tqdm=False)
+        return identifier
+
+
+def _messages(request: Request) -> list[dict[str, Any]]:
+    pictures = [
+        {"type": "image_url", "image_url": {"url": f"data:{_kind(image)};base64,{base64.b64encode(image).decode()}"}}
+        for image in request.images
+    ]
+    return [{"role": "user", "content": [*pictures, {"type": "text", "text": request.prompt}]}]
+
+
+def _kind(image: bytes) -> str:
+    """The media type by a file's first bytes."""
+    if image.startswith(b"\xff\xd8"):
+        return "image/jpeg"
+    return "image/webp" if image[8:12] == b"WEBP" else "image/png"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
