@@ -1,0 +1,102 @@
+"""WUB, the Webpage Understanding Benchmark of Web2Code: 5,990 yes/no questions about 1,198 screenshots."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from web2code.data.images import ImageIndex, load_image
+from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
+from web2code.evaluation.benchmarks.figures import Judged, average, columns, judged, outcomes, units
+from web2code.evaluation.benchmarks.files import distinct
+from web2code.evaluation.benchmarks.verdicts import bounded, verdict
+from web2code.evaluation.measure import Measure, ratio
+from web2code.evaluation.metrics.yes_no import balanced_accuracy, majority, matches_published_wub, parse_answer
+
+QUESTIONS, PICTURES = "Web2Code_eval.jsonl", "Web2Code_image_eval.zip"
+FETCH = f"fetch {QUESTIONS} and {PICTURES} of the dataset MBZUAI/Web2Code and put both into the folder"
+MAX_NEW_TOKENS = 512
+
+
+def load(folder: Path) -> Iterator[Sample]:
+    """Samples in the order of the file of questions."""
+    return distinct(_samples(folder))
+
+
+def _samples(folder: Path) -> Iterator[Sample]:
+    path, archive = folder / QUESTIONS, folder / PICTURES
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: {FETCH}")
+    images = ImageIndex([archive] if archive.exists() else [folder])
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield _sample(f"{path}, line {number}", line, images)
+
+
+def _sample(where: str, line: str, images: ImageIndex) -> Sample:
+    row = _row(where, line)
+    if missing := [name for name in ("image", "question_id", "Q", "A") if name not in row]:
+        raise ValueError(f"{where} has no {missing[0]!r}: {FETCH}")
+    if row["A"] not in ("Yes", "No"):
+        raise ValueError(f"{where} is answered by {row['A']!r}, neither Yes nor No: {FETCH}")
+    try:
+        image = load_image(images.find(str(row["image"])))
+    except ValueError as error:
+        raise ValueError(f"{where}, picture {row['image']!r}: {error}; {FETCH}") from None
+    facts = {"answer": row["A"].lower()}
+    return Sample(f"{row['image']}/{row['question_id']}", (image,), str(row["Q"]), MAX_NEW_TOKENS, facts)
+
+
+def _row(where: str, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (json.JSONDecodeError, RecursionError):
+        row = None
+    if not isinstance(row, dict):
+        raise ValueError(f"{where} is no JSON object: {FETCH}")
+    return row
+
+
+@bounded
+def judge(sample: Sample, answer: str) -> Verdict:
+    """By the first whole word yes or no, and by the published script."""
+    parsed, truth = parse_answer(answer), sample.facts["answer"]
+    reason = "neither yes nor no" if parsed == "unparsed" else ""
+    ours = {"correct": parsed == truth, "yes": parsed == "yes"}
+    return verdict(sample, reason, ours, {"published": matches_published_wub(answer, truth)})
+
+
+def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
+    """Accuracy, and what shows whether a model merely prefers one answer."""
+    pairs = judged(samples, verdicts)
+    return (
+        average("accuracy", pairs, "correct"),
+        published_accuracy(pairs),
+        Measure("balanced accuracy", units(pairs), by_class(pairs), balanced_accuracy),
+        average("yes ratio", pairs, "yes"),
+        Measure("always the commoner answer", units(pairs), by_class(pairs), majority),
+        *outcomes(pairs),
+    )
+
+
+def published_accuracy(pairs: Judged) -> Measure:
+    """The script's own figure: a question without an answer is not among its rows."""
+    terms = [(given.values.get("published", 0.0), given.outcome != "no_answer") for _, given in pairs]
+    return Measure("accuracy (published)", units(pairs), columns(terms, 2), ratio)
+
+
+def by_class(pairs: Judged) -> np.ndarray:
+    """For each sample (right yes, yes, right no, no), by the true answer."""
+    terms = []
+    for sample, given in pairs:
+        of_class = (given.values.get("correct", 0.0), 1.0)
+        terms.append((*of_class, 0.0, 0.0) if sample.facts["answer"] == "yes" else (0.0, 0.0, *of_class))
+    return columns(terms, 4)
+
+
+WUB = Benchmark("wub", "WUB (Web2Code)", load, judge, measures, FETCH)
