@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, judged, outcomes
-from web2code.evaluation.benchmarks.files import distinct, picture, read_rows
+from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of
 from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_lines, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.choices import infer_choice, lettered, matches_lmms_eval_ai2d
@@ -19,15 +20,14 @@ MAX_NEW_TOKENS = 16
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples in the order of the files."""
-    return distinct(_samples(folder))
+    return samples_of(read_rows(folder, FETCH, COLUMNS, "test"), folder, FETCH, partial(_sample, folder))
 
 
-def _samples(folder: Path) -> Iterator[Sample]:
-    for number, row in enumerate(read_rows(folder, FETCH, COLUMNS, "test")):
-        options = lettered(row["options"])
-        facts = {"answer": list(options)[int(row["answer"])], "options": options}
-        image = picture(row["image"], folder, f"row {number}")
-        yield Sample(str(number), (image,), f"{row['question']}\n{lettered_lines(options)}{LETTER}", MAX_NEW_TOKENS, facts)
+def _sample(folder: Path, number: int, row: Row) -> Sample:
+    options = lettered(row["options"])
+    facts = {"answer": dict(enumerate(options))[int(row["answer"])], "options": options}
+    prompt = f"{row['question']}\n{lettered_lines(options)}{LETTER}"
+    return Sample(str(number), (picture(row["image"], folder),), prompt, MAX_NEW_TOKENS, facts)
 
 
 @bounded

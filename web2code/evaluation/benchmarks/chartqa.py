@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes, select
-from web2code.evaluation.benchmarks.files import distinct, picture, read_rows, truths
+from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.containment import contains, contains_words, long_truths
@@ -20,16 +21,14 @@ MAX_NEW_TOKENS = 16
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples in the order of the files."""
-    return distinct(_samples(folder))
+    return samples_of(read_rows(folder, FETCH, COLUMNS, "test"), folder, FETCH, partial(_sample, folder))
 
 
-def _samples(folder: Path) -> Iterator[Sample]:
-    for number, row in enumerate(read_rows(folder, FETCH, COLUMNS, "test")):
-        # As published: what is not of people's is augmented.
-        half = "human" if row["type"] == "human_test" else "augmented"
-        facts = {"answers": truths(row["answer"], f"row {number}", folder), "half": half}
-        image = picture(row["image"], folder, f"row {number}")
-        yield Sample(f"{half}/{number}", (image,), row["question"] + SHORT, MAX_NEW_TOKENS, facts)
+def _sample(folder: Path, number: int, row: Row) -> Sample:
+    # As published: what is not of people's is augmented.
+    half = "human" if row["type"] == "human_test" else "augmented"
+    facts = {"answers": truths(row["answer"]), "half": half}
+    return Sample(f"{half}/{number}", (picture(row["image"], folder),), row["question"] + SHORT, MAX_NEW_TOKENS, facts)
 
 
 @bounded
@@ -47,7 +46,7 @@ def judge(sample: Sample, answer: str) -> Verdict:
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
     """Relaxed accuracy over all charts and over each half, then containment."""
     pairs = judged(samples, verdicts)
-    halves = {half: select(pairs, "half", half) for half in ("human", "augmented")}
+    halves = {half: kept for half in ("human", "augmented") if (kept := select(pairs, "half", half))}
     return (
         average("relaxed accuracy", pairs, "relaxed"),
         average("relaxed accuracy (lmms-eval)", pairs, "lmms-eval"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from web2code.data.images import ImageIndex, load_image
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes
-from web2code.evaluation.benchmarks.files import distinct, picture, read_json, read_rows, truths
+from web2code.evaluation.benchmarks.files import Row, picture, read_json, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.anls import anls, anls_lmms_eval
@@ -30,39 +30,30 @@ MAX_NEW_TOKENS = 32
 
 def load(folder: Path, part: str) -> Iterator[Sample]:
     """Samples of the validation split in the order of the files."""
-    return distinct(_samples(folder, FETCH.format(part=part)))
+    fetch = FETCH.format(part=part)
+    return samples_of(read_rows(folder, fetch, COLUMNS, "validation"), folder, fetch, partial(_sample, folder))
 
 
-def _samples(folder: Path, fetch: str) -> Iterator[Sample]:
-    for row in read_rows(folder, fetch, COLUMNS, "validation"):
-        name = str(row["questionId"])
-        facts = {"answers": truths(row["answers"], f"question {name}", folder)}
-        image = picture(row["image"], folder, f"question {name}")
-        yield Sample(name, (image,), row["question"] + SHORT, MAX_NEW_TOKENS, facts)
+def _sample(folder: Path, number: int, row: Row) -> Sample:
+    facts = {"answers": truths(row["answers"])}
+    image = picture(row["image"], folder)
+    return Sample(str(row["questionId"]), (image,), row["question"] + SHORT, MAX_NEW_TOKENS, facts)
 
 
 def load_stvqa(folder: Path) -> Iterator[Sample]:
     """Samples in the order of `train_task_3.json`: the answers of the test split are not published."""
-    return distinct(_stvqa(folder))
-
-
-def _stvqa(folder: Path) -> Iterator[Sample]:
     path = folder / STVQA_FILE
     content = read_json(path, FETCH_STVQA)
-    rows = content.get("data") if isinstance(content, dict) else None
-    if not isinstance(rows, list):
+    if not isinstance(content, dict) or not isinstance(content.get("data"), list):
         raise ValueError(f"{path} has no list 'data': {FETCH_STVQA}")
     images = ImageIndex([folder, *sorted(folder.glob("*.zip"))])
-    for number, row in enumerate(rows):
-        where = f"{path}, item {number}"
-        if missing := [name for name in ("question", "file_path", "answers") if name not in row]:
-            raise ValueError(f"{where} has no {missing[0]!r}: {FETCH_STVQA}")
-        try:
-            image = load_image(images.find(str(row["file_path"])))
-        except ValueError as error:
-            raise ValueError(f"{where}, picture {row['file_path']!r}: {error}; {FETCH_STVQA}") from None
-        facts = {"answers": truths(row["answers"], where, folder)}
-        yield Sample(str(row.get("question_id", number)), (image,), row["question"] + SHORT, MAX_NEW_TOKENS, facts)
+    return samples_of(content["data"], path, FETCH_STVQA, partial(_stvqa, images))
+
+
+def _stvqa(images: ImageIndex, number: int, row: Row) -> Sample:
+    facts = {"answers": truths(row["answers"])}
+    image = load_image(images.find(row["file_path"]))
+    return Sample(str(row.get("question_id", number)), (image,), row["question"] + SHORT, MAX_NEW_TOKENS, facts)
 
 
 @bounded

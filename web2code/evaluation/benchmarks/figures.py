@@ -34,13 +34,14 @@ def select(pairs: Judged, fact: str, value: object) -> Judged:
     return [(sample, verdict) for sample, verdict in pairs if sample.facts[fact] == value]
 
 
-def containment(pairs: Judged) -> tuple[Measure, Measure]:
+def containment(pairs: Judged) -> tuple[Measure, ...]:
     """Containment of a true answer by our rule over all samples, then by the published one.
 
     The published one leaves out true answers of less than four characters, and samples that have no other.
     """
     kept = [(sample, verdict) for sample, verdict in pairs if long_truths(sample.facts["answers"])]
-    return average("containment", pairs, "words"), average("containment (published)", kept, "substring")
+    published = (average("containment (published)", kept, "substring"),) if kept else ()
+    return average("containment", pairs, "words"), *published
 
 
 def outcomes(pairs: Judged) -> tuple[Measure, Measure]:

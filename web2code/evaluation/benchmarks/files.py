@@ -6,7 +6,8 @@ import base64
 import binascii
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,12 @@ def _read_table(path: Path, fetch: str, columns: Sequence[str]) -> Iterator[Row]
         if number == 0:
             there = [*row, "image"] if "image_path" in row else list(row)
             _require(path, fetch, columns, there)
-        picture = shared.get(row["image"]) if _is_reference(row) else _table_picture(row, path)
-        if _is_reference(row) and picture is None:
+        data = shared.get(row["image"]) if _is_reference(row) else _table_picture(row, path)
+        if _is_reference(row) and data is None:
             raise ValueError(f"{path}: row {number} shares the picture of {row['image']!r}, which no row before has")
-        if picture is not None and row.get("index") in wanted:
-            shared[row["index"]] = picture
-        yield {**row, "image": picture}
+        if data is not None and row.get("index") in wanted:
+            shared[row["index"]] = data
+        yield {**row, "image": data}
 
 
 def _cells(path: Path, fetch: str) -> Iterator[dict[str, str]]:
@@ -100,31 +101,67 @@ def _require(path: Path, fetch: str, columns: Sequence[str], there: Sequence[str
         raise ValueError(f"{path} has no column {missing[0]!r}: {fetch}")
 
 
-def picture(cell: Any, folder: Path, name: str) -> bytes:
+def samples_of(rows: Iterable[Row], where: Path, fetch: str, make: Callable[[int, Row], Sample]) -> Iterator[Sample]:
+    """What `make` makes of every row and its number, with distinct ids.
+
+    Raises:
+        ValueError: a row is not as published, or there is none: no row is left out.
+    """
+    times: Counter[str] = Counter()
+    for number, row in enumerate(rows):
+        try:
+            sample = make(number, row)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            reason = str(error) if type(error) is ValueError else f"it is not as published ({error!r})"
+            raise ValueError(f"{where}, row {number}: {reason}; {fetch}") from None
+        # Public files repeat ids.
+        name = sample.id
+        while times[name]:
+            times[sample.id] += 1
+            name = f"{sample.id}#{times[sample.id]}"
+        times[name] += 1
+        yield sample if name == sample.id else replace(sample, id=name)
+    if not times:
+        raise ValueError(f"{where} holds no question: {fetch}")
+
+
+def picture(cell: Any, folder: Path) -> bytes:
     """The encoded picture of a row's cell: bytes, or the hub's pair of `bytes` and `path`.
 
     Raises:
-        ValueError: there is none, it is too large, or it lies outside the folder; `name` says whose it is.
+        ValueError: there is none, it is too large, or it lies outside the folder.
     """
     data = cell.get("bytes") if isinstance(cell, dict) else cell
     if data is None and isinstance(cell, dict) and cell.get("path"):
         data = _read_inside(folder, cell["path"])
     if not isinstance(data, bytes) or not data:
-        raise ValueError(f"{name} has no picture: the files of {folder} are incomplete, fetch them again")
+        raise ValueError("there is no picture")
     if len(data) > MAX_BYTES:
-        raise ValueError(f"the picture of {name} has {len(data):,} bytes, more than {MAX_BYTES:,}")
+        raise ValueError(f"the picture has {len(data):,} bytes, more than {MAX_BYTES:,}")
     return data
 
 
-def truths(cell: Any, name: str, folder: Path) -> tuple[str, ...]:
-    """The true answers of a row, one or a list of them.
+def truths(cell: Any) -> tuple[str, ...]:
+    """The true answers in a row's cell, one or a list of them.
 
     Raises:
         ValueError: there is none, as in the splits whose answers are kept back.
     """
     found = tuple(str(one) for one in (cell if isinstance(cell, list | tuple) else [cell]) if one is not None)
-    if not found or found == ("",):
-        raise ValueError(f"{name} in {folder} has no answer: fetch the split whose answers are published")
+    if not found or found in (("",), ("?",)):
+        raise ValueError("there is no answer, as in splits whose answers are not published")
+    return found
+
+
+def yes_or_no(cell: str) -> str:
+    """A true answer in lower case.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    found = cell.lower().strip().removesuffix(".")
+    if found not in ("yes", "no"):
+        raise ValueError(f"the true answer is {cell!r}, neither yes nor no")
     return found
 
 
@@ -144,23 +181,8 @@ def read_json(path: Path, fetch: str) -> Any:
         raise ValueError(f"{path} is no JSON: {fetch}") from None
 
 
-def distinct(samples: Iterable[Sample]) -> Iterator[Sample]:
-    """The same, with `#2`, `#3` and so on behind an id that came before: public files repeat theirs."""
-    times: dict[str, int] = {}
-    for sample in samples:
-        name = sample.id
-        while name in times:
-            times[sample.id] += 1
-            name = f"{sample.id}#{times[sample.id]}"
-        times[name] = 1
-        yield sample if name == sample.id else replace(sample, id=name)
-
-
 def _read_inside(folder: Path, name: str) -> bytes:
     path = (folder / name).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise ValueError(f"{folder} names the picture {name!r}, which lies outside of it")
-    try:
-        return load_image(ImageFile(path))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(f"the picture {name!r} lies outside of the folder")
+    return load_image(ImageFile(path))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from web2code.data.images import ImageIndex, load_image
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes
-from web2code.evaluation.benchmarks.files import distinct, read_json
+from web2code.evaluation.benchmarks.files import Row, read_json, samples_of
 from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.anls import anls
@@ -34,59 +35,62 @@ MAX_NEW_TOKENS = 128
 
 def load_funsd(folder: Path) -> Iterator[Sample]:
     """A question for each key of a form that has a value, forms by name; several values are joined."""
-    return distinct(_funsd(folder))
+    return samples_of(_keys(folder), folder, FETCH_FUNSD, partial(_sample, ImageIndex([folder])))
 
 
-def _funsd(folder: Path) -> Iterator[Sample]:
-    files = sorted(folder.rglob("annotations/*.json"))
-    files = [path for path in files if "testing_data" in path.parts] or files
-    if not files:
-        raise ValueError(f"{folder} holds no annotations/*.json: {FETCH_FUNSD}")
-    images = ImageIndex([folder])
-    for path in files:
+def _keys(folder: Path) -> Iterator[Row]:
+    for path in _files(folder, "annotations/*.json", "testing_data", FETCH_FUNSD):
         content = read_json(path, FETCH_FUNSD)
-        form = content.get("form") if isinstance(content, dict) else None
-        if not isinstance(form, list):
+        if not isinstance(content, dict) or not isinstance(content.get("form"), list):
             raise ValueError(f"{path} has no list 'form': {FETCH_FUNSD}")
-        image = _image(images, path.parent.parent.relative_to(folder) / "images" / f"{path.stem}.png", FETCH_FUNSD)
-        for key, value, identity in keys_and_values(form):
-            prompt = f"What is the value of \"{key}\" in this form?{SHORT}"
-            yield Sample(f"{path.stem}/{identity}", (image,), prompt, MAX_NEW_TOKENS, {"answers": (value,)})
+        image = path.parent.parent.relative_to(folder) / "images" / f"{path.stem}.png"
+        try:
+            found = list(keys_and_values(content["form"]))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not as published ({error!r}): {FETCH_FUNSD}") from None
+        for key, value, identity in found:
+            question = f'What is the value of "{key}" in this form?'
+            yield {"id": f"{path.stem}/{identity}", "image": image, "question": question, "answer": value}
 
 
 def keys_and_values(form: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, Any]]:
     """Texts of a form's keys with those of the values linked to them, and the keys' ids."""
-    by_id = {entity.get("id"): entity for entity in form}
+    by_id = {entity["id"]: entity for entity in form}
     for entity in form:
-        key = str(entity.get("text") or "").strip()
-        if entity.get("label") != "question" or not key:
-            continue
-        linked = [by_id.get(pair[1]) for pair in entity.get("linking") or () if len(pair) == 2]
-        values = [str(other["text"]) for other in linked if other and other.get("label") == "answer" and other.get("text")]
-        if value := " ".join(" ".join(values).split()):
-            yield key, value, entity.get("id")
+        linked = [by_id.get(other, {}) for _, other in entity["linking"]]
+        values = [other["text"] for other in linked if other.get("label") == "answer"]
+        key, value = (" ".join(text.split()) for text in (entity["text"], " ".join(values)))
+        if entity["label"] == "question" and key and value:
+            yield key, value, entity["id"]
 
 
 def load_sroie(folder: Path) -> Iterator[Sample]:
     """Up to four questions for each receipt, receipts by name: an entity that it does not have is not asked for."""
-    return distinct(_sroie(folder))
+    return samples_of(_entities(folder), folder, FETCH_SROIE, partial(_sample, ImageIndex([folder])))
 
 
-def _sroie(folder: Path) -> Iterator[Sample]:
-    files = sorted(path for pattern in ("entities/*.txt", "entities/*.json") for path in folder.rglob(pattern))
-    files = [path for path in files if "test" in path.parts] or files
-    if not files:
-        raise ValueError(f"{folder} holds no entities/*.txt: {FETCH_SROIE}")
-    images = ImageIndex([folder])
-    for path in files:
-        entities = read_json(path, FETCH_SROIE)
-        if not isinstance(entities, dict):
+def _entities(folder: Path) -> Iterator[Row]:
+    for path in _files(folder, "entities/*.txt", "test", FETCH_SROIE):
+        content = read_json(path, FETCH_SROIE)
+        if not isinstance(content, dict):
             raise ValueError(f"{path} is no JSON object: {FETCH_SROIE}")
-        image = _image(images, path.parent.parent.relative_to(folder) / "img" / f"{path.stem}.jpg", FETCH_SROIE)
+        image = path.parent.parent.relative_to(folder) / "img" / f"{path.stem}.jpg"
         for field, question in FIELDS.items():
-            if value := str(entities.get(field) or "").strip():
-                facts = {"answers": (value,), "field": field}
-                yield Sample(f"{path.stem}/{field}", (image,), question + SHORT, MAX_NEW_TOKENS, facts)
+            if value := str(content.get(field) or "").strip():
+                yield {"id": f"{path.stem}/{field}", "image": image, "question": question, "answer": value}
+
+
+def _files(folder: Path, pattern: str, part: str, fetch: str) -> list[Path]:
+    """The files of the part that is for testing, or all where no folder has its name."""
+    files = sorted(folder.rglob(pattern))
+    if not files:
+        raise ValueError(f"{folder} holds no {pattern}: {fetch}")
+    return [path for path in files if part in path.relative_to(folder).parts] or files
+
+
+def _sample(images: ImageIndex, number: int, row: Row) -> Sample:
+    image = load_image(images.find(row["image"].as_posix()))
+    return Sample(row["id"], (image,), row["question"] + SHORT, MAX_NEW_TOKENS, {"answers": (row["answer"],)})
 
 
 @bounded
@@ -110,13 +114,6 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
         average("ANLS", pairs, "anls"),
         *outcomes(pairs),
     )
-
-
-def _image(images: ImageIndex, path: Path, fetch: str) -> bytes:
-    try:
-        return load_image(images.find(path.as_posix()))
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; {fetch}") from None
 
 
 FUNSD = Benchmark("funsd", "FUNSD", load_funsd, judge, measures, FETCH_FUNSD)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, grouped, judged, outcomes
-from web2code.evaluation.benchmarks.files import distinct, picture, read_rows, truths
+from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.mathvista import equal, extract, matches_lmms_eval
 
 FETCH = (
-    "fetch the testmini Parquet files of the dataset AI4Math/MathVista (testmini-*.parquet) and put them into the folder"
+    "fetch the testmini Parquet file of the dataset AI4Math/MathVista (testmini-*.parquet) and put it into the folder"
 )
 COLUMNS = ("pid", "decoded_image", "choices", "precision", "answer", "question_type", "answer_type", "query")
 MAX_NEW_TOKENS = 1024
@@ -21,19 +22,16 @@ MAX_NEW_TOKENS = 1024
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples of testmini in the order of the files."""
-    return distinct(_samples(folder))
+    return samples_of(read_rows(folder, FETCH, COLUMNS, "testmini"), folder, FETCH, partial(_sample, folder))
 
 
-def _samples(folder: Path) -> Iterator[Sample]:
-    for row in read_rows(folder, FETCH, COLUMNS, "testmini"):
-        name = str(row["pid"])
-        facts = {
-            "answer": truths(row["answer"], f"question {name}", folder)[0], "choices": tuple(row["choices"] or ()),
-            "type": row["answer_type"], "precision": int(row["precision"] or 0),
-            "task": (row.get("metadata") or {}).get("task") or "unknown",
-        }  # fmt: skip
-        image = picture(row["decoded_image"], folder, f"question {name}")
-        yield Sample(name, (image,), row["query"], MAX_NEW_TOKENS, facts)
+def _sample(folder: Path, number: int, row: Row) -> Sample:
+    facts = {
+        "answer": truths(row["answer"])[0], "choices": tuple(row["choices"] or ()), "type": row["answer_type"],
+        "precision": int(row["precision"] or 0), "task": (row.get("metadata") or {}).get("task") or "unknown",
+    }  # fmt: skip
+    image = picture(row["decoded_image"], folder)
+    return Sample(str(row["pid"]), (image,), row["query"].strip(), MAX_NEW_TOKENS, facts)
 
 
 @bounded

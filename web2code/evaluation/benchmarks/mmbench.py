@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, judged, outcomes
-from web2code.evaluation.benchmarks.files import distinct, picture, read_rows, truths
+from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_lines, verdict
 from web2code.evaluation.measure import Measure, mean
 from web2code.evaluation.metrics.choices import infer_choice, infer_lmms_eval_mmbench
@@ -28,22 +29,19 @@ NOTHING = ("", "nan", "None", None)
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples, rotations included, in the order of the file."""
-    return distinct(_samples(folder))
+    return samples_of(read_rows(folder, FETCH, COLUMNS, "dev"), folder, FETCH, partial(_sample, folder))
 
 
-def _samples(folder: Path) -> Iterator[Sample]:
-    for row in read_rows(folder, FETCH, COLUMNS, "dev"):
-        index = int(row["index"])
-        options = {letter: str(row[letter]) for letter in "ABCDE" if row.get(letter) not in NOTHING}
-        hint = "" if row.get("hint") in NOTHING else f"{row['hint']}\n"
-        facts = {
-            "answer": truths(row["answer"], f"question {index}", folder)[0], "options": options,
-            "question": index % ROTATION, "category": str(row.get("category") or "unknown"),
-            "ability": str(row.get("l2-category") or row.get("L2-category") or "unknown"),
-        }  # fmt: skip
-        image = picture(row["image"], folder, f"question {index}")
-        prompt = f"{hint}{row['question']}\n{lettered_lines(options)}{LETTER}"
-        yield Sample(str(index), (image,), prompt, MAX_NEW_TOKENS, facts)
+def _sample(folder: Path, number: int, row: Row) -> Sample:
+    options = {letter: str(row[letter]) for letter in "ABCDE" if row.get(letter) not in NOTHING}
+    hint = "" if row.get("hint") in NOTHING else f"{row['hint']}\n"
+    facts = {
+        "answer": truths(row["answer"])[0], "options": options, "question": int(row["index"]) % ROTATION,
+        "category": str(row.get("category") or "unknown"),
+        "ability": str(row.get("l2-category") or row.get("L2-category") or "unknown"),
+    }  # fmt: skip
+    prompt = f"{hint}{row['question']}\n{lettered_lines(options)}{LETTER}"
+    return Sample(str(row["index"]), (picture(row["image"], folder),), prompt, MAX_NEW_TOKENS, facts)
 
 
 @bounded

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, columns, judged, outcomes
-from web2code.evaluation.benchmarks.files import distinct, picture, read_rows
+from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, yes_or_no
 from web2code.evaluation.benchmarks.verdicts import SHORT, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.mme import CATEGORY_POINTS, COGNITION, PERCEPTION, pair_points, total_points
@@ -29,24 +30,25 @@ def load(folder: Path) -> Iterator[Sample]:
     Raises:
         ValueError: a category is unknown, or there are not exactly two questions about a picture.
     """
-    return distinct(_samples(folder))
-
-
-def _samples(folder: Path) -> Iterator[Sample]:
+    rows = read_rows(folder, FETCH, COLUMNS, "test")
     about: Counter[str] = Counter()
-    for row in read_rows(folder, FETCH, COLUMNS, "test"):
-        if row["category"] not in PERCEPTION + COGNITION:
-            raise ValueError(f"{folder} has the category {row['category']!r}, which MME has not: {FETCH}")
-        pair = f"{row['category']}/{row['question_id']}"
-        about[pair] += 1
-        if about[pair] > 2:
-            raise ValueError(f"{folder} has more than two questions about {pair}, and MME has two each: {FETCH}")
-        prompt = row["question"].strip().replace(YES_NO_ASK, "") + SHORT
-        truth = row["answer"].lower().strip().replace(".", "")
-        facts = {"answer": truth, "category": row["category"], "pair": pair}
-        yield Sample(pair, (picture(row["image"], folder, pair),), prompt, MAX_NEW_TOKENS, facts)
-    if single := [pair for pair, times in about.items() if times < 2]:
-        raise ValueError(f"{folder} has one question about {single[0]}, and MME has two about each picture: {FETCH}")
+    for sample in samples_of(rows, folder, FETCH, partial(_sample, folder)):
+        about[sample.facts["pair"]] += 1
+        yield sample
+        if about[sample.facts["pair"]] > 2:
+            break
+    if wrong := [pair for pair, times in about.items() if times != 2]:
+        worst = max(wrong, key=lambda pair: about[pair])
+        raise ValueError(f"{folder} has not two questions about {worst}, as MME has about each picture: {FETCH}")
+
+
+def _sample(folder: Path, number: int, row: Row) -> Sample:
+    if row["category"] not in PERCEPTION + COGNITION:
+        raise ValueError(f"there is no category {row['category']!r}")
+    pair = f"{row['category']}/{row['question_id']}"
+    prompt = row["question"].strip().replace(YES_NO_ASK, "") + SHORT
+    facts = {"answer": yes_or_no(row["answer"]), "category": row["category"], "pair": pair}
+    return Sample(pair, (picture(row["image"], folder),), prompt, MAX_NEW_TOKENS, facts)
 
 
 @bounded

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import Judged, average, judged, outcomes, units
-from web2code.evaluation.benchmarks.files import distinct, picture, read_rows, truths
+from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.containment import contains, contains_formula
@@ -33,20 +34,14 @@ MAX_NEW_TOKENS = 128
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples in the order of the file."""
-    return distinct(_samples(folder))
+    return samples_of(read_rows(folder, FETCH, COLUMNS, "test"), folder, FETCH, partial(_sample, folder))
 
 
-def _samples(folder: Path) -> Iterator[Sample]:
-    known = {kind for kinds in PARTS.values() for kind in kinds}
-    for number, row in enumerate(read_rows(folder, FETCH, COLUMNS, "test")):
-        if row["question_type"] not in known:
-            raise ValueError(f"{folder} has the type {row['question_type']!r}, which OCRBench has not: {FETCH}")
-        facts = {
-            "answers": truths(row["answer"], f"row {number}", folder), "dataset": row["dataset"],
-            "type": row["question_type"],
-        }  # fmt: skip
-        image = picture(row["image"], folder, f"row {number}")
-        yield Sample(str(number), (image,), row["question"].strip(), MAX_NEW_TOKENS, facts)
+def _sample(folder: Path, number: int, row: Row) -> Sample:
+    if not any(row["question_type"] in kinds for kinds in PARTS.values()):
+        raise ValueError(f"there is no type {row['question_type']!r}")
+    facts = {"answers": truths(row["answer"]), "dataset": row["dataset"], "type": row["question_type"]}
+    return Sample(str(number), (picture(row["image"], folder),), row["question"].strip(), MAX_NEW_TOKENS, facts)
 
 
 @bounded
@@ -59,13 +54,11 @@ def judge(sample: Sample, answer: str) -> Verdict:
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
     """Points in all, of the five parts and of the six kinds of recognition, and the share of right answers."""
     pairs = judged(samples, verdicts)
-    kinds = {kind: (kind,) for kind in RECOGNITION}
+    parts = PARTS | {kind: (kind,) for kind in RECOGNITION}
+    kept = {name: [pair for pair in pairs if pair[0].facts["type"] in types] for name, types in parts.items()}
     return (
         points("score", pairs),
-        *(
-            points(name, [pair for pair in pairs if pair[0].facts["type"] in types])
-            for name, types in (PARTS | kinds).items()
-        ),
+        *(points(name, part) for name, part in kept.items() if part),
         average("accuracy", pairs, "correct"),
         *outcomes(pairs),
     )

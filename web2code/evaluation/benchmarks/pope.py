@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import Judged, average, columns, judged, outcomes, select, units
-from web2code.evaluation.benchmarks.files import distinct, picture, read_rows
+from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, yes_or_no
 from web2code.evaluation.benchmarks.verdicts import SHORT, bounded, verdict
 from web2code.evaluation.measure import Measure, mean
 from web2code.evaluation.metrics.yes_no import confusion, f1, parse_answer, parse_lmms_eval_pope, precision, recall
@@ -22,15 +23,14 @@ FIGURES = (("F1", f1), ("precision", precision), ("recall", recall))
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples in the order of the files."""
-    return distinct(_samples(folder))
+    return samples_of(read_rows(folder, FETCH, COLUMNS, "test"), folder, FETCH, partial(_sample, folder))
 
 
-def _samples(folder: Path) -> Iterator[Sample]:
-    for row in read_rows(folder, FETCH, COLUMNS, "test"):
-        name = f"{row['category']}/{row['question_id']}"
-        facts = {"answer": row["answer"].lower().strip(), "split": row["category"]}
-        image = picture(row["image"], folder, name)
-        yield Sample(name, (image,), row["question"].strip() + SHORT, MAX_NEW_TOKENS, facts)
+def _sample(folder: Path, number: int, row: Row) -> Sample:
+    facts = {"answer": yes_or_no(row["answer"]), "split": row["category"]}
+    prompt = row["question"].strip() + SHORT
+    image = picture(row["image"], folder)
+    return Sample(f"{row['category']}/{row['question_id']}", (image,), prompt, MAX_NEW_TOKENS, facts)
 
 
 @bounded

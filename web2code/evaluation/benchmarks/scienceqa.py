@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
-from web2code.evaluation.benchmarks.figures import average, grouped, judged, outcomes, select
-from web2code.evaluation.benchmarks.files import distinct, picture, read_rows
+from web2code.evaluation.benchmarks.figures import average, grouped, judged, outcomes
+from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of
 from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_lines, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.choices import infer_choice, lettered, matches_lmms_eval_scienceqa
@@ -20,22 +20,22 @@ MAX_NEW_TOKENS = 16
 
 def load(folder: Path, part: str) -> Iterator[Sample]:
     """Samples in the order of the files; of the part `IMG` those with a picture."""
-    return distinct(_samples(folder, part))
+    fetch = FETCH.format(part=part)
+    samples = samples_of(read_rows(folder, fetch, COLUMNS, "test"), folder, fetch, partial(_sample, folder))
+    return (sample for sample in samples if sample.images or part != "IMG")
 
 
-def _samples(folder: Path, part: str) -> Iterator[Sample]:
-    for number, row in enumerate(read_rows(folder, FETCH.format(part=part), COLUMNS, "test")):
-        if part == "IMG" and not row["image"]:
-            continue
-        options = lettered(row["choices"])
-        context = f"Context: {row['hint']}\n" if row["hint"] else ""
-        images = (picture(row["image"], folder, f"row {number}"),) if row["image"] else ()
-        facts = {
-            "answer": list(options)[row["answer"]], "options": options, "images": len(images),
-            "subject": row.get("subject") or "unknown",
-        }  # fmt: skip
-        prompt = f"{context}{row['question']}\n{lettered_lines(options)}{LETTER}"
-        yield Sample(str(number), images, prompt, MAX_NEW_TOKENS, facts)
+def _sample(folder: Path, number: int, row: Row) -> Sample:
+    options = lettered(row["choices"])
+    context = f"Context: {row['hint']}\n" if row["hint"] else ""
+    images = (picture(row["image"], folder),) if row["image"] else ()
+    facts = {
+        "answer": dict(enumerate(options))[row["answer"]], "options": options,
+        "pictures": "with a picture" if images else "without a picture",
+        "subject": row.get("subject") or "unknown",
+    }  # fmt: skip
+    prompt = f"{context}{row['question']}\n{lettered_lines(options)}{LETTER}"
+    return Sample(str(number), images, prompt, MAX_NEW_TOKENS, facts)
 
 
 @bounded
@@ -52,8 +52,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     return (
         average("accuracy", pairs, "correct"),
         average("accuracy (lmms-eval)", pairs, "lmms-eval"),
-        average("accuracy, with a picture", select(pairs, "images", 1), "correct"),
-        average("accuracy, without a picture", select(pairs, "images", 0), "correct"),
+        *grouped("accuracy", pairs, "correct", "pictures"),
         *grouped("accuracy", pairs, "correct", "subject"),
         *outcomes(pairs),
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, grouped, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, distinct, picture, read_rows, truths
+from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.containment import contains, contains_words, long_truths
@@ -32,15 +33,15 @@ MAX_NEW_TOKENS = 16
 
 def load_textvqa(folder: Path, ocr: bool) -> Iterator[Sample]:
     """Samples in the order of the files; with `ocr` the prompt gives the dataset's own OCR words, as LLaVA's does."""
-    return distinct(_textvqa(folder, ocr))
-
-
-def _textvqa(folder: Path, ocr: bool) -> Iterator[Sample]:
     columns = ("question_id", "question", "image", "answers", *(("ocr_tokens",) if ocr else ()))
-    for row in read_rows(folder, FETCH_TEXTVQA, columns, "validation"):
-        words = f"\nReference OCR token: {', '.join(row['ocr_tokens'])}" if ocr else ""
-        facts = {"answers": truths(row["answers"], f"question {row['question_id']}", folder)}
-        yield _sample(row, folder, f"{row['question'].capitalize()}{words}{SHORT}", facts)
+    rows = read_rows(folder, FETCH_TEXTVQA, columns, "validation")
+    return samples_of(rows, folder, FETCH_TEXTVQA, partial(_textvqa, folder, ocr))
+
+
+def _textvqa(folder: Path, ocr: bool, number: int, row: Row) -> Sample:
+    words = f"\nReference OCR token: {', '.join(row['ocr_tokens'])}" if ocr else ""
+    prompt = f"{row['question'].capitalize()}{words}{SHORT}"
+    return _sample(folder, row, prompt, {"answers": truths(row["answers"])})
 
 
 @bounded
@@ -66,15 +67,14 @@ def measures_textvqa(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> 
 
 def load_vqav2(folder: Path) -> Iterator[Sample]:
     """Samples of the validation split in the order of the files."""
-    return distinct(_vqav2(folder))
-
-
-def _vqav2(folder: Path) -> Iterator[Sample]:
     columns = ("question_id", "question", "image", "answers", "answer_type")
-    for row in read_rows(folder, FETCH_VQAV2, columns, "validation"):
-        given = [one["answer"] for one in row["answers"] or ()]
-        known = truths(given, f"question {row['question_id']}", folder)
-        yield _sample(row, folder, row["question"] + SHORT, {"answers": known, "type": row["answer_type"]})
+    rows = read_rows(folder, FETCH_VQAV2, columns, "validation")
+    return samples_of(rows, folder, FETCH_VQAV2, partial(_vqav2, folder))
+
+
+def _vqav2(folder: Path, number: int, row: Row) -> Sample:
+    known = truths([one["answer"] for one in row["answers"] or ()])
+    return _sample(folder, row, row["question"] + SHORT, {"answers": known, "type": row["answer_type"]})
 
 
 @bounded
@@ -98,19 +98,16 @@ def measures_vqav2(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tu
 
 def load_gqa(folder: Path) -> Iterator[Sample]:
     """Samples of testdev in the order of the file of questions."""
-    return distinct(_gqa(folder))
-
-
-def _gqa(folder: Path) -> Iterator[Sample]:
     # A picture has thirty questions, and all 398 are 50 MB.
-    rows = read_rows(folder / "testdev_balanced_images", FETCH_GQA, ("id", "image"))
-    images = {row["id"]: picture(row["image"], folder, row["id"]) for row in rows}
-    columns = ("id", "imageId", "question", "answer")
-    for row in read_rows(folder / "testdev_balanced_instructions", FETCH_GQA, columns):
-        if row["imageId"] not in images:
-            raise ValueError(f"{folder} has no picture {row['imageId']!r}: {FETCH_GQA}")
-        facts = {"answer": row["answer"]}
-        yield Sample(row["id"], (images[row["imageId"]],), row["question"] + SHORT, MAX_NEW_TOKENS, facts)
+    pictures = read_rows(folder / "testdev_balanced_images", FETCH_GQA, ("id", "image"))
+    images = {row["id"]: row["image"] for row in pictures}
+    rows = read_rows(folder / "testdev_balanced_instructions", FETCH_GQA, ("id", "imageId", "question", "answer"))
+    return samples_of(rows, folder, FETCH_GQA, partial(_gqa, folder, images))
+
+
+def _gqa(folder: Path, images: dict[str, Any], number: int, row: Row) -> Sample:
+    image = picture(images.get(row["imageId"]), folder)
+    return Sample(row["id"], (image,), row["question"] + SHORT, MAX_NEW_TOKENS, {"answer": row["answer"]})
 
 
 @bounded
@@ -131,9 +128,8 @@ def measures_gqa(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tupl
     )
 
 
-def _sample(row: Row, folder: Path, prompt: str, facts: dict) -> Sample:
-    name = str(row["question_id"])
-    return Sample(name, (picture(row["image"], folder, f"question {name}"),), prompt, MAX_NEW_TOKENS, facts)
+def _sample(folder: Path, row: Row, prompt: str, facts: dict[str, Any]) -> Sample:
+    return Sample(str(row["question_id"]), (picture(row["image"], folder),), prompt, MAX_NEW_TOKENS, facts)
 
 
 TEXTVQA = Benchmark(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from web2code.data.images import ImageIndex, load_image
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import Judged, average, columns, judged, outcomes, units
-from web2code.evaluation.benchmarks.files import distinct
+from web2code.evaluation.benchmarks.files import Row, samples_of, yes_or_no
 from web2code.evaluation.benchmarks.verdicts import bounded, verdict
 from web2code.evaluation.measure import Measure, ratio
 from web2code.evaluation.metrics.yes_no import balanced_accuracy, majority, matches_published_wub, parse_answer
@@ -24,42 +24,27 @@ MAX_NEW_TOKENS = 512
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples in the order of the file of questions."""
-    return distinct(_samples(folder))
-
-
-def _samples(folder: Path) -> Iterator[Sample]:
     path, archive = folder / QUESTIONS, folder / PICTURES
     if not path.is_file():
         raise ValueError(f"{path} is missing: {FETCH}")
     images = ImageIndex([archive] if archive.exists() else [folder])
+    return samples_of(_rows(path), path, FETCH, partial(_sample, images))
+
+
+def _rows(path: Path) -> Iterator[Row]:
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if line.strip():
-                yield _sample(f"{path}, line {number}", line, images)
+                try:
+                    yield json.loads(line)
+                except (json.JSONDecodeError, RecursionError):
+                    raise ValueError(f"{path}, line {number} is no JSON: {FETCH}") from None
 
 
-def _sample(where: str, line: str, images: ImageIndex) -> Sample:
-    row = _row(where, line)
-    if missing := [name for name in ("image", "question_id", "Q", "A") if name not in row]:
-        raise ValueError(f"{where} has no {missing[0]!r}: {FETCH}")
-    if row["A"] not in ("Yes", "No"):
-        raise ValueError(f"{where} is answered by {row['A']!r}, neither Yes nor No: {FETCH}")
-    try:
-        image = load_image(images.find(str(row["image"])))
-    except ValueError as error:
-        raise ValueError(f"{where}, picture {row['image']!r}: {error}; {FETCH}") from None
-    facts = {"answer": row["A"].lower()}
-    return Sample(f"{row['image']}/{row['question_id']}", (image,), str(row["Q"]), MAX_NEW_TOKENS, facts)
-
-
-def _row(where: str, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (json.JSONDecodeError, RecursionError):
-        row = None
-    if not isinstance(row, dict):
-        raise ValueError(f"{where} is no JSON object: {FETCH}")
-    return row
+def _sample(images: ImageIndex, number: int, row: Row) -> Sample:
+    facts = {"answer": yes_or_no(row["A"])}
+    image = load_image(images.find(row["image"]))
+    return Sample(f"{row['image']}/{row['question_id']}", (image,), row["Q"].strip(), MAX_NEW_TOKENS, facts)
 
 
 @bounded

@@ -10,6 +10,8 @@ from web2code.evaluation.metrics.vqa import normalise
 FULL_WIDTH = {0xFF01 + offset: 0x21 + offset for offset in range(94)} | {0x3000: 0x20}
 # The published text benchmarks leave out truths that are shorter: they are contained by accident.
 MIN_LENGTH = 4
+# What may touch a word and is no part of it; the normalisation leaves these.
+AROUND = ".:*'#"
 
 
 def contains(answer: str, truths: Sequence[str]) -> bool:
@@ -29,13 +31,17 @@ def contains_words(answer: str, truths: Sequence[str]) -> bool:
 
     After LLaVAR's script (arXiv 2306.17107), whose word boundaries do not see signs such as the `$` of `$5`.
     """
-    found = f" {normalise(answer)} "
-    return any(f" {truth} " in found for truth in map(normalise, truths) if truth)
+    found = f" {_words(answer)} "
+    return any(f" {truth} " in found for truth in map(_words, truths) if truth)
 
 
 def long_truths(truths: Sequence[str]) -> list[str]:
     """The true answers that the published containment scripts keep."""
     return [truth for truth in truths if len(truth) >= MIN_LENGTH]
+
+
+def _words(text: str) -> str:
+    return " ".join(word.strip(AROUND) for word in normalise(text).split())
 
 
 def _fold(text: str) -> str:

@@ -15,17 +15,15 @@ WITH_APOSTROPHES = """
     there're there's they'd they'd've they'll they're they've 'twas wasn't we'd've we've weren't what'll what're what's
     what've when's where'd where's where've who'd who'd've who'll who's who've why'll why're why's won't would've
     wouldn't wouldn't've y'all y'all'll y'all'd've you'd you'd've you'll you're you've
-""".split()
+"""
 CONTRACTIONS = {
     word[:place] + word[place + 1 :]: word
-    for word in WITH_APOSTROPHES
+    for word in WITH_APOSTROPHES.split()
     for place, character in enumerate(word)
     if character == "'"
 } | {"somebody'd": "somebodyd"}
-NUMBERS = {
-    word: str(number)
-    for number, word in enumerate("zero one two three four five six seven eight nine ten".split())
-} | {"none": "0"}  # fmt: skip
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = {word: str(number) for number, word in enumerate(DIGITS)} | {"none": "0"}
 ARTICLES = {"a", "an", "the"}
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 COMMA_IN_NUMBER = re.compile(r"(?<=\d),+(?=\d)")
