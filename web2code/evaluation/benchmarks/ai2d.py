@@ -8,7 +8,7 @@ from pathlib import Path
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of
 from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_lines, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.choices import infer_choice, lettered, matches_lmms_eval_ai2d
@@ -26,7 +26,7 @@ def load(folder: Path) -> Iterator[Sample]:
 def _sample(folder: Path, number: int, row: Row) -> Sample:
     options = lettered(row["options"])
     facts = {"answer": dict(enumerate(options))[int(row["answer"])], "options": options}
-    prompt = f"{row['question']}\n{lettered_lines(options)}{LETTER}"
+    prompt = f"{question(row)}\n{lettered_lines(options)}{LETTER}"
     return Sample(str(number), (picture(row["image"], folder),), prompt, MAX_NEW_TOKENS, facts)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes, select
-from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, truths
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.containment import contains, contains_words, long_truths
@@ -28,7 +28,7 @@ def _sample(folder: Path, number: int, row: Row) -> Sample:
     # As published: what is not of people's is augmented.
     half = "human" if row["type"] == "human_test" else "augmented"
     facts = {"answers": truths(row["answer"]), "half": half}
-    return Sample(f"{half}/{number}", (picture(row["image"], folder),), row["question"] + SHORT, MAX_NEW_TOKENS, facts)
+    return Sample(f"{half}/{number}", (picture(row["image"], folder),), question(row) + SHORT, MAX_NEW_TOKENS, facts)
 
 
 @bounded

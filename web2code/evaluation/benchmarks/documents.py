@@ -9,7 +9,7 @@ from pathlib import Path
 from web2code.data.images import ImageIndex, load_image
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, picture, read_json, read_rows, samples_of, truths
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_json, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.anls import anls, anls_lmms_eval
@@ -37,7 +37,7 @@ def load(folder: Path, part: str) -> Iterator[Sample]:
 def _sample(folder: Path, number: int, row: Row) -> Sample:
     facts = {"answers": truths(row["answers"])}
     image = picture(row["image"], folder)
-    return Sample(str(row["questionId"]), (image,), row["question"] + SHORT, MAX_NEW_TOKENS, facts)
+    return Sample(str(row["questionId"]), (image,), question(row) + SHORT, MAX_NEW_TOKENS, facts)
 
 
 def load_stvqa(folder: Path) -> Iterator[Sample]:
@@ -53,7 +53,7 @@ def load_stvqa(folder: Path) -> Iterator[Sample]:
 def _stvqa(images: ImageIndex, number: int, row: Row) -> Sample:
     facts = {"answers": truths(row["answers"])}
     image = load_image(images.find(row["file_path"]))
-    return Sample(str(row.get("question_id", number)), (image,), row["question"] + SHORT, MAX_NEW_TOKENS, facts)
+    return Sample(str(row.get("question_id", number)), (image,), question(row) + SHORT, MAX_NEW_TOKENS, facts)
 
 
 @bounded

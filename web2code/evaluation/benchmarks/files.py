@@ -141,6 +141,17 @@ def picture(cell: Any, folder: Path) -> bytes:
     return data
 
 
+def question(row: Row, column: str = "question") -> str:
+    """The text of a row's question.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not isinstance(row[column], str) or not row[column].strip():
+        raise ValueError("there is no question")
+    return row[column].strip()
+
+
 def truths(cell: Any) -> tuple[str, ...]:
     """The true answers in a row's cell, one or a list of them.
 

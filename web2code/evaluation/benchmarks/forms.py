@@ -10,7 +10,7 @@ from typing import Any
 from web2code.data.images import ImageIndex, load_image
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, read_json, samples_of
+from web2code.evaluation.benchmarks.files import Row, question, read_json, samples_of
 from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.anls import anls
@@ -49,8 +49,8 @@ def _keys(folder: Path) -> Iterator[Row]:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not as published ({error!r}): {FETCH_FUNSD}") from None
         for key, value, identity in found:
-            question = f'What is the value of "{key}" in this form?'
-            yield {"id": f"{path.stem}/{identity}", "image": image, "question": question, "answer": value}
+            ask = f'What is the value of "{key}" in this form?'
+            yield {"id": f"{path.stem}/{identity}", "image": image, "question": ask, "answer": value}
 
 
 def keys_and_values(form: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, Any]]:
@@ -75,9 +75,9 @@ def _entities(folder: Path) -> Iterator[Row]:
         if not isinstance(content, dict):
             raise ValueError(f"{path} is no JSON object: {FETCH_SROIE}")
         image = path.parent.parent.relative_to(folder) / "img" / f"{path.stem}.jpg"
-        for field, question in FIELDS.items():
+        for field, ask in FIELDS.items():
             if value := str(content.get(field) or "").strip():
-                yield {"id": f"{path.stem}/{field}", "image": image, "question": question, "answer": value}
+                yield {"id": f"{path.stem}/{field}", "image": image, "question": ask, "answer": value}
 
 
 def _files(folder: Path, pattern: str, part: str, fetch: str) -> list[Path]:
@@ -90,7 +90,7 @@ def _files(folder: Path, pattern: str, part: str, fetch: str) -> list[Path]:
 
 def _sample(images: ImageIndex, number: int, row: Row) -> Sample:
     image = load_image(images.find(row["image"].as_posix()))
-    return Sample(row["id"], (image,), row["question"] + SHORT, MAX_NEW_TOKENS, {"answers": (row["answer"],)})
+    return Sample(row["id"], (image,), question(row) + SHORT, MAX_NEW_TOKENS, {"answers": (row["answer"],)})
 
 
 @bounded

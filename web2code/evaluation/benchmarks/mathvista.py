@@ -8,7 +8,7 @@ from pathlib import Path
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, grouped, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, truths
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.mathvista import equal, extract, matches_lmms_eval
@@ -31,7 +31,7 @@ def _sample(folder: Path, number: int, row: Row) -> Sample:
         "precision": int(row["precision"] or 0), "task": (row.get("metadata") or {}).get("task") or "unknown",
     }  # fmt: skip
     image = picture(row["decoded_image"], folder)
-    return Sample(str(row["pid"]), (image,), row["query"].strip(), MAX_NEW_TOKENS, facts)
+    return Sample(str(row["pid"]), (image,), question(row, "query"), MAX_NEW_TOKENS, facts)
 
 
 @bounded

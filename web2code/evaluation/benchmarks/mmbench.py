@@ -10,7 +10,7 @@ from random import Random
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, truths
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_lines, verdict
 from web2code.evaluation.measure import Measure, mean
 from web2code.evaluation.metrics.choices import infer_choice, infer_lmms_eval_mmbench
@@ -40,7 +40,7 @@ def _sample(folder: Path, number: int, row: Row) -> Sample:
         "category": str(row.get("category") or "unknown"),
         "ability": str(row.get("l2-category") or row.get("L2-category") or "unknown"),
     }  # fmt: skip
-    prompt = f"{hint}{row['question']}\n{lettered_lines(options)}{LETTER}"
+    prompt = f"{hint}{question(row)}\n{lettered_lines(options)}{LETTER}"
     return Sample(str(row["index"]), (picture(row["image"], folder),), prompt, MAX_NEW_TOKENS, facts)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, columns, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, yes_or_no
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, yes_or_no
 from web2code.evaluation.benchmarks.verdicts import SHORT, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.mme import CATEGORY_POINTS, COGNITION, PERCEPTION, pair_points, total_points
@@ -46,7 +46,7 @@ def _sample(folder: Path, number: int, row: Row) -> Sample:
     if row["category"] not in PERCEPTION + COGNITION:
         raise ValueError(f"there is no category {row['category']!r}")
     pair = f"{row['category']}/{row['question_id']}"
-    prompt = row["question"].strip().replace(YES_NO_ASK, "") + SHORT
+    prompt = question(row).replace(YES_NO_ASK, "") + SHORT
     facts = {"answer": yes_or_no(row["answer"]), "category": row["category"], "pair": pair}
     return Sample(pair, (picture(row["image"], folder),), prompt, MAX_NEW_TOKENS, facts)
 

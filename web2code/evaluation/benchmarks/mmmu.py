@@ -11,7 +11,7 @@ from random import Random
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, grouped, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, truths
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import LETTER, SHORT, blank, bounded, lettered_lines, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.choices import infer_choice, infer_lmms_eval_mmmu, lettered
@@ -49,7 +49,7 @@ def _sample(folder: Path, number: int, row: Row) -> Sample:
     known = truths(parse_list(row["answer"]) if row["answer"].startswith("[") else row["answer"])
     facts = {"answers": known, "options": options, "kind": row["question_type"], "domain": DOMAIN_OF[subject]}
     choice = facts["kind"] == "multiple-choice"
-    prompt = f"{row['question']}\n" + (f"{lettered_lines(options)}\n{LETTER}" if choice else SHORT)
+    prompt = f"{question(row)}\n" + (f"{lettered_lines(options)}\n{LETTER}" if choice else SHORT)
     named = sorted(set(REFERENCE.findall(prompt))) or [digit for digit in "1234567" if row.get(f"image_{digit}")]
     images = tuple(picture(row[f"image_{digit}"], folder) for digit in named)
     return Sample(row["id"], images, prompt, MAX_NEW_TOKENS, facts)

@@ -10,7 +10,7 @@ import numpy as np
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import Judged, average, judged, outcomes, units
-from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, truths
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.containment import contains, contains_formula
@@ -41,7 +41,7 @@ def _sample(folder: Path, number: int, row: Row) -> Sample:
     if not any(row["question_type"] in kinds for kinds in PARTS.values()):
         raise ValueError(f"there is no type {row['question_type']!r}")
     facts = {"answers": truths(row["answer"]), "dataset": row["dataset"], "type": row["question_type"]}
-    return Sample(str(number), (picture(row["image"], folder),), row["question"].strip(), MAX_NEW_TOKENS, facts)
+    return Sample(str(number), (picture(row["image"], folder),), question(row), MAX_NEW_TOKENS, facts)
 
 
 @bounded

@@ -10,7 +10,7 @@ import numpy as np
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import Judged, average, columns, judged, outcomes, select, units
-from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, yes_or_no
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, yes_or_no
 from web2code.evaluation.benchmarks.verdicts import SHORT, bounded, verdict
 from web2code.evaluation.measure import Measure, mean
 from web2code.evaluation.metrics.yes_no import confusion, f1, parse_answer, parse_lmms_eval_pope, precision, recall
@@ -28,7 +28,7 @@ def load(folder: Path) -> Iterator[Sample]:
 
 def _sample(folder: Path, number: int, row: Row) -> Sample:
     facts = {"answer": yes_or_no(row["answer"]), "split": row["category"]}
-    prompt = row["question"].strip() + SHORT
+    prompt = question(row) + SHORT
     image = picture(row["image"], folder)
     return Sample(f"{row['category']}/{row['question_id']}", (image,), prompt, MAX_NEW_TOKENS, facts)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, grouped, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of
 from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_lines, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.choices import infer_choice, lettered, matches_lmms_eval_scienceqa
@@ -34,7 +34,7 @@ def _sample(folder: Path, number: int, row: Row) -> Sample:
         "pictures": "with a picture" if images else "without a picture",
         "subject": row.get("subject") or "unknown",
     }  # fmt: skip
-    prompt = f"{context}{row['question']}\n{lettered_lines(options)}{LETTER}"
+    prompt = f"{context}{question(row)}\n{lettered_lines(options)}{LETTER}"
     return Sample(str(number), images, prompt, MAX_NEW_TOKENS, facts)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, grouped, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, picture, read_rows, samples_of, truths
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.containment import contains, contains_words, long_truths
@@ -40,7 +40,7 @@ def load_textvqa(folder: Path, ocr: bool) -> Iterator[Sample]:
 
 def _textvqa(folder: Path, ocr: bool, number: int, row: Row) -> Sample:
     words = f"\nReference OCR token: {', '.join(row['ocr_tokens'])}" if ocr else ""
-    prompt = f"{row['question'].capitalize()}{words}{SHORT}"
+    prompt = f"{question(row).capitalize()}{words}{SHORT}"
     return _sample(folder, row, prompt, {"answers": truths(row["answers"])})
 
 
@@ -74,7 +74,7 @@ def load_vqav2(folder: Path) -> Iterator[Sample]:
 
 def _vqav2(folder: Path, number: int, row: Row) -> Sample:
     known = truths([one["answer"] for one in row["answers"] or ()])
-    return _sample(folder, row, row["question"] + SHORT, {"answers": known, "type": row["answer_type"]})
+    return _sample(folder, row, question(row) + SHORT, {"answers": known, "type": row["answer_type"]})
 
 
 @bounded
@@ -107,7 +107,7 @@ def load_gqa(folder: Path) -> Iterator[Sample]:
 
 def _gqa(folder: Path, images: dict[str, Any], number: int, row: Row) -> Sample:
     image = picture(images.get(row["imageId"]), folder)
-    return Sample(row["id"], (image,), row["question"] + SHORT, MAX_NEW_TOKENS, {"answer": row["answer"]})
+    return Sample(row["id"], (image,), question(row) + SHORT, MAX_NEW_TOKENS, {"answer": row["answer"]})
 
 
 @bounded

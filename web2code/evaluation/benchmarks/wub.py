@@ -12,7 +12,7 @@ import numpy as np
 from web2code.data.images import ImageIndex, load_image
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import Judged, average, columns, judged, outcomes, units
-from web2code.evaluation.benchmarks.files import Row, samples_of, yes_or_no
+from web2code.evaluation.benchmarks.files import Row, question, samples_of, yes_or_no
 from web2code.evaluation.benchmarks.verdicts import bounded, verdict
 from web2code.evaluation.measure import Measure, ratio
 from web2code.evaluation.metrics.yes_no import balanced_accuracy, majority, matches_published_wub, parse_answer
@@ -44,7 +44,7 @@ def _rows(path: Path) -> Iterator[Row]:
 def _sample(images: ImageIndex, number: int, row: Row) -> Sample:
     facts = {"answer": yes_or_no(row["A"])}
     image = load_image(images.find(row["image"]))
-    return Sample(f"{row['image']}/{row['question_id']}", (image,), row["Q"].strip(), MAX_NEW_TOKENS, facts)
+    return Sample(f"{row['image']}/{row['question_id']}", (image,), question(row, "Q"), MAX_NEW_TOKENS, facts)
 
 
 @bounded
