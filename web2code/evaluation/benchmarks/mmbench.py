@@ -24,20 +24,30 @@ COLUMNS = ("index", "question", "answer", "A", "B", "image")
 ROTATION = 1_000_000
 MAX_NEW_TOKENS = 1024
 # What tables have where a question has no such option or hint.
-NOTHING = ("", "nan", "None", None)
+NOTHING = ("", "nan", None)
 
 
 def load(folder: Path) -> Iterator[Sample]:
-    """Samples, rotations included, in the order of the file."""
-    return samples_of(read_rows(folder, FETCH, COLUMNS, "dev"), folder, FETCH, partial(_sample, folder))
+    """Samples, rotations included, in the order of the file.
+
+    Raises:
+        ValueError: the file has no rotation.
+    """
+    rotated = False
+    for sample in samples_of(read_rows(folder, FETCH, COLUMNS, "dev"), folder, FETCH, partial(_sample, folder)):
+        rotated |= sample.facts["rotation"] > 0
+        yield sample
+    if not rotated:
+        raise ValueError(f"{folder} has no rotation of the options, which CircularEval needs: {FETCH}")
 
 
 def _sample(folder: Path, number: int, row: Row) -> Sample:
     options = {letter: str(row[letter]) for letter in "ABCDE" if row.get(letter) not in NOTHING}
     hint = "" if row.get("hint") in NOTHING else f"{row['hint']}\n"
+    index = int(row["index"])
     facts = {
-        "answer": truths(row["answer"])[0], "options": options, "question": int(row["index"]) % ROTATION,
-        "category": str(row.get("category") or "unknown"),
+        "answer": truths(row["answer"])[0], "options": options, "question": index % ROTATION,
+        "rotation": index // ROTATION, "category": str(row.get("category") or "unknown"),
         "ability": str(row.get("l2-category") or row.get("L2-category") or "unknown"),
     }  # fmt: skip
     prompt = f"{hint}{question(row)}\n{lettered_lines(options)}{LETTER}"

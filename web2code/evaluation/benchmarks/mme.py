@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
-from web2code.evaluation.benchmarks.figures import average, columns, judged, outcomes
+from web2code.evaluation.benchmarks.figures import average, judged, outcomes
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, yes_or_no
 from web2code.evaluation.benchmarks.verdicts import SHORT, bounded, verdict
 from web2code.evaluation.measure import Measure
@@ -75,7 +75,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
             right = [given.values.get(key, 0.0) for _, given in group]
             terms[number, categories.index(group[0][0].facts["category"])] = pair_points(right), 1
         scale = CATEGORY_POINTS * len(categories)
-        return Measure(name, tuple(kept), columns(terms, 2 * len(categories)), total_points, scale)
+        return Measure(name, tuple(kept), terms.reshape(len(kept), 2 * len(categories)), total_points, scale)
 
     there = {sample.facts["category"] for sample in samples}
     return (

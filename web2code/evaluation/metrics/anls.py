@@ -10,14 +10,17 @@ THRESHOLD = 0.5
 def anls(answer: str, truths: Sequence[str]) -> float:
     """The best similarity of the answer to one of the truths, 0 unless above one half (arXiv 1905.13648, eq. 1)."""
     found = _plain(answer)
-    best = max((_similarity(found, truth, max(len(found), len(truth))) for truth in map(_plain, truths)), default=0.0)
+    scores = [_similarity(found, truth, max(len(found), len(truth))) for truth in map(_plain, truths)]
+    best = max(scores, default=0.0)
     return best if best > THRESHOLD else 0.0
 
 
 def anls_lmms_eval(answer: str, truths: Sequence[str]) -> float:
     """The same as lmms-eval has it (api/metrics.py): lengths are those of the untidied texts, and one half is kept."""
     found = _plain(answer)
-    best = max((_similarity(found, _plain(truth), max(len(answer), len(truth))) for truth in truths), default=0.0)
+    lengths = [max(len(answer.upper()), len(truth.upper())) for truth in truths]
+    scores = [_similarity(found, _plain(truth), length) for truth, length in zip(truths, lengths, strict=True)]
+    best = max(scores, default=0.0)
     return best if best >= THRESHOLD else 0.0
 
 

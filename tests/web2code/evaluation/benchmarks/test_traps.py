@@ -307,3 +307,9 @@ def test_any_answer_has_a_verdict(loaded, data):
     assert all(isinstance(value, float) and 0 <= value <= 1 for value in verdict.values.values())
     best = BENCHMARKS[name].measures([sample] * 1, [verdict])[0]
     assert verdict.outcome == "scored" or best.value == 0
+
+
+def test_a_file_without_rotations_is_not_circular(tmp_path):
+    write_table(tmp_path / "MMBench.tsv", mmbench_rows()[:2])
+    with pytest.raises(ValueError, match="no rotation"):
+        list(BENCHMARKS["mmbench"].load(tmp_path))
