@@ -3,7 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from web2code.evaluation.metrics.anls import anls, anls_lmms_eval, levenshtein
-from web2code.evaluation.metrics.choices import infer_choice, infer_lmms_eval_mmbench, lettered
+from web2code.evaluation.metrics.choices import (
+    infer_choice,
+    infer_lmms_eval_mmbench,
+    lettered,
+    matches_lmms_eval_scienceqa,
+    matches_published_scienceqa,
+)
 from web2code.evaluation.metrics.containment import contains, contains_formula, contains_words, long_truths
 from web2code.evaluation.metrics.exact import exact_match, exact_match_lmms_eval
 from web2code.evaluation.metrics.mathvista import equal, extract, matches_lmms_eval
@@ -146,6 +152,18 @@ def test_an_inferred_choice_is_one_of_the_options(answer, options):
 @given(st.sampled_from("ABCD"), st.sampled_from(["{}", "({})", "{}.", "Answer: {}", "The answer is {}", "**{}**"]))
 def test_a_letter_in_any_usual_frame_is_found(letter, frame):
     assert infer_choice(frame.format(letter), OPTIONS) == letter
+
+
+@pytest.mark.parametrize(
+    ("answer", "llava", "lmms_eval"),
+    [
+        ("B", True, True), ("b", False, True), ("B. it", True, True), ("B.", False, True), ("B\nit", True, False),
+        ("So. The answer is B", True, False), ("(B)", False, False), ("A", False, False),
+    ],
+)  # fmt: skip
+def test_published_rules_of_scienceqa(answer, llava, lmms_eval):
+    assert matches_published_scienceqa(answer, "B") == llava
+    assert matches_lmms_eval_scienceqa(answer, "B") == lmms_eval
 
 
 def test_more_options_than_letters_are_refused():

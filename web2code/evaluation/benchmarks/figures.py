@@ -18,15 +18,15 @@ def judged(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> Judged:
     return list(zip(samples, verdicts, strict=True))
 
 
-def average(name: str, pairs: Judged, key: str, scale: float = 1.0) -> Measure:
+def average(name: str, pairs: Judged, key: str) -> Measure:
     """The mean of one of the verdicts' values, 0 where a verdict has none."""
-    return mean(name, units(pairs), [verdict.values.get(key, 0.0) for _, verdict in pairs], scale)
+    return mean(name, units(pairs), [verdict.values.get(key, 0.0) for _, verdict in pairs])
 
 
-def grouped(name: str, pairs: Judged, key: str, fact: str) -> tuple[Measure, ...]:
-    """`average` for each of the values that a fact has, in alphabetic order; `name` is followed by the value."""
+def grouped(name: str, pairs: Judged, key: str, fact: str, rule: str = "") -> tuple[Measure, ...]:
+    """`average` for each of the values that a fact has, in alphabetic order; the value stands between name and rule."""
     found = sorted({sample.facts[fact] for sample, _ in pairs})
-    return tuple(average(f"{name}, {value}", select(pairs, fact, value), key) for value in found)
+    return tuple(average(f"{name}, {value}{rule}", select(pairs, fact, value), key) for value in found)
 
 
 def select(pairs: Judged, fact: str, value: object) -> Judged:

@@ -62,9 +62,13 @@ def _read_table(path: Path, fetch: str, columns: Sequence[str]) -> Iterator[Row]
         if number == 0:
             there = [*row, "image"] if "image_path" in row else list(row)
             _require(path, fetch, columns, there)
-        data = shared.get(row["image"]) if _is_reference(row) else _table_picture(row, path)
-        if _is_reference(row) and data is None:
-            raise ValueError(f"{path}: row {number} shares the picture of {row['image']!r}, which no row before has")
+        try:
+            data = shared[row["image"]] if _is_reference(row) else _table_picture(row, path.parent)
+        except KeyError:
+            reason = f"no row before has the picture {row['image']!r}"
+            raise ValueError(f"{path}, row {number}: {reason}; {fetch}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}, row {number}: {error}; {fetch}") from None
         if data is not None and row.get("index") in wanted:
             shared[row["index"]] = data
         yield {**row, "image": data}
@@ -87,13 +91,13 @@ def _is_reference(row: Row) -> bool:
     return 0 < len(row.get("image", "")) <= MIN_ENCODED
 
 
-def _table_picture(row: Row, path: Path) -> bytes | None:
+def _table_picture(row: Row, folder: Path) -> bytes | None:
     if cell := row.get("image"):
         try:
             return base64.b64decode(cell, validate=True)
         except binascii.Error:
-            raise ValueError(f"{path}: the picture of row {row.get('index')!r} is no base64") from None
-    return _read_inside(path.parent, row["image_path"]) if row.get("image_path") else None
+            raise ValueError("the picture is no base64") from None
+    return _read_inside(folder, row["image_path"]) if row.get("image_path") else None
 
 
 def _require(path: Path, fetch: str, columns: Sequence[str], there: Sequence[str]) -> None:

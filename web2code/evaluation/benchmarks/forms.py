@@ -11,7 +11,7 @@ from web2code.data.images import ImageIndex, load_image
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes
 from web2code.evaluation.benchmarks.files import Row, question, read_json, samples_of
-from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdict
+from web2code.evaluation.benchmarks.verdicts import blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.anls import anls
 from web2code.evaluation.metrics.containment import contains, contains_words, long_truths
@@ -21,14 +21,15 @@ FETCH_FUNSD = (
     "fetch dataset.zip of FUNSD and unpack its testing_data (annotations/*.json and images/*.png) into the folder"
 )
 FETCH_SROIE = (
-    "fetch the test part of SROIE's task 3 (ICDAR 2019) and put entities/*.txt, a JSON object each, and img/*.jpg into "
-    "the folder"
+    "fetch the test part of SROIE's task 3 (ICDAR 2019) and put its entities/*.txt, a JSON object each, and "
+    "img/*.jpg into the folder"
 )
+# As the scripts of LLaVAR's line ask (MultimodalOCR, datasets/kie_dataset.py).
 FIELDS = {
-    "company": "What is the name of the company that issued this receipt?",
-    "date": "When was this receipt issued?",
-    "address": "Where was this receipt issued?",
-    "total": "What is the total of this invoice?",
+    "company": "what is the name of the company that issued this invoice?",
+    "date": "when was this invoice issued?",
+    "address": "where was this invoice issued?",
+    "total": "what is the total amount of this invoice?",
 }
 MAX_NEW_TOKENS = 128
 
@@ -43,13 +44,13 @@ def _keys(folder: Path) -> Iterator[Row]:
         content = read_json(path, FETCH_FUNSD)
         if not isinstance(content, dict) or not isinstance(content.get("form"), list):
             raise ValueError(f"{path} has no list 'form': {FETCH_FUNSD}")
-        image = path.parent.parent.relative_to(folder) / "images" / f"{path.stem}.png"
+        image = path.relative_to(folder).parent.parent / "images" / f"{path.stem}.png"
         try:
             found = list(keys_and_values(content["form"]))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not as published ({error!r}): {FETCH_FUNSD}") from None
         for key, value, identity in found:
-            ask = f'What is the value of "{key}" in this form?'
+            ask = f'what is "{key}" information in the image?'
             yield {"id": f"{path.stem}/{identity}", "image": image, "question": ask, "answer": value}
 
 
@@ -70,11 +71,13 @@ def load_sroie(folder: Path) -> Iterator[Sample]:
 
 
 def _entities(folder: Path) -> Iterator[Row]:
-    for path in _files(folder, "entities/*.txt", "test", FETCH_SROIE):
+    # They are also passed on with texts and pictures side by side.
+    pattern = "entities/*.txt" if any(folder.rglob("entities/*.txt")) else "*.txt"
+    for path in _files(folder, pattern, "test", FETCH_SROIE):
         content = read_json(path, FETCH_SROIE)
         if not isinstance(content, dict):
             raise ValueError(f"{path} is no JSON object: {FETCH_SROIE}")
-        image = path.parent.parent.relative_to(folder) / "img" / f"{path.stem}.jpg"
+        image = path.relative_to(folder).parent.parent / "img" / f"{path.stem}.jpg"
         for field, ask in FIELDS.items():
             if value := str(content.get(field) or "").strip():
                 yield {"id": f"{path.stem}/{field}", "image": image, "question": ask, "answer": value}
@@ -90,7 +93,7 @@ def _files(folder: Path, pattern: str, part: str, fetch: str) -> list[Path]:
 
 def _sample(images: ImageIndex, number: int, row: Row) -> Sample:
     image = load_image(images.find(row["image"].as_posix()))
-    return Sample(row["id"], (image,), question(row) + SHORT, MAX_NEW_TOKENS, {"answers": (row["answer"],)})
+    return Sample(row["id"], (image,), question(row), MAX_NEW_TOKENS, {"answers": (row["answer"],)})
 
 
 @bounded

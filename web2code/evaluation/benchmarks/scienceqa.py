@@ -11,7 +11,12 @@ from web2code.evaluation.benchmarks.figures import average, grouped, judged, out
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of
 from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_lines, verdict
 from web2code.evaluation.measure import Measure
-from web2code.evaluation.metrics.choices import infer_choice, lettered, matches_lmms_eval_scienceqa
+from web2code.evaluation.metrics.choices import (
+    infer_choice,
+    lettered,
+    matches_lmms_eval_scienceqa,
+    matches_published_scienceqa,
+)
 
 FETCH = "fetch the test Parquet files of the dataset lmms-lab/ScienceQA (ScienceQA-{part}) and put them into the folder"
 COLUMNS = ("image", "question", "choices", "answer", "hint")
@@ -40,9 +45,12 @@ def _sample(folder: Path, number: int, row: Row) -> Sample:
 
 @bounded
 def judge(sample: Sample, answer: str) -> Verdict:
-    """By the option that the answer names, and by lmms-eval's rule."""
+    """By the option that the answer names, by lmms-eval's rule and by LLaVA's script."""
     found, truth = infer_choice(answer, sample.facts["options"]), sample.facts["answer"]
-    published = {"lmms-eval": matches_lmms_eval_scienceqa(answer, truth)}
+    published = {
+        "lmms-eval": matches_lmms_eval_scienceqa(answer, truth),
+        "published": matches_published_scienceqa(answer, truth),
+    }
     return verdict(sample, "" if found else "no option is named", {"correct": found == truth}, published)
 
 
@@ -52,7 +60,9 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     return (
         average("accuracy", pairs, "correct"),
         average("accuracy (lmms-eval)", pairs, "lmms-eval"),
+        average("accuracy (published)", pairs, "published"),
         *grouped("accuracy", pairs, "correct", "pictures"),
+        *grouped("accuracy", pairs, "published", "pictures", " (published)"),
         *grouped("accuracy", pairs, "correct", "subject"),
         *outcomes(pairs),
     )

@@ -10,7 +10,7 @@ from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
 # As LLaVA-1.5 was trained to understand them (arXiv 2310.03744).
 SHORT = "\nAnswer the question using a single word or phrase."
 LETTER = "\nAnswer with the option's letter from the given choices directly."
-# No number of tokens that a benchmark asks for gives more; what is longer cannot make judging slow.
+# Sixteen characters for each of the most tokens that are asked for; what is longer cannot make judging slow.
 MAX_ANSWER = 16_384
 
 Judge = Callable[[Sample, str], Verdict]

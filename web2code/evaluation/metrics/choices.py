@@ -15,6 +15,7 @@ BRACKETED = re.compile(r"\(([A-Z])\)")
 # A letter that is a word of English names no option in a sentence of more words than this.
 FEW_WORDS = 3
 WORDS = ("A", "I")
+SCIENCEQA_LETTERS = ("A", "B", "C", "D", "E")
 # Lone letters, then letters with what may stand before and after them.
 LMMS_EVAL_FRAMES = (
     ("", ""), ("", "."), ("", ","), ("", ":"), ("", ")"), ("", ")."), ("(", ")"), ("(", ")."), (":", ""), (":", ","),
@@ -54,6 +55,17 @@ def infer_choice(answer: str, options: Mapping[str, str]) -> str | None:
         _longest_contained(_plain(text), plain),
     )
     return next((letter for found in candidates if len(found) == 1 for letter in found), None)
+
+
+def matches_published_scienceqa(answer: str, truth: str) -> bool:
+    """Whether LLaVA's script counts an answer as right (eval_science_qa.py): `B`, `B. it is`, `The answer is B`."""
+    text = answer.replace("\n", ". ")
+    if text.strip() in SCIENCEQA_LETTERS:
+        return text.strip() == truth
+    if text[:1] in SCIENCEQA_LETTERS and text[1:3] == ". ":
+        return text[0] == truth
+    found = re.search(r"The answer is ([A-E])\.", text) or re.search(r"The answer is ([A-E])", text)
+    return found is not None and found[1] == truth
 
 
 def matches_lmms_eval_scienceqa(answer: str, truth: str) -> bool:

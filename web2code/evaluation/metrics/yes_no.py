@@ -45,6 +45,12 @@ def parse_lmms_eval_pope(text: str) -> str:
     return text.lower().strip()
 
 
+def parse_published_pope(text: str) -> Literal["yes", "no"]:
+    """How POPE's and LLaVA's script (eval_pope.py) reads an answer: a no if its first sentence says so, else a yes."""
+    words = text.partition(".")[0].replace(",", "").split(" ")
+    return "no" if {"No", "no", "not"} & set(words) else "yes"
+
+
 def confusion(parsed: str, truth: str) -> tuple[bool, bool, bool]:
     """Whether a reading is a true positive, a false positive and a missed positive: whatever is not yes misses one."""
     return parsed == truth == "yes", parsed == "yes" != truth, truth == "yes" != parsed

@@ -14,7 +14,7 @@ from .public_files import FILES
 
 SUFFIXES = {
     "ai2d": "choices directly.", "mathvista": "?", "mmbench": "choices directly.", "mmmu": ".", "ocrbench": "?",
-    "scienceqa": "choices directly.", "scienceqa_img": "choices directly.", "wub": "?",
+    "scienceqa": "choices directly.", "scienceqa_img": "choices directly.", "wub": "?", "funsd": "?", "sroie": "?",
 }  # fmt: skip
 TOKENS = {
     "docvqa": 32, "infovqa": 32, "stvqa": 32, "funsd": 128, "sroie": 128, "mathvista": 1024, "mmbench": 1024,

@@ -79,6 +79,14 @@ def test_pope_misses_a_yes_that_is_answered_by_garbage(loaded):
     assert found["F1, random"] == 0
 
 
+def test_the_script_of_pope_takes_garbage_for_a_yes(loaded):
+    found = figures("pope", loaded["pope"], ["garbage", "It is not. Yes", "yes", "no", "No, it has", "nothing"])
+    assert found["accuracy (published)"] == pytest.approx(4 / 6)
+    assert found["yes ratio (published)"] == 0.5
+    # 1, 1, and 0 for the split whose yes is missed and whose no is not.
+    assert found["F1, mean of splits (published)"] == pytest.approx(2 / 3)
+
+
 def test_the_yes_ratio_of_pope_is_that_of_the_answers(loaded):
     found = figures("pope", loaded["pope"], ["no"] * 6)
     assert (found["yes ratio"], found["yes ratio (lmms-eval)"]) == (0, 0.5)
@@ -230,6 +238,12 @@ def test_a_form_that_is_not_as_published_is_named(tmp_path, form):
 
 def test_values_of_a_form_are_joined(loaded):
     assert [sample.facts["answers"] for sample in loaded["funsd"]] == [("1 May 2020",)] * 2
+
+
+def test_receipts_may_lie_beside_their_texts(tmp_path):
+    (tmp_path / "X1.txt").write_text(json.dumps({"total": "9.00", "company": None}))
+    (tmp_path / "X1.jpg").write_bytes(png(form="JPEG"))
+    assert [sample.id for sample in BENCHMARKS["sroie"].load(tmp_path)] == ["X1/total"]
 
 
 def test_pictures_stand_in_the_order_of_their_numbers(loaded):
