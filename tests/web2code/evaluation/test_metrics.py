@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from web2code.evaluation.metrics.anls import anls, anls_lmms_eval, levenshtein
@@ -87,11 +87,13 @@ def by_the_book(first, second):
     return row[-1]
 
 
+@settings(deadline=None)
 @given(few, few)
 def test_the_edit_distance(first, second):
     assert levenshtein(first, second) == by_the_book(first, second)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.lists(st.text(max_size=40), min_size=1, max_size=3))
 def test_anls_is_a_share_and_one_for_a_true_answer(answer, truths):
     assert anls(answer, truths) == 0 or 0.5 < anls(answer, truths) <= 1
@@ -144,11 +146,13 @@ def test_an_option_is_named_or_none_is(answer, letter):
     assert infer_choice(answer, OPTIONS) == letter
 
 
+@settings(deadline=None)
 @given(st.text(), st.lists(st.text(max_size=8), max_size=6))
 def test_an_inferred_choice_is_one_of_the_options(answer, options):
     assert infer_choice(answer, lettered(options)) in {None, *lettered(options)}
 
 
+@settings(deadline=None)
 @given(st.sampled_from("ABCD"), st.sampled_from(["{}", "({})", "{}.", "Answer: {}", "The answer is {}", "**{}**"]))
 def test_a_letter_in_any_usual_frame_is_found(letter, frame):
     assert infer_choice(frame.format(letter), OPTIONS) == letter

@@ -276,6 +276,7 @@ def test_ocr_words_stand_in_the_prompt_where_they_are_asked_for(loaded):
     assert loaded["textvqa_ocr"][0].prompt.startswith("What is written here?\nReference OCR token: COCA, COLA\nAnswer")
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["a", "b", "a#2", "a#3", "a#2#2"]), min_size=1, max_size=12))
 def test_ids_are_distinct_whatever_the_file_repeats(tmp_path_factory, names):
     made = list(samples_of([{"id": name} for name in names], tmp_path_factory.getbasetemp(), "", bare))
@@ -306,7 +307,7 @@ def test_a_hostile_answer_is_judged_in_under_a_second(loaded, name):
             assert len(answer) < LONG - 11 or verdict.outcome == "unparsed"
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_answer_has_a_verdict(loaded, data):
     words = st.lists(
