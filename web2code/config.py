@@ -645,7 +645,15 @@ class Understanding(Config):
     majority: float
 
 
-GROUPS = ("overall", "vsa", "cad", "tcc", "uii")
+# WCGB's groups of aspects, in the order of its rubric (arXiv 2406.20098); overall is the mean of the groups.
+GROUP_ASPECTS = {
+    "vsa": ("layout", "alignment", "proportions", "harmony"),
+    "cad": ("colour_scheme", "aesthetics"),
+    "tcc": ("fonts", "text", "numbers"),
+    "uii": ("interface",),
+}
+GROUPS = ("overall", *GROUP_ASPECTS)
+ASPECTS = tuple(aspect for aspects in GROUP_ASPECTS.values() for aspect in aspects)
 
 
 class Visual(Config):

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Literal
 
 from web2code.config import Understanding
+from web2code.evaluation.metrics.yes_no import parse_answer
 from web2code.evaluation.statistics import bootstrap_interval
-
-Parsed = Literal["yes", "no", "unparsed"]
-
-
-def parse_answer(text: str) -> Parsed:
-    """The first whole word `yes` or `no`; an answer that has neither is `unparsed` and counts as wrong.
-
-    The published script looks for the letters in the first five characters, where `NONE` counts as a no.
-    """
-    found = re.search(r"\b(yes|no)\b", text.lower())
-    return found.group(1) if found else "unparsed"  # type: ignore[return-value]
 
 
 def score_understanding(gold: Sequence[str], answers: Sequence[str], samples: int, seed: int) -> Understanding:

@@ -18,6 +18,7 @@ from collections import Counter
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from web2code.config import ASPECTS, GROUP_ASPECTS
 from web2code.evaluation.features import (
     GRID,
     PageFeatures,
@@ -28,16 +29,6 @@ from web2code.evaluation.features import (
     visual_weight,
 )  # fmt: skip
 
-ASPECTS = (
-    "layout", "alignment", "proportions", "harmony", "colour_scheme", "aesthetics", "fonts", "text", "numbers",
-    "interface",
-)  # fmt: skip
-GROUP_ASPECTS = {
-    "vsa": ("layout", "alignment", "proportions", "harmony"),
-    "cad": ("colour_scheme", "aesthetics"),
-    "tcc": ("fonts", "text", "numbers"),
-    "uii": ("interface",),
-}
 # Differences at which a score has fallen to 1/e of its best: Lab units, and shares of the page's width.
 COLOUR_SCALE = 12.0
 DISTANCE_SCALE = 0.06

@@ -2,7 +2,43 @@
 
 from __future__ import annotations
 
+from web2code.evaluation.benchmarks.ai2d import AI2D
 from web2code.evaluation.benchmarks.benchmark import Benchmark
+from web2code.evaluation.benchmarks.chartqa import CHARTQA
+from web2code.evaluation.benchmarks.documents import DOCVQA, INFOVQA, STVQA
+from web2code.evaluation.benchmarks.forms import FUNSD, SROIE
+from web2code.evaluation.benchmarks.mathvista import MATHVISTA
+from web2code.evaluation.benchmarks.mmbench import MMBENCH
+from web2code.evaluation.benchmarks.mme import MME
+from web2code.evaluation.benchmarks.mmmu import MMMU
+from web2code.evaluation.benchmarks.ocrbench import OCRBENCH
+from web2code.evaluation.benchmarks.pope import POPE
+from web2code.evaluation.benchmarks.scienceqa import SCIENCEQA, SCIENCEQA_IMG
+from web2code.evaluation.benchmarks.vqa import GQA, TEXTVQA, TEXTVQA_OCR, VQAV2
 from web2code.evaluation.benchmarks.wcgb import WCGB
+from web2code.evaluation.benchmarks.wub import WUB
 
-BENCHMARKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in (WCGB,)}
+# A new benchmark needs a line here.
+BENCHMARKS: dict[str, Benchmark] = {
+    "ai2d": AI2D,
+    "chartqa": CHARTQA,
+    "docvqa": DOCVQA,
+    "funsd": FUNSD,
+    "gqa": GQA,
+    "infovqa": INFOVQA,
+    "mathvista": MATHVISTA,
+    "mmbench": MMBENCH,
+    "mme": MME,
+    "mmmu": MMMU,
+    "ocrbench": OCRBENCH,
+    "pope": POPE,
+    "scienceqa": SCIENCEQA,
+    "scienceqa_img": SCIENCEQA_IMG,
+    "sroie": SROIE,
+    "stvqa": STVQA,
+    "textvqa": TEXTVQA,
+    "textvqa_ocr": TEXTVQA_OCR,
+    "vqav2": VQAV2,
+    "wcgb": WCGB,
+    "wub": WUB,
+}

@@ -50,7 +50,7 @@ class VllmEngine:
 
         params = SamplingParams(temperature=0, max_tokens=request.max_new_tokens, stop=self.stop or None)
         [identifier] = self.llm.enqueue_chat([_messages(request)], params, use_tqdm=False)
-        return identifier
+        return identifier.rpartition("-")[0]  # outputs are named without the random part
 
 
 def _messages(request: Request) -> list[dict[str, Any]]:

@@ -1,0 +1,330 @@
+"""What published scripts get wrong or make hard to see, and what hostile files and answers try."""
+
+import base64
+import csv
+import json
+import time
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from web2code.evaluation.benchmarks import BENCHMARKS
+from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
+from web2code.evaluation.benchmarks.files import read_rows, samples_of
+from web2code.evaluation.benchmarks.mmmu import parse_list
+
+from .public_files import FILES, mmbench_rows, png, write_parquet, write_table
+
+LONG = 10_000_000
+# At the length that is still judged, patterns that make careless expressions slow.
+HOSTILE = [
+    (unit * 20_000)[:length]
+    for length in (16_384, 16_000)
+    for unit in (
+        "1", "1,", "111,", "1.", "1e", "-", "[", "[1,", "a", "a ", " ", "(A", "A ", "answer ", "answer(", ".\n", "=",
+        "so is ", "\\", "İ", "''", "The answer is ", "<", "yes no ",
+    )
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory):
+    found = {}
+    for name, (write, _) in FILES.items():
+        folder = tmp_path_factory.mktemp(name)
+        write(folder)
+        found[name] = list(BENCHMARKS[name].load(folder))
+    return found
+
+
+def figures(name, samples, answers):
+    verdicts = [BENCHMARKS[name].judge(sample, answer) for sample, answer in zip(samples, answers, strict=True)]
+    return {measure.name: measure.value for measure in BENCHMARKS[name].measures(samples, verdicts)}
+
+
+def test_none_is_no_answer_to_a_question_about_a_page(loaded):
+    found = figures("wub", loaded["wub"], ["NONE", "NONE", "yes"])
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    assert found["accuracy (published)"] == pytest.approx(2 / 3)
+    assert found["unparsed"] == pytest.approx(2 / 3)
+    assert found["yes ratio"] == pytest.approx(1 / 3)
+    assert found["balanced accuracy"] == pytest.approx(1 / 4)
+
+
+def test_a_question_of_wub_without_an_answer_counts_but_for_the_published_script(loaded):
+    samples = loaded["wub"]
+    verdicts = [BENCHMARKS["wub"].judge(samples[0], "Yes"), *(Verdict(one.id, "no_answer") for one in samples[1:])]
+    found = {measure.name: measure.value for measure in BENCHMARKS["wub"].measures(samples, verdicts)}
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    assert found["accuracy (published)"] == 1
+    assert found["no answer"] == pytest.approx(2 / 3)
+
+
+def test_always_yes_is_shown_by_balanced_accuracy_and_the_commoner_answer(loaded):
+    found = figures("wub", loaded["wub"], ["yes"] * 3)
+    assert found["accuracy"] == found["always the commoner answer"] == pytest.approx(2 / 3)
+    assert (found["balanced accuracy"], found["yes ratio"]) == (0.5, 1)
+
+
+def test_pope_misses_a_yes_that_is_answered_by_garbage(loaded):
+    # Of each split a yes, then a no.
+    found = figures("pope", loaded["pope"], ["Yes", "no", "maybe", "no", "maybe", "yes"])
+    assert found["recall"] == pytest.approx(1 / 3)
+    assert found["recall (lmms-eval)"] == 1
+    assert found["precision"] == 0.5
+    assert found["F1"] == pytest.approx(0.4)
+    assert found["F1, adversarial"] == 1
+    assert found["F1, random"] == 0
+
+
+def test_the_script_of_pope_takes_garbage_for_a_yes(loaded):
+    found = figures("pope", loaded["pope"], ["garbage", "It is not. Yes", "yes", "no", "No, it has", "nothing"])
+    assert found["accuracy (published)"] == pytest.approx(4 / 6)
+    assert found["yes ratio (published)"] == 0.5
+    # 1, 1, and 0 for the split whose yes is missed and whose no is not.
+    assert found["F1, mean of splits (published)"] == pytest.approx(2 / 3)
+
+
+def test_the_yes_ratio_of_pope_is_that_of_the_answers(loaded):
+    found = figures("pope", loaded["pope"], ["no"] * 6)
+    assert (found["yes ratio"], found["yes ratio (lmms-eval)"]) == (0, 0.5)
+
+
+def test_a_full_stop_is_right_in_pope_but_for_lmms_eval(loaded):
+    found = figures("pope", loaded["pope"], ["Yes.", "No."] * 3)
+    assert (found["accuracy"], found["accuracy (lmms-eval)"]) == (1, 0)
+
+
+def test_a_pair_of_mme_needs_both_answers(loaded):
+    found = figures("mme", loaded["mme"], ["yes"] * 56)
+    assert (found["perception"], found["cognition"], found["existence"]) == (500, 200, 50)
+    assert found["accuracy"] == 0.5
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_pair_of_mme_has_two_questions(tmp_path, times):
+    row = {
+        "question_id": "1.png", "image": {"bytes": png(), "path": None}, "question": "?", "answer": "Yes",
+        "category": "OCR",
+    }  # fmt: skip
+    write_parquet(tmp_path / "test.parquet", [{**row, "question_id": "0.png"}] * 2 + [row] * times)
+    with pytest.raises(ValueError, match=r"not two questions about OCR/1\.png"):
+        list(BENCHMARKS["mme"].load(tmp_path))
+
+
+def test_ocrbench_does_not_add_up_over_runs(loaded):
+    answers = [sample.facts["answers"][0] for sample in loaded["ocrbench"]]
+    assert figures("ocrbench", loaded["ocrbench"], answers) == figures("ocrbench", loaded["ocrbench"], answers)
+    assert figures("ocrbench", loaded["ocrbench"], answers)["score"] == 5
+
+
+@pytest.mark.parametrize("name", ["mmmu", "mmbench", "ai2d", "scienceqa", "mathvista"])
+def test_what_names_no_option_is_unparsed_and_wrong_however_often_it_is_judged(loaded, name):
+    sample = next(one for one in loaded[name] if one.facts.get("options") or one.facts.get("choices"))
+    verdicts = {repr(BENCHMARKS[name].judge(sample, "I cannot tell")) for _ in range(20)}
+    assert len(verdicts) == 1
+    verdict = BENCHMARKS[name].judge(sample, "I cannot tell")
+    assert (verdict.outcome, verdict.values.get("correct", 0)) == ("unparsed", 0)
+
+
+def test_lmms_eval_earns_by_chance_in_mmmu_what_we_do_not():
+    facts = {"answers": ("B",), "options": {"A": "x", "B": "y"}, "kind": "multiple-choice", "domain": "Science"}
+    samples = [Sample(str(number), (), "", 8, facts) for number in range(400)]
+    found = figures("mmmu", samples, ["hm"] * 400)
+    assert found["accuracy"] == 0
+    assert found["accuracy (lmms-eval)"] == pytest.approx(0.5, abs=0.08)
+
+
+def test_one_wrong_rotation_spoils_a_question_of_mmbench(loaded):
+    samples = loaded["mmbench"]
+    assert [sample.facts["question"] for sample in samples] == [7, 8, 7]
+    found = figures("mmbench", samples, ["A", "C", "A"])
+    assert found["accuracy"] == 0.5
+    assert found["accuracy, each rotation"] == pytest.approx(2 / 3)
+    assert len(next(iter(BENCHMARKS["mmbench"].measures(samples, [Verdict("", "no_answer")] * 3))).units) == 2
+
+
+def test_rotations_share_a_picture_and_cells_may_have_megabytes(tmp_path):
+    large = png(size=700)
+    assert len(large) > csv.field_size_limit() or len(large) > 1_000_000
+    rows = mmbench_rows()
+    rows[0]["image"] = base64.b64encode(large).decode()
+    write_table(tmp_path / "MMBench_DEV_EN.tsv", rows)
+    samples = list(BENCHMARKS["mmbench"].load(tmp_path))
+    assert samples[0].images == samples[2].images == (large,)
+    assert samples[1].prompt.startswith("See.\nWho?\nA. he\nB. she\nC. it\n")
+
+
+def test_pictures_of_a_table_may_be_files_beside_it_and_nowhere_else(tmp_path):
+    (tmp_path / "secret.png").write_bytes(png())
+    folder = tmp_path / "bench"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(png(1))
+    rows = [
+        {key: cell for key, cell in row.items() if key != "image"} | {"image_path": "a.png"} for row in mmbench_rows()
+    ]
+    write_table(folder / "MMBench.tsv", rows)
+    assert {sample.images for sample in BENCHMARKS["mmbench"].load(folder)} == {(png(1),)}
+    rows[1]["image_path"] = "../secret.png"
+    write_table(folder / "MMBench.tsv", rows)
+    with pytest.raises(ValueError, match="outside"):
+        list(BENCHMARKS["mmbench"].load(folder))
+
+
+def test_a_picture_that_a_parquet_file_names_lies_in_its_folder(tmp_path):
+    (tmp_path / "secret.png").write_bytes(png())
+    folder = tmp_path / "bench"
+    row = {"question": "?", "options": ["a", "b"], "answer": "0"}
+    for name in ("../secret.png", str(tmp_path / "secret.png")):
+        write_parquet(folder / "test.parquet", [{**row, "image": {"bytes": None, "path": name}}])
+        with pytest.raises(ValueError, match="outside"):
+            list(BENCHMARKS["ai2d"].load(folder))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("answer", "9", "KeyError"), ("answer", "x", "invalid literal"), ("options", None, "TypeError"),
+        ("image", {"bytes": None, "path": None}, "no picture"), ("question", None, "row 1"),
+        ("options", ["a"] * 27, "27 options"),
+    ],
+)  # fmt: skip
+def test_a_row_that_is_not_as_published_is_named(tmp_path, column, value, reason):
+    row = {"question": "?", "options": ["a", "b"], "answer": "0", "image": {"bytes": png(), "path": None}}
+    write_parquet(tmp_path / "test.parquet", [row, {**row, column: value}])
+    with pytest.raises(ValueError, match=reason) as raised:
+        list(BENCHMARKS["ai2d"].load(tmp_path))
+    assert "row 1" in str(raised.value)
+    assert BENCHMARKS["ai2d"].fetch in str(raised.value)
+
+
+def test_answers_that_are_kept_back_are_named(tmp_path):
+    FILES["docvqa"][0](tmp_path)
+    for path in tmp_path.rglob("*.parquet"):
+        rows = pq.read_table(path).to_pylist()
+        write_parquet(path, [{**row, "answers": None} for row in rows])
+    with pytest.raises(ValueError, match="not published"):
+        list(BENCHMARKS["docvqa"].load(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"image": "00021.png"}', "[1]", "{", "[" * 100_000,
+        '{"image": "x", "question_id": 1, "Q": "?", "A": "Yes"}',
+        '{"image": "00021.png", "question_id": 1, "Q": "?", "A": "Maybe"}',
+    ],
+)  # fmt: skip
+def test_a_line_of_wub_that_is_not_as_published_is_named(tmp_path, line):
+    FILES["wub"][0](tmp_path)
+    with open(tmp_path / "Web2Code_eval.jsonl", "a") as file:
+        file.write(line + "\n")
+    with pytest.raises(ValueError, match="Web2Code_eval") as raised:
+        list(BENCHMARKS["wub"].load(tmp_path))
+    assert BENCHMARKS["wub"].fetch in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "form", [[1], [{"id": 1}], [{"id": 1, "text": "x", "label": "question", "linking": [[1]]}], None]
+)
+def test_a_form_that_is_not_as_published_is_named(tmp_path, form):
+    FILES["funsd"][0](tmp_path)
+    (tmp_path / "testing_data" / "annotations" / "f2.json").write_text(json.dumps({"form": form}))
+    with pytest.raises(ValueError, match=r"f2\.json"):
+        list(BENCHMARKS["funsd"].load(tmp_path))
+
+
+def test_values_of_a_form_are_joined(loaded):
+    assert [sample.facts["answers"] for sample in loaded["funsd"]] == [("1 May 2020",)] * 2
+
+
+def test_receipts_may_lie_beside_their_texts(tmp_path):
+    (tmp_path / "X1.txt").write_text(json.dumps({"total": "9.00", "company": None}))
+    (tmp_path / "X1.jpg").write_bytes(png(form="JPEG"))
+    assert [sample.id for sample in BENCHMARKS["sroie"].load(tmp_path)] == ["X1/total"]
+
+
+def test_pictures_stand_in_the_order_of_their_numbers(loaded):
+    by_id = {sample.id: sample for sample in loaded["mmmu"]}
+    assert by_id["validation_Art_Theory_1"].images == (png(1), png(2))
+    assert by_id["validation_Accounting_2"].images == (png(1),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1",
+        "{'a': 1}",
+        "[" * 5000,
+        "[" + "-" * 9000 + "1]",
+        "['a'",
+        "__import__('os')",
+        "['a'] * 9",
+        "['a']" + " " * 20_000,
+    ],
+)
+def test_the_text_of_a_list_is_only_a_list(text):
+    with pytest.raises(ValueError, match="list"):
+        parse_list(text)
+
+
+def test_ocr_words_stand_in_the_prompt_where_they_are_asked_for(loaded):
+    assert loaded["textvqa"][0].prompt.startswith("What is written here?\nAnswer")
+    assert loaded["textvqa_ocr"][0].prompt.startswith("What is written here?\nReference OCR token: COCA, COLA\nAnswer")
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["a", "b", "a#2", "a#3", "a#2#2"]), min_size=1, max_size=12))
+def test_ids_are_distinct_whatever_the_file_repeats(tmp_path_factory, names):
+    made = list(samples_of([{"id": name} for name in names], tmp_path_factory.getbasetemp(), "", bare))
+    assert len({sample.id for sample in made}) == len(names)
+    assert made[0].id == names[0]
+
+
+def bare(number, row):
+    return Sample(row["id"], (), "", 1)
+
+
+def test_rows_are_read_as_they_are_needed(tmp_path):
+    write_parquet(tmp_path / "test-0.parquet", [{"number": number} for number in range(100)])
+    (tmp_path / "test-1.parquet").write_bytes(b"broken")
+    rows = read_rows(tmp_path, "", ("number",), "test")
+    assert [next(rows)["number"] for _ in range(100)] == list(range(100))
+    with pytest.raises(ValueError, match="no whole Parquet"):
+        next(rows)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_hostile_answer_is_judged_in_under_a_second(loaded, name):
+    for sample in loaded[name][:4]:
+        for answer in ("a" * LONG, "1" * LONG, "(A) yes 1, " * (LONG // 11), *HOSTILE):
+            started = time.perf_counter()
+            verdict = BENCHMARKS[name].judge(sample, answer)
+            assert time.perf_counter() - started < 1
+            assert len(answer) < LONG - 11 or verdict.outcome == "unparsed"
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_answer_has_a_verdict(loaded, data):
+    words = st.lists(
+        st.sampled_from(["yes", "no", "A", "(B)", "answer", "is", "1,2", "[1]", "=", "so ", "%", "\n", "."])
+    )
+    answer = data.draw(st.one_of(st.text(), words.map("".join), words.map(" ".join)))
+    name = data.draw(st.sampled_from(sorted(FILES)))
+    sample = data.draw(st.sampled_from(loaded[name][:4]))
+    verdict = BENCHMARKS[name].judge(sample, answer)
+    assert verdict == BENCHMARKS[name].judge(sample, answer)
+    assert (verdict.outcome == "unparsed") == bool(verdict.reason)
+    assert all(isinstance(value, float) and 0 <= value <= 1 for value in verdict.values.values())
+    best = BENCHMARKS[name].measures([sample] * 1, [verdict])[0]
+    assert verdict.outcome == "scored" or best.value == 0
+
+
+def test_a_file_without_rotations_is_not_circular(tmp_path):
+    write_table(tmp_path / "MMBench.tsv", mmbench_rows()[:2])
+    with pytest.raises(ValueError, match="no rotation"):
+        list(BENCHMARKS["mmbench"].load(tmp_path))

@@ -1,0 +1,203 @@
+"""Rows of public benchmark files: Parquet as on the hub, and VLMEvalKit's tables with pictures in base64."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from web2code.data.images import MAX_BYTES, load_image
+from web2code.data.sample import ImageFile
+from web2code.evaluation.benchmarks.benchmark import Sample
+
+Row = dict[str, Any]
+BATCH = 16
+# A shorter cell of a table's column `image` is the index of the row whose picture it shares (VLMEvalKit).
+MIN_ENCODED = 64
+MAX_CELL = MAX_BYTES * 4 // 3 + MIN_ENCODED
+MAX_JSON = 256 * 1024**2
+
+
+def read_rows(folder: Path, fetch: str, columns: Sequence[str], split: str = "") -> Iterator[Row]:
+    """Rows of every `.parquet` and `.tsv` file below a folder: files by path, rows as they stand.
+
+    Where some files' names begin with `split`, as those of one split do on the hub, the others are left out. In a row
+    of a table `image` is the picture, from base64 or from the file that `image_path` names.
+
+    Raises:
+        ValueError: there is no such file, one is not whole or lacks a column; the sentence ends with what to fetch.
+    """
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".parquet", ".tsv")]
+    files = [path for path in files if split and path.name.startswith(split)] or files
+    if not files:
+        raise ValueError(f"{folder} holds no .parquet or .tsv file: {fetch}")
+    for path in files:
+        yield from (_read_parquet if path.suffix == ".parquet" else _read_table)(path, fetch, columns)
+
+
+def _read_parquet(path: Path, fetch: str, columns: Sequence[str]) -> Iterator[Row]:
+    import pyarrow as pa  # heavy: only loading needs it
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            _require(path, fetch, columns, file.schema_arrow.names)
+            for batch in file.iter_batches(batch_size=BATCH):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} is no whole Parquet file ({str(error).splitlines()[0]}): {fetch}") from None
+
+
+def _read_table(path: Path, fetch: str, columns: Sequence[str]) -> Iterator[Row]:
+    """Rows of a table; pictures that rows share are kept, all others only while their row is."""
+    wanted = {row["image"] for row in _cells(path, fetch) if _is_reference(row)}
+    shared: dict[str, bytes] = {}
+    for number, row in enumerate(_cells(path, fetch)):
+        if number == 0:
+            there = [*row, "image"] if "image_path" in row else list(row)
+            _require(path, fetch, columns, there)
+        try:
+            data = shared[row["image"]] if _is_reference(row) else _table_picture(row, path.parent)
+        except KeyError:
+            reason = f"no row before has the picture {row['image']!r}"
+            raise ValueError(f"{path}, row {number}: {reason}; {fetch}") from None
+        except ValueError as error:
+            raise ValueError(f"{path}, row {number}: {error}; {fetch}") from None
+        if data is not None and row.get("index") in wanted:
+            shared[row["index"]] = data
+        yield {**row, "image": data}
+
+
+def _cells(path: Path, fetch: str) -> Iterator[dict[str, str]]:
+    # For the whole process, as the library has it: a picture of megabytes is one cell.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL))
+    try:
+        with open(path, encoding="utf-8", newline="") as lines:
+            for number, row in enumerate(csv.DictReader(lines, delimiter="\t")):
+                if None in row:
+                    raise csv.Error(f"row {number} has more cells than there are columns")
+                yield {name: cell or "" for name, cell in row.items()}
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        raise ValueError(f"{path} is no whole table ({error}): {fetch}") from None
+
+
+def _is_reference(row: Row) -> bool:
+    return 0 < len(row.get("image", "")) <= MIN_ENCODED
+
+
+def _table_picture(row: Row, folder: Path) -> bytes | None:
+    if cell := row.get("image"):
+        try:
+            return base64.b64decode(cell, validate=True)
+        except binascii.Error:
+            raise ValueError("the picture is no base64") from None
+    return _read_inside(folder, row["image_path"]) if row.get("image_path") else None
+
+
+def _require(path: Path, fetch: str, columns: Sequence[str], there: Sequence[str]) -> None:
+    if missing := [name for name in columns if name not in there]:
+        raise ValueError(f"{path} has no column {missing[0]!r}: {fetch}")
+
+
+def samples_of(rows: Iterable[Row], where: Path, fetch: str, make: Callable[[int, Row], Sample]) -> Iterator[Sample]:
+    """What `make` makes of every row and its number, with distinct ids.
+
+    Raises:
+        ValueError: a row is not as published, or there is none: no row is left out.
+    """
+    times: Counter[str] = Counter()
+    for number, row in enumerate(rows):
+        try:
+            sample = make(number, row)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            reason = str(error) if type(error) is ValueError else f"it is not as published ({error!r})"
+            raise ValueError(f"{where}, row {number}: {reason}; {fetch}") from None
+        # Public files repeat ids.
+        name = sample.id
+        while times[name]:
+            times[sample.id] += 1
+            name = f"{sample.id}#{times[sample.id]}"
+        times[name] += 1
+        yield sample if name == sample.id else replace(sample, id=name)
+    if not times:
+        raise ValueError(f"{where} holds no question: {fetch}")
+
+
+def picture(cell: Any, folder: Path) -> bytes:
+    """The encoded picture of a row's cell: bytes, or the hub's pair of `bytes` and `path`.
+
+    Raises:
+        ValueError: there is none, it is too large, or it lies outside the folder.
+    """
+    data = cell.get("bytes") if isinstance(cell, dict) else cell
+    if data is None and isinstance(cell, dict) and cell.get("path"):
+        data = _read_inside(folder, cell["path"])
+    if not isinstance(data, bytes) or not data:
+        raise ValueError("there is no picture")
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"the picture has {len(data):,} bytes, more than {MAX_BYTES:,}")
+    return data
+
+
+def question(row: Row, column: str = "question") -> str:
+    """The text of a row's question.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not isinstance(row[column], str) or not row[column].strip():
+        raise ValueError("there is no question")
+    return row[column].strip()
+
+
+def truths(cell: Any) -> tuple[str, ...]:
+    """The true answers in a row's cell, one or a list of them.
+
+    Raises:
+        ValueError: there is none, as in the splits whose answers are kept back.
+    """
+    found = tuple(str(one) for one in (cell if isinstance(cell, list | tuple) else [cell]) if one is not None)
+    if not found or found in (("",), ("?",)):
+        raise ValueError("there is no answer, as in splits whose answers are not published")
+    return found
+
+
+def yes_or_no(cell: str) -> str:
+    """A true answer in lower case.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    found = cell.lower().strip().removesuffix(".")
+    if found not in ("yes", "no"):
+        raise ValueError(f"the true answer is {cell!r}, neither yes nor no")
+    return found
+
+
+def read_json(path: Path, fetch: str) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        ValueError: it is missing, too large or no JSON; the sentence ends with what to fetch.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON:
+            raise ValueError(f"{path} has more than {MAX_JSON:,} bytes: {fetch}")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise ValueError(f"{path} is missing: {fetch}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise ValueError(f"{path} is no JSON: {fetch}") from None
+
+
+def _read_inside(folder: Path, name: str) -> bytes:
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError(f"the picture {name!r} lies outside of the folder")
+    return load_image(ImageFile(path))

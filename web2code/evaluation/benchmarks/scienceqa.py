@@ -1,0 +1,76 @@
+"""ScienceQA (arXiv 2209.09513): school questions with options, with and without a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
+from web2code.evaluation.benchmarks.figures import average, grouped, judged, outcomes
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of
+from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_lines, verdict
+from web2code.evaluation.measure import Measure
+from web2code.evaluation.metrics.choices import (
+    infer_choice,
+    lettered,
+    matches_lmms_eval_scienceqa,
+    matches_published_scienceqa,
+)
+
+FETCH = "fetch the test Parquet files of the dataset lmms-lab/ScienceQA (ScienceQA-{part}) and put them into the folder"
+COLUMNS = ("image", "question", "choices", "answer", "hint")
+MAX_NEW_TOKENS = 16
+
+
+def load(folder: Path, part: str) -> Iterator[Sample]:
+    """Samples in the order of the files; of the part `IMG` those with a picture."""
+    fetch = FETCH.format(part=part)
+    samples = samples_of(read_rows(folder, fetch, COLUMNS, "test"), folder, fetch, partial(_sample, folder))
+    return (sample for sample in samples if sample.images or part != "IMG")
+
+
+def _sample(folder: Path, number: int, row: Row) -> Sample:
+    options = lettered(row["choices"])
+    context = f"Context: {row['hint']}\n" if row["hint"] else ""
+    images = (picture(row["image"], folder),) if row["image"] else ()
+    facts = {
+        "answer": dict(enumerate(options))[row["answer"]], "options": options,
+        "pictures": "with a picture" if images else "without a picture",
+        "subject": row.get("subject") or "unknown",
+    }  # fmt: skip
+    prompt = f"{context}{question(row)}\n{lettered_lines(options)}{LETTER}"
+    return Sample(str(number), images, prompt, MAX_NEW_TOKENS, facts)
+
+
+@bounded
+def judge(sample: Sample, answer: str) -> Verdict:
+    """By the option that the answer names, by lmms-eval's rule and by LLaVA's script."""
+    found, truth = infer_choice(answer, sample.facts["options"]), sample.facts["answer"]
+    published = {
+        "lmms-eval": matches_lmms_eval_scienceqa(answer, truth),
+        "published": matches_published_scienceqa(answer, truth),
+    }
+    return verdict(sample, "" if found else "no option is named", {"correct": found == truth}, published)
+
+
+def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
+    """Accuracy over all questions, over those with a picture, and of each subject."""
+    pairs = judged(samples, verdicts)
+    return (
+        average("accuracy", pairs, "correct"),
+        average("accuracy (lmms-eval)", pairs, "lmms-eval"),
+        average("accuracy (published)", pairs, "published"),
+        *grouped("accuracy", pairs, "correct", "pictures"),
+        *grouped("accuracy", pairs, "published", "pictures", " (published)"),
+        *grouped("accuracy", pairs, "correct", "subject"),
+        *outcomes(pairs),
+    )
+
+
+def _benchmark(name: str, title: str, part: str) -> Benchmark:
+    return Benchmark(name, title, partial(load, part=part), judge, measures, FETCH.format(part=part))
+
+
+SCIENCEQA = _benchmark("scienceqa", "ScienceQA", "FULL")
+SCIENCEQA_IMG = _benchmark("scienceqa_img", "ScienceQA, questions with a picture", "IMG")

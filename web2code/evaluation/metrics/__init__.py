@@ -1,0 +1,1 @@
+"""Scores of answers: numbers, lists and strings in, numbers out."""

@@ -1,0 +1,129 @@
+"""Multiple choice: which option an answer names (ScienceQA, AI2D, MMBench, MMMU)."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+
+from web2code.evaluation.metrics.exact import exact_match_lmms_eval
+
+AROUND = " .,:;!?*()[]{}<>\"'`#"
+STATED = re.compile(r"\b(?i:answer)(?i: is)?(?i: option)?:? ?[*(\[\"']{0,3}([A-Z])\b")
+LEADING = re.compile(r"[*(\[]{0,3}([A-Z])(?:\*{0,2}[.):\]]|\*\*)")
+BRACKETED = re.compile(r"\(([A-Z])\)")
+# A letter that is a word of English names no option in a sentence of more words than this.
+FEW_WORDS = 3
+WORDS = ("A", "I")
+SCIENCEQA_LETTERS = ("A", "B", "C", "D", "E")
+# Lone letters, then letters with what may stand before and after them.
+LMMS_EVAL_FRAMES = (
+    ("", ""), ("", "."), ("", ","), ("", ":"), ("", ")"), ("", ")."), ("(", ")"), ("(", ")."), (":", ""), (":", ","),
+    (":", "."), (":", ")"), (":", ")."),
+)  # fmt: skip
+
+
+def lettered(options: Sequence[str]) -> dict[str, str]:
+    """Options by their letters.
+
+    Raises:
+        ValueError: there are more options than letters.
+    """
+    if len(options) > len(string.ascii_uppercase):
+        raise ValueError(f"a question has {len(options)} options, more than there are letters")
+    return dict(zip(string.ascii_uppercase, options, strict=False))
+
+
+def infer_choice(answer: str, options: Mapping[str, str]) -> str | None:
+    """The letter of the option that an answer names, or None where it names none or several; never a guess.
+
+    In this order: a letter alone; an option's text alone; `answer is B` (the last one); a letter that leads (`B. ...`);
+    one letter in brackets; one lone letter; one option whose words are in the answer.
+    """
+    text = " ".join(answer.split())
+    if (alone := text.strip(AROUND).upper()) in options:
+        return alone
+    plain = {letter: _plain(option) for letter, option in options.items() if _plain(option)}
+    stated = [letter for letter in STATED.findall(text) if letter in options]
+    leading = LEADING.match(text)
+    candidates = (
+        {letter for letter, option in plain.items() if option == _plain(text)},
+        set(stated[-1:]),
+        {leading[1]} & options.keys() if leading else set(),
+        set(BRACKETED.findall(text)) & options.keys(),
+        _lone_letters(text) & options.keys(),
+        _longest_contained(_plain(text), plain),
+    )
+    return next((letter for found in candidates if len(found) == 1 for letter in found), None)
+
+
+def matches_published_scienceqa(answer: str, truth: str) -> bool:
+    """Whether LLaVA's script counts an answer as right (eval_science_qa.py): `B`, `B. it is`, `The answer is B`."""
+    text = answer.replace("\n", ". ")
+    if text.strip() in SCIENCEQA_LETTERS:
+        return text.strip() == truth
+    if text[:1] in SCIENCEQA_LETTERS and text[1:3] == ". ":
+        return text[0] == truth
+    found = re.search(r"The answer is ([A-E])\.", text) or re.search(r"The answer is ([A-E])", text)
+    return found is not None and found[1] == truth
+
+
+def matches_lmms_eval_scienceqa(answer: str, truth: str) -> bool:
+    """Whether lmms-eval counts an answer as right in ScienceQA (scienceqa/utils.py): `B` or `b`, or `B.` and more."""
+    answer = answer.strip()
+    return answer.lower() == truth.lower() or (answer[:1].isupper() and answer[1:2] == "." and answer[0] == truth)
+
+
+def matches_lmms_eval_ai2d(answer: str, truth: str) -> bool:
+    """Whether lmms-eval counts an answer as right in AI2D: a letter and a full stop lead, or it is all of it."""
+    found = re.match(r"\s*([A-Z])\.", answer)
+    return exact_match_lmms_eval(found[1] if found else answer, truth)
+
+
+def infer_lmms_eval_mmbench(answer: str, options: Mapping[str, str]) -> str | None:
+    """The option that lmms-eval finds in MMBench without its judge (mmbench/mmbench_evals.py), or None."""
+    words = answer.split()
+    there = set(words)
+    for before, after in LMMS_EVAL_FRAMES:
+        found = [letter for letter in "ABCDE" if before + letter + after in there]
+        if len(found) == 1 and not (before == after == "" and "A" in there and len(words) > FEW_WORDS):
+            return found[0]
+    lower = answer.lower()
+    named = [letter for letter, option in options.items() if option.lower() in lower]
+    return named[0] if len(named) == 1 else None
+
+
+def infer_lmms_eval_mmmu(answer: str, options: Mapping[str, str], draw: Callable[[list[str]], str]) -> str:
+    """The option that lmms-eval finds in MMMU (mmmu/utils.py): where it finds none, `draw` takes one at random."""
+    for mark in ",.!?;:'":
+        answer = answer.strip(mark)
+    answer = f" {answer} "
+    letters = list(options)
+    for frame, place in (("({})", "({})"), ("{} ", " {} "), ("{}.", " {} ")):
+        if found := [letter for letter in letters if frame.format(letter) in answer]:
+            return max(found, key=lambda letter: answer.rfind(place.format(letter)))
+    if len(answer.split()) > 5:
+        lower = answer.lower()
+        if found := [letter for letter in letters if options[letter].lower() in lower]:
+            return max(found, key=lambda letter: lower.rfind(options[letter].lower()))
+    return draw(letters)
+
+
+def _lone_letters(text: str) -> set[str]:
+    words = text.split()
+    in_sentence = WORDS if len(words) > FEW_WORDS else ()
+    return {word.strip(AROUND) for word in words if word not in in_sentence}
+
+
+def _longest_contained(text: str, options: Mapping[str, str]) -> set[str]:
+    """Letters of the options whose words are in a text, without those that are part of another one that is."""
+    padded = {letter: f" {option} " for letter, option in options.items() if f" {option} " in f" {text} "}
+    return {
+        letter
+        for letter, option in padded.items()
+        if not any(option in other and option != other for other in padded.values())
+    }
+
+
+def _plain(text: str) -> str:
+    return " ".join(word.strip(AROUND) for word in text.casefold().split())

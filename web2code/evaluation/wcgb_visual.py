@@ -1,0 +1,57 @@
+"""Scores the pages that a model wrote for WCGB's screenshots, without a judge."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from web2code.config import Viewport
+from web2code.evaluation.answers import extract_html
+from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
+from web2code.evaluation.features import page_features
+from web2code.evaluation.visual import score_aspects, score_groups
+from web2code.rendering import Browsers, Snapshot
+
+
+class VisualScorer:
+    """Renders a reference and an answer, and computes the ten aspects of `wcgb_visual`."""
+
+    def __init__(self, pictures: Path) -> None:
+        self.pictures = pictures
+        self.browsers: dict[Viewport, Browsers] = {}
+        self.starting = threading.Lock()
+
+    def score(self, sample: Sample, text: str) -> Verdict:
+        """An answer's aspects and groups; its picture is kept as `ID.png`.
+
+        Raises:
+            ValueError: the reference does not render: the benchmark's files are bad.
+        """
+        document = extract_html(text)
+        if document is None:
+            return Verdict(sample.id, "failed", reason="the answer holds no HTML document")
+        browsers = self._browsers(Viewport(**sample.facts["viewport"]))
+        reference, candidate = (browsers.submit(html) for html in (sample.facts["html"], document))
+        expected, found = reference.result(), candidate.result()
+        if expected.outcome == "failed":
+            raise ValueError(f"wcgb: reference page {sample.id} does not render ({expected.reason})")
+        if found.outcome == "failed":
+            return Verdict(sample.id, "failed", reason=found.reason)
+        self._keep(sample.id, found)
+        aspects = score_aspects(page_features(expected), page_features(found))
+        return Verdict(sample.id, "scored", {**score_groups(aspects), **aspects})
+
+    def close(self) -> None:
+        """End the browsers."""
+        for browsers in self.browsers.values():
+            browsers.close()
+
+    def _browsers(self, viewport: Viewport) -> Browsers:
+        with self.starting:
+            if viewport not in self.browsers:
+                self.browsers[viewport] = Browsers(viewport=viewport, layout=True).__enter__()
+            return self.browsers[viewport]
+
+    def _keep(self, name: str, snapshot: Snapshot) -> None:
+        self.pictures.mkdir(parents=True, exist_ok=True)
+        (self.pictures / f"{name}.png").write_bytes(snapshot.png)
