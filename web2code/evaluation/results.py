@@ -1,0 +1,270 @@
+"""What the evaluation of one model leaves in a folder, and the figures computed from it again.
+
+    scores.json            `Scores`: which model was judged how, and its figures
+    BENCHMARK.jsonl        a `Row` for each sample, in the benchmark's order
+    pictures/NAME.webp     what the rows show, made small, named after the content
+
+Figures are functions of the rows alone, so that a later comparison computes them again from the same answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+from PIL import Image
+from pydantic import Field, StringConstraints
+
+from web2code.artifacts import replace_text
+from web2code.config import Config
+from web2code.data.images import decode_image
+from web2code.evaluation.benchmarks.benchmark import Benchmark, Outcome, Sample, Verdict
+from web2code.evaluation.measure import Measure, interval, mean
+
+SCORES = "scores.json"
+# What ends the name of a figure that follows the rule of others, computed from the same answers.
+OTHER_RULES = ("(published)", "(lmms-eval)", "(VLMEvalKit)")
+PICTURE_SIZE = (640, 1280)
+MAX_BYTES = 1024**3
+MAX_FACT_CHARS = 2000
+
+BenchmarkName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
+PictureName = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
+class Figure(Config):
+    """A figure of a benchmark with its 95 % interval; `published` where the rule is that of others."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    scale: float = Field(1.0, gt=0, description="the largest value there is: 1 for a share, 10 for points")
+    published: bool = False
+
+
+class BenchmarkScores(Config):
+    """The figures of one benchmark, the main one first, over all its `num` samples."""
+
+    title: str
+    dataset: str = Field(description="digest of the benchmark's files")
+    num: int
+    outcomes: dict[Outcome, int]
+    figures: tuple[Figure, ...]
+
+
+class Scores(Config):
+    """All that one model reached, and what is needed to reach it again."""
+
+    model: str
+    checkpoint: str = Field(description="what identifies the weights: a digest, or a name with its revision")
+    engine: str = Field(description="what answered, with its version")
+    precision: str
+    evaluator: str = Field(description="what judged, with its version")
+    code: str = Field(description="digest of the code that judged")
+    seed: int
+    date: str = Field(description="when it ended, ISO 8601 in UTC")
+    hardware: str
+    bootstrap_samples: int = 1000
+    imported: bool = Field(False, description="judged by another harness, so its figures cannot be computed again")
+    benchmarks: dict[BenchmarkName, BenchmarkScores] = {}
+
+
+class Row(Config):
+    """One sample, what the model answered, and what that is worth."""
+
+    id: str
+    outcome: Outcome
+    reason: str = ""
+    values: dict[str, float] = {}
+    answer: str
+    prompt: str = ""
+    facts: dict[str, Any] = Field({}, description="those of the sample that are short enough, as JSON has them")
+    pictures: tuple[PictureName, ...] = ()
+    rendering: PictureName | None = Field(None, description="how the page that was answered looks")
+
+
+def make_row(folder: Path, sample: Sample, answer: str, verdict: Verdict, rendering: bytes = b"") -> Row:
+    """A sample's row; its pictures, and that of the rendered answer where there is one, are written to the folder.
+
+    Facts that are bytes, or longer than `MAX_FACT_CHARS` in JSON, are what only judging needs and are left out.
+    """
+    return Row(
+        id=sample.id,
+        outcome=verdict.outcome,
+        reason=clean(verdict.reason),
+        values=verdict.values,
+        answer=clean(answer),
+        prompt=clean(sample.prompt),
+        facts={name: value for name, value in sample.facts.items() if _is_short(value)},
+        pictures=tuple(name for data in sample.images if (name := keep_picture(folder, data))),
+        rendering=keep_picture(folder, rendering),
+    )
+
+
+def write_benchmark(folder: Path, benchmark: Benchmark, rows: Sequence[Row], scores: Scores, dataset: str) -> Scores:
+    """Write the rows of one benchmark, then `scores.json` with its figures added; returns those scores."""
+    write_rows(folder, benchmark.name, rows)
+    measures = measures_of(benchmark, read_rows(folder, benchmark.name))
+    counts = Counter(row.outcome for row in rows)
+    added = BenchmarkScores(
+        title=benchmark.title,
+        dataset=dataset,
+        num=len(rows),
+        outcomes=dict(sorted(counts.items())),
+        figures=tuple(figure_of(measure, scores.bootstrap_samples, scores.seed) for measure in measures),
+    )
+    whole = Scores.model_validate(dict(scores) | {"benchmarks": scores.benchmarks | {benchmark.name: added}})
+    write_scores(folder, whole)
+    return whole
+
+
+def figure_of(measure: Measure, samples: int, seed: int) -> Figure:
+    """A measure's figure with its interval."""
+    found = interval(measure, samples, seed)
+    return Figure(
+        name=measure.name, value=found.mean, low=found.low, high=found.high, scale=measure.scale,
+        published=measure.name.endswith(OTHER_RULES),
+    )  # fmt: skip
+
+
+def measures_of(benchmark: Benchmark, rows: Sequence[Row]) -> tuple[Measure, ...]:
+    """A benchmark's measures, from rows alone."""
+    samples = [Sample(row.id, (), row.prompt, 0, row.facts) for row in rows]
+    verdicts = [Verdict(row.id, row.outcome, row.values, row.reason) for row in rows]
+    return benchmark.measures(samples, verdicts)
+
+
+def means_of(rows: Sequence[Row]) -> tuple[Measure, ...]:
+    """The mean of each named value over all rows, 0 where a row has none: for rows that another harness judged."""
+    units = [row.id for row in rows]
+    names = dict.fromkeys(name for row in rows for name in row.values)
+    return tuple(mean(name, units, [row.values.get(name, 0.0) for row in rows]) for name in names)
+
+
+def read_measures(
+    folder: Path, scores: Scores, name: str, benchmarks: Mapping[str, Benchmark]
+) -> tuple[Measure, ...]:
+    """The measures of one benchmark in a folder.
+
+    Raises:
+        ValueError: the rows are missing or damaged, or the benchmark is not known.
+    """
+    rows = read_rows(folder, name)
+    if scores.imported:
+        return means_of(rows)
+    if name not in benchmarks:
+        raise ValueError(f"{folder} has a benchmark {name!r} that is not known here: {', '.join(sorted(benchmarks))} are")
+    return measures_of(benchmarks[name], rows)
+
+
+def write_scores(folder: Path, scores: Scores) -> None:
+    """Write `scores.json` in one piece."""
+    replace_text(folder / SCORES, scores.model_dump_json(indent=1))
+
+
+def read_scores(folder: Path) -> Scores:
+    """The scores in a folder.
+
+    Raises:
+        ValueError: there are none, or the file is no such record.
+    """
+    path = folder / SCORES
+    if not path.is_file():
+        raise ValueError(f"{folder} has no {SCORES}: name a folder that `web2code evaluate` wrote")
+    try:
+        return Scores.model_validate_json(_read(path))
+    except pydantic.ValidationError as error:
+        raise ValueError(f"{path}: {_first(error)}; evaluate again") from None
+
+
+def write_rows(folder: Path, name: str, rows: Iterable[Row]) -> None:
+    """Write the rows of one benchmark in one piece."""
+    replace_text(folder / f"{name}.jsonl", "".join(json.dumps(row.model_dump()) + "\n" for row in rows))
+
+
+def read_rows(folder: Path, name: str) -> list[Row]:
+    """The rows of one benchmark.
+
+    Raises:
+        ValueError: they are not there, or a line is no such row.
+    """
+    path = folder / f"{name}.jsonl"
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: evaluate {name} again")
+    rows = []
+    for number, line in enumerate(_read(path).split("\n"), 1):
+        try:
+            if line:
+                rows.append(Row.model_validate(json.loads(line)))
+        except (ValueError, RecursionError) as error:
+            first = _first(error) if isinstance(error, pydantic.ValidationError) else str(error)
+            raise ValueError(f"{path}, line {number}: {first}; evaluate {name} again") from None
+    return rows
+
+
+def keep_picture(folder: Path, data: bytes) -> str | None:
+    """Write a picture, scaled and cut to `PICTURE_SIZE`, under the name of its content, once; returns the name.
+
+    None stands for bytes that are no picture: an evaluation does not end because it cannot show one.
+    """
+    name = hashlib.sha256(data).hexdigest()[:32]
+    path = _picture(folder, name)
+    if not path.exists():
+        try:
+            image = decode_image(data)
+        except ValueError:
+            return None
+        width = min(PICTURE_SIZE[0], image.width)
+        image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.BOX)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".unfinished")
+        image.crop((0, 0, width, min(image.height, PICTURE_SIZE[1]))).save(unfinished, "WEBP", quality=80)
+        unfinished.replace(path)
+    return name
+
+
+def read_picture(folder: Path, name: str | None) -> bytes:
+    """A picture that a row names; empty where there is none."""
+    path = _picture(folder, name) if name else None
+    return path.read_bytes() if path and path.is_file() and path.stat().st_size <= MAX_BYTES else b""
+
+
+def show(value: float, scale: float) -> str:
+    """A figure as people write it: shares in percent, other figures with the digits that their scale bears."""
+    if scale == 1:
+        return f"{100 * value:.1f}"
+    return f"{value:.2f}" if scale <= 10 else f"{value:.1f}"
+
+
+def clean(text: str) -> str:
+    """A text that UTF-8 can hold: halves of surrogate pairs, which a tokenizer or JSON may give, are replaced."""
+    return re.sub(r"[\ud800-\udfff]", "\ufffd", text)
+
+
+def _is_short(value: Any) -> bool:
+    try:
+        return len(json.dumps(value)) <= MAX_FACT_CHARS
+    except (TypeError, ValueError):
+        return False
+
+
+def _picture(folder: Path, name: str) -> Path:
+    return folder / "pictures" / f"{name}.webp"
+
+
+def _read(path: Path) -> str:
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} is larger than {MAX_BYTES} bytes: it is no result of an evaluation")
+    return path.read_text(encoding="utf-8")
+
+
+def _first(error: pydantic.ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
