@@ -1,0 +1,94 @@
+"""Pages of what a model answered in one benchmark: picture, question, answer and verdict."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from web2code.evaluation.results import BenchmarkScores, Row, Scores, clean, read_picture, read_rows, show
+from web2code.report.gallery import data_uri, thumbnail
+from web2code.report.html import write_page
+
+ROWS_PER_PAGE = 60
+PICTURE_WIDTH = 320
+MAX_PICTURES = 4
+MAX_ANSWER_CHARS = 20_000
+OUTCOMES = {
+    "scored": "scored",
+    "unparsed": "says nothing in the asked form",
+    "failed": "could not be scored",
+    "no_answer": "no answer",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One sample on the page; pictures are data URIs."""
+
+    row: Row
+    pictures: list[str]
+    rendering: str
+    answer: str
+    facts: str
+
+
+def write_answers(out: Path, folder: Path, scores: Scores, name: str) -> Path:
+    """Write the pages `NAME-1.html`, `NAME-2.html` ... to the folder `out`; returns the first.
+
+    Samples that were not scored come first, then all others in the benchmark's order. Every text is escaped, and HTML
+    is shown as text only.
+    """
+    rows = sorted(read_rows(folder, name), key=lambda row: row.outcome == "scored")
+    num_pages = max(1, ceil(len(rows) / ROWS_PER_PAGE))
+    for page in range(num_pages):
+        write_page(
+            out / f"{name}-{page + 1}.html",
+            "answers.html.j2",
+            scores=scores,
+            name=name,
+            benchmark=scores.benchmarks[name],
+            figures=figure_lines(scores.benchmarks[name]),
+            outcomes=OUTCOMES,
+            page=page + 1,
+            num_pages=num_pages,
+            shown=[_shown(folder, row) for row in rows[page * ROWS_PER_PAGE : (page + 1) * ROWS_PER_PAGE]],
+        )
+    return out / f"{name}-1.html"
+
+
+def figure_lines(benchmark: BenchmarkScores) -> list[tuple[str, str, str]]:
+    """Name, value and interval of every figure, as texts."""
+    return [
+        (figure.name, show(figure.value, figure.scale), _interval(figure.low, figure.high, figure.scale))
+        for figure in benchmark.figures
+    ]
+
+
+def _interval(low: float, high: float, scale: float) -> str:
+    return f"{show(low, scale)}–{show(high, scale)}"
+
+
+def _shown(folder: Path, row: Row) -> Shown:
+    answer = row.answer[:MAX_ANSWER_CHARS]
+    if len(row.answer) > MAX_ANSWER_CHARS:
+        answer += f"\n… and {len(row.answer) - MAX_ANSWER_CHARS:,} more characters"
+    return Shown(
+        row=row,
+        pictures=[_picture(folder, name) for name in row.pictures[:MAX_PICTURES]],
+        rendering=_picture(folder, row.rendering),
+        answer=answer,
+        facts="\n".join(f"{name}: {clean(_plain(value))}" for name, value in row.facts.items()),
+    )
+
+
+def _picture(folder: Path, name: str | None) -> str:
+    try:
+        return data_uri(thumbnail(read_picture(folder, name), PICTURE_WIDTH, 2 * PICTURE_WIDTH))
+    except ValueError:
+        return ""
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
