@@ -15,8 +15,8 @@ from web2code.evaluation.statistics import difference, holm, paired_p
 
 ALPHA = 0.05
 # Figures of which more is worse, and figures of which neither more nor less is better.
-LESS_IS_BETTER = re.compile(r"\b(failed|failures?|unparsed|errors?)\b", re.IGNORECASE)
-NEUTRAL = re.compile(r"\byes[ _-]?ratio\b|\bsays yes\b", re.IGNORECASE)
+LESS_IS_BETTER = re.compile(r"\b(failed|failures?|unparsed|errors?|no answer|no HTML|not rendered|not judged)\b", re.IGNORECASE)
+NEUTRAL = re.compile(r"\byes ratio\b|\bcommoner answer\b|\bfirst place\b|^sd ", re.IGNORECASE)
 
 Verdict = Literal["better", "worse", "undecided", ""]
 

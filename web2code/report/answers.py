@@ -20,6 +20,7 @@ OUTCOMES = {
     "unparsed": "says nothing in the asked form",
     "failed": "could not be scored",
     "no_answer": "no answer",
+    "unjudged": "no verdict of the judge",
 }
 
 

@@ -38,11 +38,11 @@ def make_server(ballot: Ballot, port: int = 0) -> tuple[ThreadingHTTPServer, str
                 self._answer(HTTPStatus.OK, vote_page(ballot, token))
 
         def do_POST(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            if not 0 < length <= MAX_FORM_BYTES:
+            length = self.headers.get("Content-Length") or ""
+            if not length.isdecimal() or int(length) > MAX_FORM_BYTES:
                 self._answer(HTTPStatus.BAD_REQUEST, "no vote")
                 return
-            form = parse_qs(self.rfile.read(length).decode("utf-8", "replace"))
+            form = parse_qs(self.rfile.read(int(length)).decode("utf-8", "replace"))
             if not self._may_pass(form):
                 return
             number, choice = form.get("pair", [""])[0], form.get("choice", [""])[0]
