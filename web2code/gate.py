@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from web2code.config import GROUPS, Decision, EvaluationRecord, GateConfig, Interval, Visual
+from web2code.config import Decision, EvaluationRecord, GateConfig, Interval, Visual
 
 BASELINES = {"untrained": "the untrained model", "constant_page": "the best constant page"}
 
@@ -35,7 +35,9 @@ def decide(record: EvaluationRecord, gate: GateConfig) -> Decision:
     gain = record.differences["champion"]
     if gain.low <= 0:
         return _blocked(f"it is not clearly better than the champion: {figures}, {_difference(gain)} page by page")
-    return Decision(promoted=True, reason=f"Promoted: it beats the champion, {figures}, {_difference(gain)} page by page.")
+    return Decision(
+        promoted=True, reason=f"Promoted: it beats the champion, {figures}, {_difference(gain)} page by page."
+    )
 
 
 def _worse_than_champion(record: EvaluationRecord, gate: GateConfig) -> str:
@@ -53,8 +55,8 @@ def _worse_than_champion(record: EvaluationRecord, gate: GateConfig) -> str:
     answers = record.understanding_differences["champion"]
     if answers.low <= -gate.understanding_margin:
         return (
-            f"it falls behind the champion, or may do so by more than {100 * gate.understanding_margin:g} in a hundred, "
-            f"in answers to questions: {_difference(answers, 100)} page by page"
+            f"it falls behind the champion, or may do so by more than {100 * gate.understanding_margin:g} in a "
+            f"hundred, in answers to questions: {_difference(answers, 100)} page by page"
         )
     return ""
 

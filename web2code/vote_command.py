@@ -14,7 +14,9 @@ console = Console()
 
 
 def vote(
-    folders: Annotated[list[Path], typer.Argument(help="Folders that `web2code evaluate` wrote, of two or more models.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Folders that `web2code evaluate` wrote, of two or more models.")
+    ],
     benchmark: Annotated[str, typer.Option(help="The benchmark whose renderings are shown.")] = "design2code",
     out: Annotated[Path, typer.Option(help="File of JSON lines that votes are added to.")] = Path("votes.jsonl"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0 takes a free one.")] = 0,

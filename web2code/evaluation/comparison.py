@@ -15,7 +15,9 @@ from web2code.evaluation.statistics import difference, holm, paired_p
 
 ALPHA = 0.05
 # Figures of which more is worse, and figures of which neither more nor less is better.
-LESS_IS_BETTER = re.compile(r"\b(failed|failures?|unparsed|errors?|no answer|no HTML|not rendered|not judged)\b", re.IGNORECASE)
+LESS_IS_BETTER = re.compile(
+    r"\b(failed|failures?|unparsed|errors?|no answer|no HTML|not rendered|not judged)\b", re.IGNORECASE
+)
 NEUTRAL = re.compile(r"\byes ratio\b|\bcommoner answer\b|\bfirst place\b|^sd ", re.IGNORECASE)
 
 Verdict = Literal["better", "worse", "undecided", ""]
@@ -109,7 +111,7 @@ def _compared(name: str, first: Measure, second: Measure, main: bool, samples: i
 
 def _corrected(rows: list[Compared]) -> tuple[Compared, ...]:
     """The rows with their p-values corrected within each family, and with their verdicts."""
-    corrected = {}
+    corrected: dict[int, float] = {}
     for main in (True, False):
         family = [place for place, row in enumerate(rows) if row.main == main]
         corrected |= dict(zip(family, holm([rows[place].p for place in family]), strict=True))

@@ -233,7 +233,7 @@ def _lmms_row(sample: dict[str, Any]) -> Row:
 def _score(value: Any) -> float | None:
     """A row's number: tasks with figures over several rows put it, as `score`, beside what they group by."""
     inner = value.get("score") if isinstance(value, dict) else value
-    return float(inner) if isinstance(inner, bool) or _is_number(inner) else None
+    return float(inner) if isinstance(inner, int | float) and math.isfinite(inner) else None
 
 
 def _first_text(responses: Any) -> str:
@@ -281,7 +281,9 @@ def _benchmark_name(name: str) -> str:
     try:
         return TypeAdapter(BenchmarkName).validate_python(name)
     except ValidationError:
-        raise ValueError(f"{name[:80]!r} is no name of a benchmark: letters, digits, '.', '-' and '_' make one") from None
+        raise ValueError(
+            f"{name[:80]!r} is no name of a benchmark: letters, digits, '.', '-' and '_' make one"
+        ) from None
 
 
 def _inside(value: Any, *keys: str) -> Any:

@@ -73,7 +73,7 @@ class Scores(Config):
     hardware: str
     bootstrap_samples: int = 1000
     imported: bool = Field(False, description="judged by another harness, so its figures cannot be computed again")
-    benchmarks: dict[BenchmarkName, BenchmarkScores] = {}
+    benchmarks: dict[BenchmarkName, BenchmarkScores] = Field({}, description="by name")
 
 
 class Row(Config):
@@ -82,7 +82,7 @@ class Row(Config):
     id: str
     outcome: Outcome
     reason: str = ""
-    values: dict[str, float] = {}
+    values: dict[str, float] = Field({}, description="those of the verdict")
     answer: str
     prompt: str = ""
     facts: dict[str, Any] = Field({}, description="those of the sample that are short enough, as JSON has them")
@@ -148,9 +148,7 @@ def means_of(rows: Sequence[Row]) -> tuple[Measure, ...]:
     return tuple(mean(f"mean {name}", units, [row.values.get(name, 0.0) for row in rows]) for name in names)
 
 
-def read_measures(
-    folder: Path, scores: Scores, name: str, benchmarks: Mapping[str, Benchmark]
-) -> tuple[Measure, ...]:
+def read_measures(folder: Path, scores: Scores, name: str, benchmarks: Mapping[str, Benchmark]) -> tuple[Measure, ...]:
     """The measures of one benchmark in a folder.
 
     Raises:
@@ -160,7 +158,9 @@ def read_measures(
     if scores.imported:
         return means_of(rows)
     if name not in benchmarks:
-        raise ValueError(f"{folder} has a benchmark {name!r} that is not known here: {', '.join(sorted(benchmarks))} are")
+        raise ValueError(
+            f"{folder} has a benchmark {name!r} that is not known here: {', '.join(sorted(benchmarks))} are"
+        )
     return measures_of(benchmarks[name], rows)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from web2code.config import GROUPS
 from web2code.evaluation.results import Figure
 
 
@@ -77,8 +78,10 @@ JUDGED = "similar (o4-mini as judge)"
 TABLES = (
     Table(
         WEB2CODE,
-        tuple(Column("wcgb_judge", f"{group} (published)", 10) for group in ("overall", "vsa", "cad", "tcc", "uii"))
-        + (_percent("wub", "accuracy (published)"),),
+        (
+            *(Column("wcgb_judge", f"{group} (published)", 10) for group in GROUPS),
+            _percent("wub", "accuracy (published)"),
+        ),
         {
             "CrystalChat-7B, all web data": (8.394, 8.384, 8.287, 8.417, 8.488, 74.14),
             "CrystalChat-7B, DWCG + DWU": (8.080, 7.900, 8.001, 8.204, 8.215, 73.48),

