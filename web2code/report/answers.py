@@ -54,6 +54,7 @@ def write_answers(out: Path, folder: Path, scores: Scores, name: str) -> Path:
             outcomes=OUTCOMES,
             page=page + 1,
             num_pages=num_pages,
+            renderings=any(row.rendering for row in rows),
             shown=[_shown(folder, row) for row in rows[page * ROWS_PER_PAGE : (page + 1) * ROWS_PER_PAGE]],
         )
     return out / f"{name}-1.html"

@@ -139,10 +139,10 @@ def own_entry(scores: Scores, answers: str) -> Entry:
             by_other_rule = figure.published and figure.name.startswith(f"{main} (")
             if figure.name == main or by_other_rule or (name, figure.name) in PUBLISHED_KEYS:
                 detail = f"{show(figure.low, figure.scale)}–{show(figure.high, figure.scale)}"
-                detail += f" · {failed} unscored" if failed else ""
+                detail += f"\n{failed} unscored" if failed and figure.name == main else ""
                 cells[name, figure.name] = _cell(figure, detail, f"{answers}/{name}-1.html")
-    origin = "imported from" if scores.imported else "measured with"
-    about = f"{origin} {scores.evaluator if scores.imported else scores.engine} · {scores.date[:10]}"
+    origin = f"imported · {scores.evaluator}" if scores.imported else f"measured · {scores.engine}"
+    about = f"{origin} · {scores.date[:10]}"
     return Entry(scores.model, about, "", True, cells)
 
 

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.web2code.evaluation.small import BENCHMARKS, write_results
 from web2code.evaluation.comparison import compare
@@ -14,6 +15,7 @@ from web2code.evaluation.interchange import (
     write_vlmevalkit,
 )
 from web2code.evaluation.results import read_rows, read_scores
+from web2code.interchange_command import app
 
 HOSTILE = "=cmd|' /C calc'!A0\t\"quoted\"\r\nline\u2028two ' \\N </script>"
 
@@ -151,3 +153,17 @@ def test_results_that_are_none_are_refused(tmp_path, content, words):
     with pytest.raises(ValueError, match=words):
         read_lmms_eval(path, tmp_path / "out")
     assert not (tmp_path / "up.jsonl").exists()
+
+
+def test_the_commands_write_and_read(folder, tmp_path):
+    runner = CliRunner()
+    for name, options in (("lmms-eval", []), ("vlmevalkit", ["--model", "m", "--benchmark", "parity"])):
+        out = tmp_path / name
+        written = runner.invoke(app, ["export", str(folder), str(out), "--format", name])
+        assert written.exit_code == 0, written.output
+        (path,) = (one for one in out.rglob("*") if one.name.endswith(("_results.json", ".tsv")))
+        done = runner.invoke(app, ["import", str(path), str(tmp_path / f"{name}-back"), *options])
+        assert done.exit_code == 0, done.output
+        assert len(read_rows(tmp_path / f"{name}-back", "parity")) == 60
+    assert runner.invoke(app, ["import", str(tmp_path / "none.json"), str(tmp_path / "x")]).exit_code == 2
+    assert runner.invoke(app, ["import", str(path), str(tmp_path / "x")]).exit_code == 2
