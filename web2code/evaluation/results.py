@@ -30,7 +30,7 @@ from web2code.evaluation.measure import Measure, interval, mean
 SCORES = "scores.json"
 # What ends the name of a figure that follows the rule of others, computed from the same answers.
 OTHER_RULES = ("(published)", "(lmms-eval)", "(VLMEvalKit)")
-PICTURE_SIZE = (640, 1280)
+PICTURE_SIZE = (960, 1920)
 MAX_BYTES = 1024**3
 MAX_FACT_CHARS = 20_000
 

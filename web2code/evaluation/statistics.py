@@ -123,4 +123,4 @@ def _swaps(num_units: int, samples: int, seed: int) -> Iterator[np.ndarray]:
     random = np.random.default_rng(seed)
     chunk = max(1, CHUNK_VALUES // num_units)
     for begin in range(0, samples, chunk):
-        yield random.integers(0, 2, (min(chunk, samples - begin), num_units)).astype(float)
+        yield random.integers(0, 2, (min(chunk, samples - begin), num_units), np.uint8).astype(float)

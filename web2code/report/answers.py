@@ -8,11 +8,11 @@ from math import ceil
 from pathlib import Path
 
 from web2code.evaluation.results import BenchmarkScores, Row, Scores, clean, read_picture, read_rows, show
-from web2code.report.gallery import data_uri, thumbnail
+from web2code.report.gallery import thumbnail
 from web2code.report.html import write_page
 
 ROWS_PER_PAGE = 60
-PICTURE_WIDTH = 320
+PICTURE_WIDTH = 400
 MAX_PICTURES = 4
 MAX_ANSWER_CHARS = 20_000
 OUTCOMES = {
@@ -26,7 +26,7 @@ OUTCOMES = {
 
 @dataclass(frozen=True)
 class Shown:
-    """One sample on the page; pictures are data URIs."""
+    """One sample on the page; pictures are addresses of files beside it."""
 
     row: Row
     pictures: list[str]
@@ -55,7 +55,7 @@ def write_answers(out: Path, folder: Path, scores: Scores, name: str) -> Path:
             page=page + 1,
             num_pages=num_pages,
             renderings=any(row.rendering for row in rows),
-            shown=[_shown(folder, row) for row in rows[page * ROWS_PER_PAGE : (page + 1) * ROWS_PER_PAGE]],
+            shown=[_shown(out, folder, row) for row in rows[page * ROWS_PER_PAGE : (page + 1) * ROWS_PER_PAGE]],
         )
     return out / f"{name}-1.html"
 
@@ -72,24 +72,30 @@ def _interval(low: float, high: float, scale: float) -> str:
     return f"{show(low, scale)}–{show(high, scale)}"
 
 
-def _shown(folder: Path, row: Row) -> Shown:
+def _shown(out: Path, folder: Path, row: Row) -> Shown:
     answer = row.answer[:MAX_ANSWER_CHARS]
     if len(row.answer) > MAX_ANSWER_CHARS:
         answer += f"\n… and {len(row.answer) - MAX_ANSWER_CHARS:,} more characters"
     return Shown(
         row=row,
-        pictures=[_picture(folder, name) for name in row.pictures[:MAX_PICTURES]],
-        rendering=_picture(folder, row.rendering),
+        pictures=[_picture(out, folder, name) for name in row.pictures[:MAX_PICTURES]],
+        rendering=_picture(out, folder, row.rendering),
         answer=answer,
         facts="\n".join(f"{name}: {clean(_plain(value))}" for name, value in row.facts.items()),
     )
 
 
-def _picture(folder: Path, name: str | None) -> str:
-    try:
-        return data_uri(thumbnail(read_picture(folder, name), PICTURE_WIDTH, 2 * PICTURE_WIDTH))
-    except ValueError:
-        return ""
+def _picture(out: Path, folder: Path, name: str | None) -> str:
+    """Address of a picture, made small; empty where there is none. Many samples may show the same one."""
+    path = out / "pictures" / f"{name}.webp"
+    if not path.exists():
+        try:
+            image = thumbnail(read_picture(folder, name), PICTURE_WIDTH, 2 * PICTURE_WIDTH)
+        except ValueError:
+            return ""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path, "WEBP", quality=80)
+    return f"pictures/{path.name}"
 
 
 def _plain(value: object) -> str:

@@ -12,7 +12,7 @@ from web2code.report.gallery import data_uri, thumbnail
 from web2code.report.html import TEMPLATES
 
 MAX_FORM_BYTES = 1000
-PICTURE_WIDTH = 560
+PICTURE_WIDTH = 960
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'self'",
@@ -97,6 +97,6 @@ def vote_page(ballot: Ballot, token: str) -> str:
 
 def _show(picture: Picture) -> str:
     try:
-        return data_uri(thumbnail(picture.read(), PICTURE_WIDTH, 3 * PICTURE_WIDTH))
+        return data_uri(thumbnail(picture.read(), PICTURE_WIDTH, 2 * PICTURE_WIDTH))
     except ValueError:
         return ""

@@ -68,7 +68,7 @@ def test_pictures_are_small_and_kept_once(tmp_path):
     assert keep_picture(tmp_path, shot) == name
     assert len(list((tmp_path / "pictures").iterdir())) == 1
     with Image.open(io.BytesIO(read_picture(tmp_path, name))) as image:
-        assert image.size == (640, 1280)
+        assert image.size == (960, 1920)
         assert np.abs(np.asarray(image.convert("RGB"))[5, 5].astype(int) - (7, 80, 160)).max() < 8
     assert keep_picture(tmp_path, b"no picture") is None
     assert read_picture(tmp_path, None) == b""
