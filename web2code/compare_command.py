@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from web2code.artifacts import replace_text
 from web2code.mistakes import fail
+
+if TYPE_CHECKING:
+    from web2code.evaluation.comparison import Comparison
 
 COLOURS = {"better": "green", "worse": "red"}
 console = Console()
@@ -44,11 +49,25 @@ def compare(
     if json:
         print(found.model_dump_json(indent=2))
         return
-    table = Table(title="difference: the first's less the second's; 95 % intervals", title_justify="left")
-    for column in ("benchmark", "figure", found.first, found.second, "difference", "p (Holm)", "verdict"):
-        table.add_column(escape(column), justify="left" if column in ("benchmark", "figure", "verdict") else "right")
-    for row in found.rows:
-        table.add_row(*(escape(cell) for cell in comparison.cells(row)), style=COLOURS.get(row.verdict, ""))
-    console.print(table)
+    console.print(_table(found))
     for note in found.notes:
         console.print(note, style="yellow", markup=False, highlight=False)
+
+
+def _table(found: Comparison) -> Table:
+    from web2code.evaluation.comparison import cells
+
+    title = "shares in percent; difference: the first less the second; 95 % intervals"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column("figure")
+    for column in (found.first, found.second):
+        table.add_column(escape(column), justify="right", min_width=14)
+    table.add_column("difference", justify="right", no_wrap=True)
+    table.add_column("p (Holm)", justify="right")
+    table.add_column("verdict", no_wrap=True)
+    for benchmark, rows in groupby(found.rows, lambda row: row.benchmark):
+        table.add_row(f"[bold]{escape(benchmark)}[/bold]")
+        for row in rows:
+            shown = [escape(cell.replace(" (", "\n(")) for cell in cells(row)[2:]]
+            table.add_row(escape(row.figure), *shown, style=COLOURS.get(row.verdict, ""))
+    return table

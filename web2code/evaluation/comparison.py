@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -54,7 +55,7 @@ def compare(
     """Compare the results in two folders, figure by figure, on the units that both were measured on.
 
     A verdict needs a p-value below 0.05 after Holm's correction: main figures are corrected among themselves, over the
-    benchmarks, and all other figures among themselves, so that detail does not cost the main figures their power.
+    benchmarks, and all others within their benchmark, so that detail does not cost the main figures their power.
 
     Raises:
         ValueError: the folders have no benchmark in common, or judged other samples of one.
@@ -111,9 +112,12 @@ def _compared(name: str, first: Measure, second: Measure, main: bool, samples: i
 
 def _corrected(rows: list[Compared]) -> tuple[Compared, ...]:
     """The rows with their p-values corrected within each family, and with their verdicts."""
-    corrected: dict[int, float] = {}
-    for main in (True, False):
-        family = [place for place, row in enumerate(rows) if row.main == main]
+    families: dict[str, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        if not NEUTRAL.search(row.figure):
+            families["" if row.main else row.benchmark].append(place)
+    corrected = {place: row.p for place, row in enumerate(rows)}
+    for family in families.values():
         corrected |= dict(zip(family, holm([rows[place].p for place in family]), strict=True))
     return tuple(
         Compared(**dict(row) | {"corrected": corrected[place], "verdict": _verdict(row, corrected[place])})

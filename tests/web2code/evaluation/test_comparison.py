@@ -6,11 +6,12 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
-from tests.web2code.evaluation.small import BENCHMARKS, write_results
+from tests.web2code.evaluation.small import BENCHMARKS, PARITY, write_results
 from web2code.compare_command import compare as command
 from web2code.evaluation import benchmarks
 from web2code.evaluation.comparison import Comparison, cells, compare, markdown
 from web2code.evaluation.results import read_scores, write_scores
+from web2code.evaluation.statistics import holm
 
 
 @pytest.fixture
@@ -49,12 +50,21 @@ def test_turned_round_the_verdict_is_turned_round(folders):
     assert other.p == one.p
 
 
-def test_main_figures_are_corrected_among_themselves(folders):
-    found = compare(folders / "good", folders / "twin", BENCHMARKS, 500).rows
-    assert [row.main for row in found] == [True, False, False, False, False]
-    assert found[0].corrected == found[0].p
-    assert all(row.corrected >= row.p for row in found)
-    assert max(row.corrected for row in found[1:]) > min(row.p for row in found[1:])
+def test_main_figures_are_corrected_over_benchmarks_and_others_within_theirs(folders):
+    for name in ("good", "twin"):
+        folder = folders / name
+        scores = read_scores(folder)
+        (folder / "again.jsonl").write_bytes((folder / "parity.jsonl").read_bytes())
+        both = scores.benchmarks | {"again": scores.benchmarks["parity"]}
+        write_scores(folder, type(scores)(**dict(scores) | {"benchmarks": both}))
+    rows = compare(folders / "good", folders / "twin", BENCHMARKS | {"again": PARITY}, 500).rows
+    mains = [row for row in rows if row.main]
+    assert [row.benchmark for row in mains] == ["parity", "again"]
+    assert [row.corrected for row in mains] == holm([row.p for row in mains])
+    for name in ("parity", "again"):
+        others = [row for row in rows if row.benchmark == name and not row.main and row.figure != "yes ratio"]
+        assert [row.corrected for row in others] == holm([row.p for row in others])
+        assert len(others) == 3
 
 
 def test_models_that_cannot_be_compared_are_refused(folders):
