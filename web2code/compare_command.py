@@ -57,17 +57,17 @@ def compare(
 def _table(found: Comparison) -> Table:
     from web2code.evaluation.comparison import cells
 
-    title = "shares in percent; difference: the first less the second; 95 % intervals"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    title = "shares in percent; difference: first less second; 95 % intervals; p after Holm"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("figure")
     for column in (found.first, found.second):
-        table.add_column(escape(column), justify="right", min_width=14)
+        table.add_column(escape(column), justify="right", min_width=12)
     table.add_column("difference", justify="right", no_wrap=True)
-    table.add_column("p (Holm)", justify="right")
+    table.add_column("p", justify="right")
     table.add_column("verdict", no_wrap=True)
     for benchmark, rows in groupby(found.rows, lambda row: row.benchmark):
         table.add_row(f"[bold]{escape(benchmark)}[/bold]")
         for row in rows:
-            shown = [escape(cell.replace(" (", "\n(")) for cell in cells(row)[2:]]
+            shown = [escape(cell.replace(" (", "\n").removesuffix(")")) for cell in cells(row)[2:]]
             table.add_row(escape(row.figure), *shown, style=COLOURS.get(row.verdict, ""))
     return table
