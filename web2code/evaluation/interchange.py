@@ -45,6 +45,7 @@ VALUE = "value_"
 HITS = ("hit", "score", "eval_score")
 NO_ANSWER = "Failed to obtain answer"
 BOOTSTRAP_SAMPLES = 1000
+LARGEST = 1e12
 
 
 def write_lmms_eval(folder: Path, out: Path) -> Path:
@@ -86,15 +87,16 @@ def read_lmms_eval(path: Path, out: Path) -> Scores:
     results = whole.get("results") if isinstance(whole, dict) else None
     if not isinstance(results, dict) or not results:
         raise ValueError(f"{path} has no results: name a file DATE_results.json that lmms-eval wrote")
-    model = str(whole.get("model_name") or whole.get("config", {}).get("model") or path.parent.name)
+    model = str(whole.get("model_name") or _inside(whole, "config", "model") or path.parent.name)
     scores = _imported(clean(model), "lmms-eval", clean(str(whole.get("date") or path.name)))
     for task, found in results.items():
         name = _benchmark_name(task)
         samples = path.with_name(path.name.replace("_results.json", f"_samples_{name}.jsonl"))
         rows = _lmms_rows(samples) if samples != path and samples.is_file() else []
         dataset = _inside(whole, "configs", task, "metadata", "dataset") or _inside(whole, "task_hashes", task) or ""
-        num = len(rows) or _inside(whole, "n-samples", task, "effective") or 0
-        scores = _add(out, scores, name, str(dataset), int(num), rows, _read_figures(found))
+        told = _inside(whole, "n-samples", task, "effective")
+        num = len(rows) or (int(told) if _is_number(told) else 0)
+        scores = _add(out, scores, name, str(dataset), num, rows, _read_figures(found))
     return scores
 
 
@@ -233,7 +235,7 @@ def _lmms_row(sample: dict[str, Any]) -> Row:
 def _score(value: Any) -> float | None:
     """A row's number: tasks with figures over several rows put it, as `score`, beside what they group by."""
     inner = value.get("score") if isinstance(value, dict) else value
-    return float(inner) if isinstance(inner, int | float) and math.isfinite(inner) else None
+    return float(inner) if isinstance(inner, int | float) and abs(inner) < LARGEST else None
 
 
 def _first_text(responses: Any) -> str:
@@ -267,9 +269,12 @@ def _table_row(row: dict[str, str], columns: list[str]) -> Row:
 
 def _float(text: str) -> float:
     try:
-        return float({"True": "1", "False": "0"}.get(text, text))
+        value = float({"True": "1", "False": "0"}.get(text, text))
     except ValueError:
-        raise ValueError(f"{text[:40]!r} is no score: name a table that VLMEvalKit has evaluated") from None
+        value = math.nan
+    if not abs(value) < LARGEST:
+        raise ValueError(f"{text[:40]!r} is no score: name a table that VLMEvalKit has evaluated")
+    return value
 
 
 def _target(row: Row) -> str:
@@ -293,7 +298,7 @@ def _inside(value: Any, *keys: str) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
 
 
 def _json(text: str, where: str) -> Any:

@@ -14,7 +14,7 @@ from web2code.report.html import write_page
 ROWS_PER_PAGE = 60
 PICTURE_WIDTH = 400
 MAX_PICTURES = 4
-MAX_ANSWER_CHARS = 20_000
+MAX_CHARS = 20_000
 OUTCOMES = {
     "scored": "scored",
     "unparsed": "says nothing in the asked form",
@@ -73,15 +73,12 @@ def _interval(low: float, high: float, scale: float) -> str:
 
 
 def _shown(out: Path, folder: Path, row: Row) -> Shown:
-    answer = row.answer[:MAX_ANSWER_CHARS]
-    if len(row.answer) > MAX_ANSWER_CHARS:
-        answer += f"\n… and {len(row.answer) - MAX_ANSWER_CHARS:,} more characters"
     return Shown(
         row=row,
         pictures=[_picture(out, folder, name) for name in row.pictures[:MAX_PICTURES]],
         rendering=_picture(out, folder, row.rendering),
-        answer=answer,
-        facts="\n".join(f"{name}: {clean(_plain(value))}" for name, value in row.facts.items()),
+        answer=_cut(row.answer),
+        facts=_cut(clean("\n".join(f"{name}: {_plain(value)}" for name, value in row.facts.items()))),
     )
 
 
@@ -96,6 +93,11 @@ def _picture(out: Path, folder: Path, name: str | None) -> str:
         path.parent.mkdir(parents=True, exist_ok=True)
         image.save(path, "WEBP", quality=80)
     return f"pictures/{path.name}"
+
+
+def _cut(text: str) -> str:
+    left_out = len(text) - MAX_CHARS
+    return f"{text[:MAX_CHARS]}\n… and {left_out:,} more characters" if left_out > 0 else text
 
 
 def _plain(value: object) -> str:

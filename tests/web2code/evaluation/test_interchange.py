@@ -130,6 +130,7 @@ def test_a_table_of_vlmevalkit_itself_is_read(tmp_path):
         ("a.tsv", "index\tquestion\n1\t2\n", "no column 'prediction'"),
         ("a.tsv", "index\tprediction\n1\tA\n", "evaluate it with VLMEvalKit first"),
         ("a.tsv", "index\tprediction\thit\n1\tA\tperhaps\n", "'perhaps' is no score"),
+        ("a.tsv", "index\tprediction\thit\n1\tA\tinf\n", "'inf' is no score"),
     ],
 )
 def test_tables_that_say_too_little_are_refused(tmp_path, name, content, words):
@@ -167,3 +168,15 @@ def test_the_commands_write_and_read(folder, tmp_path):
         assert len(read_rows(tmp_path / f"{name}-back", "parity")) == 60
     assert runner.invoke(app, ["import", str(tmp_path / "none.json"), str(tmp_path / "x")]).exit_code == 2
     assert runner.invoke(app, ["import", str(path), str(tmp_path / "x")]).exit_code == 2
+
+
+def test_numbers_that_are_none_are_passed_over(tmp_path):
+    path = tmp_path / "x_results.json"
+    values = {"a": "NaN", "b": "Infinity", "c": "1" + "0" * 400, "d": "[1]", "e": "0.5"}
+    figures = ", ".join(f'"{name},none": {value}' for name, value in values.items())
+    rest = '"config": [], "n-samples": {"t": {"effective": "all"}}'
+    path.write_text(f'{{"results": {{"t": {{{figures}}}}}, {rest}}}')
+    (tmp_path / "x_samples_t.jsonl").write_text('{"doc_id": 1, "a": NaN, "b": 1e999, "c": true}\n')
+    scores = read_lmms_eval(path, tmp_path / "out")
+    assert [(figure.name, figure.value) for figure in scores.benchmarks["t"].figures] == [("e", 0.5)]
+    assert read_rows(tmp_path / "out", "t")[0].values == {"c": 1.0}
