@@ -226,7 +226,8 @@ class ValidationConfig(Config):
 class GateConfig(Config):
     """What a candidate needs to become champion."""
 
-    margin: float = Field(0.1, ge=0, description="points (0 to 10) that a score may fall behind the champion's")
+    margin: float = Field(0.1, ge=0, description="points (0 to 10) that no group's score may be behind the champion's")
+    understanding_margin: float = Field(0.05, ge=0, description="the same for the share of questions answered right")
     max_render_failed: float = Field(0.1, ge=0, le=1, description="largest share of pages that do not render")
 
 
@@ -699,6 +700,11 @@ class EvaluationRecord(Config):
     differences: dict[str, Interval] = Field(
         {}, description="by other system: the candidate's overall visual score less the other's, page by page"
     )
+    group_differences: dict[str, dict[str, Interval]] = Field(
+        {}, description="by group of the visual score and other system, likewise"
+    )
+    understanding_differences: dict[str, Interval] = Field({}, description="of the share of right answers, likewise")
+    failure_differences: dict[str, Interval] = Field({}, description="of the share of failed pages, likewise")
     seconds: dict[str, float] = {}
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from web2code.config import GROUPS, Decision, EvaluationRecord, GateConfig, Visual
+from web2code.config import Decision, EvaluationRecord, GateConfig, Interval, Visual
 
 BASELINES = {"untrained": "the untrained model", "constant_page": "the best constant page"}
 
 
 def decide(record: EvaluationRecord, gate: GateConfig) -> Decision:
-    """Promote a candidate that renders, beats both baselines clearly, and falls behind the champion nowhere.
+    """Promote a candidate that renders, beats both baselines clearly, and the champion without being worse anywhere.
 
-    Clearly better than a baseline: 95 % intervals of the overall visual score that do not overlap. Better than the
-    champion: the 95 % interval of the difference, page by page, lies above zero; models that are much alike differ by
-    less than their scores are uncertain.
+    Clearly better than a baseline: 95 % intervals of the overall visual score that do not overlap. Against the champion
+    every difference is taken page by page, because models that are much alike differ by less than their scores are
+    uncertain: the overall score's interval lies above zero, that of no group and of no kind of question reaches below
+    the margin, and that of failed pages does not lie above zero.
+
+    Raises:
+        ValueError: the record is of a version that did not compare page by page.
     """
     scores = {name: system.wcgb_visual for name, system in record.systems.items()}
     candidate = scores["candidate"]
@@ -22,18 +26,39 @@ def decide(record: EvaluationRecord, gate: GateConfig) -> Decision:
     for name, description in BASELINES.items():
         if candidate.intervals["overall"].low <= scores[name].intervals["overall"].high:
             return _blocked(f"it does not beat {description} clearly: {_against(candidate, scores[name])}")
-    if "champion" in scores:
-        champion = scores["champion"]
-        behind = [group for group in GROUPS[1:] if getattr(candidate, group) < getattr(champion, group) - gate.margin]
-        if behind:
-            return _blocked(f"it falls behind the champion by more than {gate.margin:g} in {', '.join(behind)}")
-        gain = record.differences["champion"]
-        if gain.low <= 0:
-            interval = f"{gain.mean:+.2f} ({gain.low:+.2f} to {gain.high:+.2f}) page by page"
-            return _blocked(f"it is not clearly better than the champion: {_against(candidate, champion)}, {interval}")
-        return Decision(promoted=True, reason=f"Promoted: it beats the champion, {_against(candidate, champion)}.")
-    against = "; ".join(f"{description} has {scores[name].overall:.2f}" for name, description in BASELINES.items())
-    return Decision(promoted=True, reason=f"Promoted: {_score(candidate)} overall beats both baselines: {against}.")
+    if "champion" not in scores:
+        against = "; ".join(f"{description} has {scores[name].overall:.2f}" for name, description in BASELINES.items())
+        return Decision(promoted=True, reason=f"Promoted: {_score(candidate)} overall beats both baselines: {against}.")
+    figures = _against(candidate, scores["champion"])
+    if worse := _worse_than_champion(record, gate):
+        return _blocked(worse)
+    gain = record.differences["champion"]
+    if gain.low <= 0:
+        return _blocked(f"it is not clearly better than the champion: {figures}, {_difference(gain)} page by page")
+    return Decision(
+        promoted=True, reason=f"Promoted: it beats the champion, {figures}, {_difference(gain)} page by page."
+    )
+
+
+def _worse_than_champion(record: EvaluationRecord, gate: GateConfig) -> str:
+    """Where the candidate is, or may be by more than the margin, worse than the champion; empty where nowhere."""
+    if not record.group_differences:
+        raise ValueError(f"evaluation {record.fingerprint} has no differences by group: evaluate the candidate again")
+    rise = record.failure_differences["champion"]
+    if rise.low > 0:
+        return f"more of its pages fail than of the champion's: {_difference(rise, 100)} in a hundred, page by page"
+    groups = {group: found["champion"] for group, found in record.group_differences.items()}
+    behind = {group: found for group, found in groups.items() if found.low <= -gate.margin}
+    if behind:
+        named = ", ".join(f"{group} {_difference(found)}" for group, found in behind.items())
+        return f"it falls behind the champion, or may do so by more than {gate.margin:g}, in {named} page by page"
+    answers = record.understanding_differences["champion"]
+    if answers.low <= -gate.understanding_margin:
+        return (
+            f"it falls behind the champion, or may do so by more than {100 * gate.understanding_margin:g} in a "
+            f"hundred, in answers to questions: {_difference(answers, 100)} page by page"
+        )
+    return ""
 
 
 def _blocked(why: str) -> Decision:
@@ -47,3 +72,7 @@ def _against(candidate: Visual, other: Visual) -> str:
 def _score(visual: Visual) -> str:
     interval = visual.intervals["overall"]
     return f"{visual.overall:.2f} ({interval.low:.2f} to {interval.high:.2f})"
+
+
+def _difference(found: Interval, scale: float = 1.0) -> str:
+    return f"{scale * found.mean:+.2f} ({scale * found.low:+.2f} to {scale * found.high:+.2f})"

@@ -2,38 +2,47 @@ import re
 
 import pytest
 
-from web2code.config import EvaluationRecord, GateConfig, Interval, SystemResult, Understanding, Visual
+from web2code.config import GROUPS, EvaluationRecord, GateConfig, Interval, SystemResult, Understanding, Visual
 from web2code.gate import decide
 
-UNDERSTANDING = Understanding(
-    accuracy=0.5, num=10, unparsed=0, interval=Interval(mean=0.5, low=0.4, high=0.6), balanced_accuracy=0.5,
-    yes_ratio=0.5, majority=0.5,
-)  # fmt: skip
+
+def around(mean, uncertainty):
+    return Interval(mean=mean, low=mean - uncertainty, high=mean + uncertainty)
 
 
-def system(overall, failed=0, **groups):
-    scores = dict.fromkeys(("vsa", "cad", "tcc", "uii"), overall) | groups
-    intervals = {
-        name: Interval(mean=x, low=x - 0.2, high=x + 0.2) for name, x in {"overall": overall, **scores}.items()
-    }
+def system(overall, failed=0, accuracy=0.5, **groups):
+    scores = dict.fromkeys(GROUPS[1:], overall) | groups
+    intervals = {name: around(value, 0.2) for name, value in {"overall": overall, **scores}.items()}
     visual = Visual(overall=overall, **scores, num=100, render_failed=failed, intervals=intervals)
-    return SystemResult(wub=UNDERSTANDING, wcgb_visual=visual)
+    understanding = Understanding(
+        accuracy=accuracy, num=10, unparsed=0, interval=around(accuracy, 0.1), balanced_accuracy=0.5, yes_ratio=0.5,
+        majority=0.5,
+    )  # fmt: skip
+    return SystemResult(wub=understanding, wcgb_visual=visual)
+
+
+def evaluated(uncertainty=0.05, **systems):
+    systems = {"untrained": system(0.5), "constant_page": system(3.0), **systems}
+    candidate = systems["candidate"]
+    others = {name: other for name, other in systems.items() if name != "candidate"}
+
+    def against(figure, scale=1.0):
+        gains = {name: figure(candidate) - figure(other) for name, other in others.items()}
+        return {name: around(gain, uncertainty * scale) for name, gain in gains.items()}
+
+    return EvaluationRecord(
+        fingerprint="f", dataset_version="v", evaluator="e", systems=systems,
+        differences=against(lambda one: one.wcgb_visual.overall),
+        group_differences={group: against(lambda one, group=group: getattr(one.wcgb_visual, group))
+                           for group in GROUPS[1:]},
+        understanding_differences=against(lambda one: one.wub.accuracy, 0.1),
+        failure_differences=against(lambda one: one.wcgb_visual.render_failed / 100, 0.1),
+    )  # fmt: skip
 
 
 def decision(uncertainty=0.05, **systems):
-    systems = {"untrained": system(0.5), "constant_page": system(3.0), **systems}
-    gains = {
-        name: systems["candidate"].wcgb_visual.overall - other.wcgb_visual.overall
-        for name, other in systems.items()
-        if name != "candidate"
-    }
-    record = EvaluationRecord(
-        fingerprint="f", dataset_version="v", evaluator="e", systems=systems,
-        differences={
-            name: Interval(mean=gain, low=gain - uncertainty, high=gain + uncertainty) for name, gain in gains.items()
-        },
-    )  # fmt: skip
-    return decide(record, GateConfig(margin=0.1, max_render_failed=0.1))
+    gate = GateConfig(margin=0.1, understanding_margin=0.03, max_render_failed=0.1)
+    return decide(evaluated(uncertainty, **systems), gate)
 
 
 def test_a_clear_winner_is_promoted_with_its_figures():
@@ -48,7 +57,9 @@ def test_a_clear_winner_is_promoted_with_its_figures():
         ({"candidate": system(3.3)}, "does not beat the best constant page clearly"),
         ({"candidate": system(5.0, failed=11)}, "11% of its pages do not render"),
         ({"candidate": system(5.0), "champion": system(5.0)}, "not clearly better than the champion: .* page by page"),
-        ({"candidate": system(5.5, tcc=4.8), "champion": system(5.0)}, "falls behind the champion.* in tcc"),
+        ({"candidate": system(5.5, tcc=4.8), "champion": system(5.0)}, r"falls behind the champion.* in tcc -0\.20"),
+        ({"candidate": system(5.5, failed=3), "champion": system(5.0, failed=1)}, r"more of its pages fail.*\+2\.00"),
+        ({"candidate": system(5.5, accuracy=0.46), "champion": system(5.0)}, r"in answers to questions: -4\.00"),
     ],
 )
 def test_each_reason_to_refuse_is_said(systems, words):
@@ -59,8 +70,27 @@ def test_each_reason_to_refuse_is_said(systems, words):
 
 def test_a_better_model_replaces_the_champion():
     assert decision(candidate=system(5.2), champion=system(5.0)).promoted
-    assert decision(candidate=system(5.2, tcc=4.95), champion=system(5.0)).promoted
+    assert decision(candidate=system(5.2, tcc=4.96), champion=system(5.0)).promoted
+    assert decision(candidate=system(5.2, accuracy=0.48), champion=system(5.0)).promoted
+    assert decision(candidate=system(5.2), champion=system(5.0, failed=9)).promoted
 
 
 def test_a_gain_that_may_be_chance_does_not_replace_the_champion():
     assert not decision(candidate=system(5.2), champion=system(5.0), uncertainty=0.3).promoted
+
+
+def test_a_group_that_may_have_fallen_by_more_than_the_margin_blocks_whatever_its_mean():
+    systems = {"candidate": system(5.9, tcc=5.02), "champion": system(5.0)}
+    assert decision(**systems, uncertainty=0.1).promoted
+    verdict = decision(**systems, uncertainty=0.15)
+    assert not verdict.promoted
+    assert "in tcc +0.02 (-0.13 to +0.17) page by page" in verdict.reason
+
+
+def test_a_record_of_before_differences_by_group_loads_and_is_asked_for_again():
+    record = evaluated(candidate=system(5.2), champion=system(5.0)).model_dump()
+    old = {key: value for key, value in record.items() if not key.endswith("_differences")}
+    with pytest.raises(ValueError, match="evaluate the candidate again"):
+        decide(EvaluationRecord.model_validate(old), GateConfig())
+    first = {name: found for name, found in old["systems"].items() if name != "champion"}
+    assert decide(EvaluationRecord.model_validate(old | {"systems": first}), GateConfig()).promoted

@@ -30,9 +30,9 @@ from web2code.evaluation.measure import Measure, interval, mean
 SCORES = "scores.json"
 # What ends the name of a figure that follows the rule of others, computed from the same answers.
 OTHER_RULES = ("(published)", "(lmms-eval)", "(VLMEvalKit)")
-PICTURE_SIZE = (640, 1280)
+PICTURE_SIZE = (960, 1920)
 MAX_BYTES = 1024**3
-MAX_FACT_CHARS = 2000
+MAX_FACT_CHARS = 20_000
 
 BenchmarkName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 PictureName = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -73,7 +73,7 @@ class Scores(Config):
     hardware: str
     bootstrap_samples: int = 1000
     imported: bool = Field(False, description="judged by another harness, so its figures cannot be computed again")
-    benchmarks: dict[BenchmarkName, BenchmarkScores] = {}
+    benchmarks: dict[BenchmarkName, BenchmarkScores] = Field({}, description="by name")
 
 
 class Row(Config):
@@ -82,7 +82,7 @@ class Row(Config):
     id: str
     outcome: Outcome
     reason: str = ""
-    values: dict[str, float] = {}
+    values: dict[str, float] = Field({}, description="those of the verdict")
     answer: str
     prompt: str = ""
     facts: dict[str, Any] = Field({}, description="those of the sample that are short enough, as JSON has them")
@@ -145,7 +145,7 @@ def means_of(rows: Sequence[Row]) -> tuple[Measure, ...]:
     """The mean of each named value over all rows, 0 where a row has none: for rows that another harness judged."""
     units = [row.id for row in rows]
     names = dict.fromkeys(name for row in rows for name in row.values)
-    return tuple(mean(name, units, [row.values.get(name, 0.0) for row in rows]) for name in names)
+    return tuple(mean(f"mean {name}", units, [row.values.get(name, 0.0) for row in rows]) for name in names)
 
 
 def read_measures(folder: Path, scores: Scores, name: str, benchmarks: Mapping[str, Benchmark]) -> tuple[Measure, ...]:
@@ -179,7 +179,7 @@ def read_scores(folder: Path) -> Scores:
     if not path.is_file():
         raise ValueError(f"{folder} has no {SCORES}: name a folder that `web2code evaluate` wrote")
     try:
-        return Scores.model_validate_json(_read(path))
+        return Scores.model_validate_json(read_text(path))
     except pydantic.ValidationError as error:
         raise ValueError(f"{path}: {_first(error)}; evaluate again") from None
 
@@ -199,7 +199,7 @@ def read_rows(folder: Path, name: str) -> list[Row]:
     if not path.is_file():
         raise ValueError(f"{path} is missing: evaluate {name} again")
     rows = []
-    for number, line in enumerate(_read(path).split("\n"), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         try:
             if line:
                 rows.append(Row.model_validate(json.loads(line)))
@@ -207,6 +207,20 @@ def read_rows(folder: Path, name: str) -> list[Row]:
             first = _first(error) if isinstance(error, pydantic.ValidationError) else str(error)
             raise ValueError(f"{path}, line {number}: {first}; evaluate {name} again") from None
     return rows
+
+
+def read_text(path: Path) -> str:
+    """A text file of results.
+
+    Raises:
+        ValueError: it is larger than any result, or no text.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} is larger than {MAX_BYTES} bytes: it is no result of an evaluation")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no text in UTF-8: it is no result of an evaluation") from None
 
 
 def keep_picture(folder: Path, data: bytes) -> str | None:
@@ -232,8 +246,8 @@ def keep_picture(folder: Path, data: bytes) -> str | None:
 
 def read_picture(folder: Path, name: str | None) -> bytes:
     """A picture that a row names; empty where there is none."""
-    path = _picture(folder, name) if name else None
-    return path.read_bytes() if path and path.is_file() and path.stat().st_size <= MAX_BYTES else b""
+    path = _picture(folder, name or "none")
+    return path.read_bytes() if path.is_file() else b""
 
 
 def show(value: float, scale: float) -> str:
@@ -257,12 +271,6 @@ def _is_short(value: Any) -> bool:
 
 def _picture(folder: Path, name: str) -> Path:
     return folder / "pictures" / f"{name}.webp"
-
-
-def _read(path: Path) -> str:
-    if path.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{path} is larger than {MAX_BYTES} bytes: it is no result of an evaluation")
-    return path.read_text(encoding="utf-8")
 
 
 def _first(error: pydantic.ValidationError) -> str:

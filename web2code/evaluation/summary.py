@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from web2code.config import GROUPS, EvaluationConfig, EvaluationRecord, PixelResult, SystemResult, Visual
+import numpy as np
+
+from web2code.config import GROUPS, EvaluationConfig, EvaluationRecord, Interval, PixelResult, SystemResult, Visual
 from web2code.evaluation.judging import Batch, Judged
-from web2code.evaluation.statistics import bootstrap_interval, paired_difference
+from web2code.evaluation.measure import Measure, mean, ratio
+from web2code.evaluation.statistics import bootstrap_interval, difference
 from web2code.evaluation.understanding import parse_answer, score_understanding
 from web2code.evaluation.visual import ASPECTS
 from web2code.evaluation.writing import Screenshot
@@ -49,7 +52,13 @@ def evaluation_record(
     systems: dict[str, System], rows: Sequence[dict[str, Any]], config: EvaluationConfig, seed: int, **about: Any
 ) -> EvaluationRecord:
     """Scores of all systems with their intervals; `about` holds the record's other fields."""
-    overall = {name: [page.scores["overall"] for page in system.pages] for name, system in systems.items()}
+    paired = {name: paired_measures(system, rows) for name, system in systems.items()}
+
+    def against(figure: str) -> dict[str, Interval]:
+        mine = paired["candidate"][figure]
+        others = {name: measures[figure] for name, measures in paired.items() if name != "candidate"}
+        return {name: difference(mine, other, config.bootstrap_samples, seed) for name, other in others.items()}
+
     return EvaluationRecord(
         systems={name: system_result(system, rows, config, seed) for name, system in systems.items()},
         screenshots={
@@ -57,11 +66,10 @@ def evaluation_record(
             for name, system in systems.items()
             if system.screenshots
         },
-        differences={
-            name: paired_difference(overall["candidate"], other, config.bootstrap_samples, seed)
-            for name, other in overall.items()
-            if name != "candidate"
-        },
+        differences=against("overall"),
+        group_differences={group: against(group) for group in GROUPS[1:]},
+        understanding_differences=against("answers"),
+        failure_differences=against("failed"),
         **about,
     )
 
@@ -75,6 +83,23 @@ def system_result(system: System, rows: Sequence[dict[str, Any]], config: Evalua
         ),
         wcgb_visual=visual_result(system.pages, config, seed),
     )
+
+
+def paired_measures(system: System, rows: Sequence[dict[str, Any]]) -> dict[str, Measure]:
+    """In what systems are compared page by page: scores by group, shares of failed pages and of right answers.
+
+    Questions about one page stand together: a page that is hard to see makes several of them hard.
+    """
+    pages = [page.id for page in system.pages]
+    right = dict.fromkeys(pages, (0, 0))
+    for question in question_rows("", rows, system.texts):
+        hits, num = right[question["id"]]
+        right[question["id"]] = hits + question["correct"], num + 1
+    measures = {group: mean(group, pages, [page.scores[group] for page in system.pages], 10) for group in GROUPS}
+    return measures | {
+        "failed": mean("failed", pages, [page.outcome == "failed" for page in system.pages]),
+        "answers": Measure("answers", tuple(pages), np.array([*right.values()], float).reshape(-1, 2), ratio),
+    }
 
 
 def visual_result(judged: Sequence[Judged], config: EvaluationConfig, seed: int) -> Visual:

@@ -1,0 +1,179 @@
+"""The leaderboard and the pages of answers, opened in a browser with scripts on."""
+
+import pytest
+from playwright.sync_api import sync_playwright
+from typer import Typer
+from typer.testing import CliRunner
+
+from tests.web2code.evaluation.small import write_results
+from web2code.evaluation.results import Figure, read_scores, write_scores
+from web2code.evaluation.votes import Vote, append_vote
+from web2code.leaderboard_command import leaderboard as command
+from web2code.rendering.chromium import find_chromium
+from web2code.report.leaderboard import boards, group_of, own_entry, published_entries, write_leaderboard
+from web2code.report.published import TABLES
+
+HOSTILE = "</script><script>document.title='owned'</script><img src=https://example.com/x.png onerror=alert(1)>"
+
+
+def as_benchmark(folder, name):
+    """The same results under the name of a benchmark of which there are published figures."""
+    scores = read_scores(folder)
+    (folder / f"{name}.jsonl").write_bytes((folder / "parity.jsonl").read_bytes())
+    parity = scores.benchmarks["parity"]
+    write_scores(folder, type(scores)(**dict(scores) | {"benchmarks": scores.benchmarks | {name: parity}}))
+
+
+@pytest.fixture(scope="module")
+def page_path(tmp_path_factory):
+    home = tmp_path_factory.mktemp("leaderboard")
+    write_results(home / "a", f"model {HOSTILE}", 0.9, num=70, answers={"s1": HOSTILE, "s2": ""}, rendered=True)
+    write_results(home / "b", "second model", 0.6, seed=1, num=70)
+    for folder in ("a", "b"):
+        as_benchmark(home / folder, "wub")
+    for number in range(6):
+        choice = "left" if number else "tie"
+        append_vote(home / "votes.jsonl", Vote(sample=str(number), left=HOSTILE, right="b", choice=choice, time=""))
+    return write_leaderboard([home / "a", home / "b"], home / "out", home / "votes.jsonl")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(page_path, browser):
+    """The page in a new tab; afterwards nothing has been asked of any network, and nothing hostile has run."""
+    page = browser.new_page()
+    requests, errors = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: errors.append(message.text))
+    page.goto(page_path.as_uri())
+    yield page
+    assert [url for url in requests if not url.startswith(("data:", "file:"))] == []
+    assert errors == []
+    assert page.title() != "owned"
+    page.close()
+
+
+def column(page, group, number):
+    return page.locator(f"section[data-group={group}] tbody tr").evaluate_all(
+        f"rows => rows.map(row => row.cells[{number}].dataset.value)"
+    )
+
+
+def numbers(values):
+    return [float(value) for value in values if value]
+
+
+def test_a_click_sorts_and_a_second_one_turns_round(opened):
+    header = opened.locator("section[data-group=web] th").nth(1)
+    header.locator("button").click()
+    assert header.get_attribute("aria-sort") == "descending"
+    down = column(opened, "web", 1)
+    assert numbers(down) == sorted(numbers(down), reverse=True)
+    assert "" not in down[: len(numbers(down))]
+    header.locator("button").press("Enter")
+    assert header.get_attribute("aria-sort") == "ascending"
+    up = column(opened, "web", 1)
+    assert numbers(up) == sorted(numbers(up))
+    assert "" not in up[: len(numbers(up))]
+    opened.locator("section[data-group=web] th").first.locator("button").click()
+    assert header.get_attribute("aria-sort") == "none"
+    names = column(opened, "web", 0)
+    assert names[0].lower() <= names[1].lower() <= names[-1].lower()
+
+
+def test_groups_and_published_figures_can_be_hidden(opened):
+    sections = opened.locator("section[data-group]")
+    groups = sections.evaluate_all("all => all.map(one => one.dataset.group)")
+    assert groups == ["web", "judged", "general", "text", "other", "votes"]
+    opened.get_by_role("button", name="General", exact=True).click()
+    assert [group for group in groups if opened.locator(f"section[data-group={group}]").is_visible()] == ["general"]
+    opened.get_by_role("button", name="all", exact=True).click()
+    opened.get_by_label("published figures").uncheck()
+    assert opened.locator("tr.published:visible").count() == 0
+    assert opened.locator("section[data-group=web] tr.own:visible").count() == 2
+
+
+def test_published_figures_name_their_source_and_ours_their_interval(opened):
+    published = opened.locator("section[data-group=web] tr.published").first
+    assert "published" in published.inner_text()
+    assert published.locator("a").first.get_attribute("href").startswith("https://")
+    own = opened.locator("section[data-group=web] tr.own").first
+    assert "–" in own.inner_text()
+    assert "2 unscored" in own.inner_text()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_the_window(opened, width, scheme):
+    opened.emulate_media(color_scheme=scheme)
+    opened.set_viewport_size({"width": width, "height": 900})
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    opened.goto(opened.locator("tr.own td a").first.evaluate("link => link.href"))
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_figure_leads_to_the_answers_behind_it(opened):
+    opened.locator("tr.own td a").first.click()
+    assert opened.locator(".case").count() == 60
+    first, second = (opened.locator(".case").nth(number) for number in (0, 1))
+    # What was not scored comes first.
+    assert HOSTILE in first.inner_text()
+    assert "no answer" in second.inner_text()
+    assert opened.locator("script").count() == 0
+    widths = opened.evaluate("[...document.images].map(image => image.naturalWidth)")
+    assert len(widths) == 119
+    assert all(widths)
+    opened.locator(".pages a").first.click()
+    assert opened.locator(".case").count() == 10
+
+
+def test_judged_figures_stand_apart_from_computed_ones():
+    found = boards([*published_entries()])
+    groups = {key: board.group.name for board in found for key in board.columns}
+    assert groups["wcgb_judge", "overall (published)"] == "judged"
+    assert groups["design2code", "similar (o4-mini as judge)"] == "judged"
+    assert groups["design2code", "Block"] == "web"
+    assert groups["mme", "perception"] == "general"
+    assert sum(len(board.columns) for board in found) == len(groups)
+
+
+def test_published_figures_are_on_the_scales_that_they_name():
+    figures = {(model, name, figure.name): figure for table in TABLES for model, name, figure in table.figures()}
+    assert all(0 <= figure.value <= figure.scale for figure in figures.values())
+    assert all(figure.published for figure in figures.values())
+    best = "CrystalChat-7B, all web data"
+    groups = [figures[best, "wcgb_judge", f"{name} (published)"].value for name in ("vsa", "cad", "tcc", "uii")]
+    assert figures[best, "wcgb_judge", "overall (published)"].value == pytest.approx(sum(groups) / 4, abs=1e-3)
+    assert figures[best, "wub", "accuracy (published)"].value == pytest.approx(0.7414)
+    assert figures["LLaVAR-2 13B, Vicuna", "ocrbench", "score"].value == 680
+
+
+def test_of_our_figures_those_are_shown_that_stand_for_a_benchmark_or_were_published(tmp_path):
+    scores = write_results(tmp_path, "ours", 0.9)
+    parity = scores.benchmarks["parity"]
+    more = Figure(name="cognition", value=1, low=1, high=1)
+    mme = type(parity)(**dict(parity) | {"figures": (*parity.figures, more)})
+    changed = type(scores)(
+        **dict(scores) | {"benchmarks": {"mme": mme, "empty": parity.model_copy(update={"figures": ()})}}
+    )
+    entry = own_entry(changed, "answers/1-ours")
+    assert [figure for _, figure in entry.cells] == ["accuracy", "accuracy (published)", "cognition"]
+    assert group_of(("mme", "accuracy")).name == "general"
+
+
+def test_the_command_says_what_is_wrong(tmp_path, page_path):
+    app = Typer()
+    app.command()(command)
+    done = CliRunner().invoke(app, [str(tmp_path), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 2
+    folders = [str(page_path.parent.parent / name) for name in ("a", "b")]
+    done = CliRunner().invoke(app, [*folders, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0
+    assert (tmp_path / "out" / "index.html").exists()
