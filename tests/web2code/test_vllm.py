@@ -16,7 +16,8 @@ from tests.web2code.modelling.test_export import QUESTION, screenshot
 from web2code.config import Endpoint, WriterConfig
 from web2code.data.builders.dwcg import code_pair
 from web2code.data.sample import Rejected
-from web2code.data.writers.endpoint import TRIES, EndpointError, EndpointWriter
+from web2code.data.writers.endpoint import EndpointWriter
+from web2code.endpoint import TRIES, EndpointError
 from web2code.modelling.export import export_checkpoint
 from web2code.modelling.generation import Generator
 from web2code.modelling.images import normalise, square_pixels
