@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 MAX_CHARS = 4096
 
@@ -37,7 +37,7 @@ def read_scores(reply: str, names: Sequence[str], low: float, high: float) -> di
     if text.startswith("```"):
         text = text.removeprefix("```json").removeprefix("```").removesuffix("```")
     try:
-        found = json.loads(text, object_pairs_hook=_without_doubles, parse_constant=_refuse)
+        found = json.loads(text, object_pairs_hook=_without_doubles)
     except RecursionError:
         raise ValueError("the reply is nested too deeply") from None
     if not isinstance(found, dict) or found.keys() != set(names):
@@ -49,10 +49,6 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({key for key, _ in pairs}) < len(pairs):
         raise ValueError("a key comes twice")
     return dict(pairs)
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no score")
 
 
 def _number(value: Any, low: float, high: float) -> float:
