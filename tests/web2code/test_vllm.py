@@ -1,4 +1,4 @@
-"""What is exported, and the endpoint's writer, with a real vLLM, in the environment that `make vllm` makes for it."""
+"""What is exported, the endpoint's writer and the judge, with a real vLLM, in the environment of `make vllm`."""
 
 import base64
 from collections import Counter
@@ -16,7 +16,9 @@ from tests.web2code.modelling.test_export import QUESTION, screenshot
 from web2code.config import Endpoint, WriterConfig
 from web2code.data.builders.dwcg import code_pair
 from web2code.data.sample import Rejected
-from web2code.data.writers.endpoint import TRIES, EndpointError, EndpointWriter
+from web2code.data.writers.endpoint import EndpointWriter
+from web2code.endpoint import TRIES, Client, EndpointError
+from web2code.evaluation.judges.wcgb import NAMES, Page, WcgbJudge
 from web2code.modelling.export import export_checkpoint
 from web2code.modelling.generation import Generator
 from web2code.modelling.images import normalise, square_pixels
@@ -32,6 +34,7 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
 }
 PRICES = {"input_price": 1.0, "output_price": 2.0}
+CONTEXT = 4096  # tokens; the judge is asked at some length
 TEMPLATE = TEMPLATES["mpt"]  # with a system text, and a stop token besides the end of sequence
 
 
@@ -50,11 +53,11 @@ def server(tmp_path_factory):
     if not PYTHON.exists():
         pytest.skip("vLLM is not installed: make vllm")
     folder, port = tmp_path_factory.mktemp("served"), free_port()
-    checkpoint = save_llava(folder / "checkpoint", TEMPLATE)
+    checkpoint = save_llava(folder / "checkpoint", TEMPLATE, CONTEXT)
     export_checkpoint(checkpoint, folder / "small")
     options = {
         "--model": str(folder / "small"), "--served-model-name": "small", "--host": HOST, "--port": str(port),
-        "--dtype": "float32", "--max-model-len": "1024", "--max-num-seqs": "8",
+        "--dtype": "float32", "--max-model-len": str(CONTEXT), "--max-num-seqs": "8",
     }  # fmt: skip
     command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--enforce-eager"]
     command += [part for option in options.items() for part in option]
@@ -132,10 +135,27 @@ def test_nonsense_of_a_real_server_becomes_rows_with_a_reason_and_is_paid_for(se
 
 
 def test_more_than_the_model_can_hold_is_a_row_with_a_reason(server, tmp_path):
-    made = code_pair("x", writer(server, tmp_path, max_tokens=4096), seed=0)
+    made = code_pair("x", writer(server, tmp_path, max_tokens=2 * CONTEXT), seed=0)
     assert made.reason == "writer refused the request"
 
 
 def test_a_model_that_is_not_served_ends_the_build_with_a_sentence(server, tmp_path):
     with pytest.raises(EndpointError, match="refuses nobody"):
         writer(server, tmp_path, model="nobody").page("x")
+
+
+def judge(server, cache):
+    endpoint = Endpoint(url=server.url, concurrency=2, retries=0, **PRICES)
+    return WcgbJudge(Client("judge", endpoint, server.model, 1.0, 1024, cache, alike=True), repeats=2)
+
+
+def test_a_real_server_holds_even_random_weights_to_the_judges_schema(server, tmp_path):
+    pages = [Page(str(number), screenshot(60, 100), screenshot(130, 40 + number)) for number in range(2)]
+    first = judge(server, tmp_path)
+    verdicts = list(first.judge(pages))
+    assert [(verdict.outcome, verdict.values["replies"]) for verdict in verdicts] == [("scored", 2.0)] * 2
+    assert all(0 <= verdict.values[name] <= 10 for verdict in verdicts for name in NAMES)
+    assert first.client.meter.cost > 0
+    again = judge(server, tmp_path)
+    assert list(again.judge(pages)) == verdicts
+    assert (again.client.meter.asked, again.client.meter.from_cache) == (0, first.client.meter.asked)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
 
 import pytest
 
@@ -19,62 +17,18 @@ from web2code.data.builders.dwu import questions_about
 from web2code.data.builders.dwu_r import without_duplicates
 from web2code.data.builders.pix2code_layout import compile_layout, parse_layout
 from web2code.data.sample import Rejected, Render, Sample, dialogue
-from web2code.data.writers.endpoint import EndpointError, EndpointWriter
+from web2code.data.writers.endpoint import EndpointWriter
 from web2code.data.writers.procedural import ProceduralWriter
 from web2code.data.writers.writer import WriterError
+from web2code.endpoint import EndpointError
 
 PAGE = "Sure! ```html\n<!DOCTYPE html>\n<html><body><h1>Tea</h1><p>mail bob@acme.io</p></body></html>\n``` Enjoy."
 
 
-class Chat(BaseHTTPRequestHandler):
-    """Speaks the chat completions protocol; `script` says what the next requests get, then always `reply`."""
-
-    script: ClassVar[list] = []
-    reply: ClassVar[str] = PAGE
-    seen: ClassVar[list] = []
-
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        type(self).seen.append(body)
-        step = type(self).script.pop(0) if type(self).script else type(self).reply
-        if isinstance(step, int):
-            self.send_response(step)
-            self.send_header("Retry-After", "0")
-            self.end_headers()
-            self.wfile.write(b'{"error": {"message": "as told"}}')
-            return
-        if step is None:  # nothing at all
-            self.connection.close()
-            return
-        choice = {"index": 0, "message": {"role": "assistant", "content": step}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
-        answer = {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 0,
-            "model": "m",
-            "choices": [choice],
-            "usage": usage,
-        }
-        data = b"<html>no json</html>" if step == "no json" else json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture
-def chat():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Chat)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    Chat.script, Chat.reply, Chat.seen = [], PAGE, []
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    server.server_close()
+def chat(chat):
+    chat.reply = PAGE
+    return chat
 
 
 def writer(url, cache, dry_run=False, **options) -> EndpointWriter:
@@ -85,38 +39,38 @@ def writer(url, cache, dry_run=False, **options) -> EndpointWriter:
 
 
 def test_a_reply_becomes_a_page_without_what_stands_around_it(chat, tmp_path):
-    made = code_pair("dwcg/0/1", writer(chat, tmp_path), seed=0)
+    made = code_pair("dwcg/0/1", writer(chat.url, tmp_path), seed=0)
     assert isinstance(made, Sample)
     assert made.html == "<html><body><h1>Tea</h1><p>mail name@example.com</p></body></html>"
     assert made.image == Render(made.html)
 
 
 def test_busy_and_failing_endpoints_are_asked_again(chat, tmp_path):
-    Chat.script = [429, 500]
-    assert writer(chat, tmp_path).page("a") == PAGE
-    assert len(Chat.seen) == 3
+    chat.script = [429, 500]
+    assert writer(chat.url, tmp_path).page("a") == PAGE
+    assert len(chat.seen) == 3
 
 
 def test_a_stopped_build_asks_only_for_what_it_has_not(chat, tmp_path):
-    first = writer(chat, tmp_path)
+    first = writer(chat.url, tmp_path)
     assert list(first.ahead(["a", "b", "c"], first.page)) == [PAGE] * 3
-    again = writer(chat, tmp_path)
+    again = writer(chat.url, tmp_path)
     assert list(again.ahead(["a", "b", "c", "d"], again.page)) == [PAGE] * 4
-    assert (len(Chat.seen), again.meter.asked, again.meter.from_cache) == (4, 1, 3)
+    assert (len(chat.seen), again.meter.asked, again.meter.from_cache) == (4, 1, 3)
     assert first.meter.cost == pytest.approx(3 * (100 * 1.0 + 50 * 2.0) / 1e6)
 
 
-@pytest.mark.parametrize("reply", ["I would rather not.", "", "no json"])
+@pytest.mark.parametrize("reply", ["I would rather not.", "", b"<html>no json</html>"])
 def test_nonsense_is_a_row_with_a_reason(chat, tmp_path, reply):
-    Chat.reply = reply
-    made = code_pair("x", writer(chat, tmp_path), seed=0)
+    chat.reply = reply
+    made = code_pair("x", writer(chat.url, tmp_path), seed=0)
     assert isinstance(made, Rejected)
     assert made.reason in ("writer's reply cannot be read", "writer did not answer")
 
 
 def test_a_reply_that_cannot_be_read_is_asked_for_again(chat, tmp_path):
-    Chat.script = ["nonsense", '[{"question": "Q?", "answer": ""}]', 'Here: [{"question": "Q?", "answer": "A."}]']
-    assert writer(chat, tmp_path).questions("k", layouts.HTML, 1) == [("Q?", "A.")]
+    chat.script = ["nonsense", '[{"question": "Q?", "answer": ""}]', 'Here: [{"question": "Q?", "answer": "A."}]']
+    assert writer(chat.url, tmp_path).questions("k", layouts.HTML, 1) == [("Q?", "A.")]
 
 
 def test_an_endpoint_that_is_down_ends_the_build_with_a_sentence(tmp_path):
@@ -128,31 +82,43 @@ def test_an_endpoint_that_is_down_ends_the_build_with_a_sentence(tmp_path):
         down.page("8")
 
 
+def test_a_cache_of_earlier_builds_is_still_found(chat, tmp_path):
+    asking = writer(chat.url, tmp_path)
+    asking.page("a")
+    (made,) = tmp_path.glob("*.json")
+    prompt = chat.seen[0]["messages"][0]["content"]
+    identity = json.dumps([chat.url, "m", 0.8, "a", prompt, 0])
+    assert made.stem == hashlib.sha256(identity.encode()).hexdigest()
+    assert chat.seen[0] == {
+        "model": "m", "messages": [{"role": "user", "content": prompt}], "temperature": 0.8, "max_tokens": 4096,
+    }  # fmt: skip
+
+
 def test_a_refused_key_ends_the_build_at_once(chat, tmp_path):
-    Chat.script = [401]
+    chat.script = [401]
     with pytest.raises(EndpointError, match="refuses m"):
-        writer(chat, tmp_path).page("a")
+        writer(chat.url, tmp_path).page("a")
 
 
 def test_asking_stops_at_the_cost_that_was_allowed(chat, tmp_path):
-    limited = writer(chat, tmp_path, max_cost=0.0003)
+    limited = writer(chat.url, tmp_path, max_cost=0.0003)
     limited.page("a")
     limited.page("b")
     with pytest.raises(EndpointError, match=r"max_cost is 0\.00.*run again to go on"):
         limited.page("c")
-    assert len(Chat.seen) == 2
+    assert len(chat.seen) == 2
 
 
 def test_a_dry_run_asks_nothing_and_counts(chat, tmp_path):
-    dry = writer(chat, tmp_path, dry_run=True)
+    dry = writer(chat.url, tmp_path, dry_run=True)
     with pytest.raises(WriterError, match="dry run"):
         dry.page("a")
-    assert (len(Chat.seen), dry.meter.asked) == (0, 1)
+    assert (len(chat.seen), dry.meter.asked) == (0, 1)
     assert dry.meter.cost > 0
 
 
 def test_the_rate_limit_holds(chat, tmp_path):
-    limited = writer(chat, tmp_path, requests_per_minute=600.0)
+    limited = writer(chat.url, tmp_path, requests_per_minute=600.0)
     start = time.monotonic()
     list(limited.ahead(range(5), lambda number: limited.page(str(number))))
     assert time.monotonic() - start >= 0.4  # five requests, a tenth of a second apart

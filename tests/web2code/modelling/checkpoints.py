@@ -79,15 +79,18 @@ def small_parts(folder):
     }
 
 
-def save_llava(folder, template):
+def save_llava(folder, template, max_length=1024):
     """A checkpoint of a model made from scratch, whose answers differ, and which never writes the image token."""
     config = ModelConfig(
         vision=VisionConfig(
             image_size=32, patch_size=16, hidden_size=32, intermediate_size=64, num_layers=2, num_heads=2
         ),
-        language=LanguageConfig(hidden_size=64, intermediate_size=128, num_layers=2, num_heads=2, max_length=1024),
+        language=LanguageConfig(
+            hidden_size=64, intermediate_size=128, num_layers=2, num_heads=2, max_length=max_length
+        ),
     )
-    tokenizer = train_tokenizer(["<p>a page</p>", "user assistant system"] * 4, 400, 1024, template.control_tokens)
+    texts = ["<p>a page</p>", "user assistant system"] * 4
+    tokenizer = train_tokenizer(texts, 400, max_length, template.control_tokens)
     model = build_model(config, tokenizer, seed=0)
     with torch.no_grad():
         for weight in model.parameters():

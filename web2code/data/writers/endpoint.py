@@ -1,34 +1,19 @@
-"""Writes data through an OpenAI-compatible endpoint, a local vLLM included.
-
-Every reply is kept under a digest of what was asked, so that a build that was stopped goes on without asking again.
-"""
+"""Writes data through an OpenAI-compatible endpoint."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import openai
-
-from web2code.artifacts import replace_text
 from web2code.config import Endpoint, WriterConfig
 from web2code.data.writers.writer import Item, Made, Pair, WriterError
+from web2code.endpoint import Client, Question, Unanswered
 
 T = TypeVar("T")
-TRIES = 3
-# So many rows in a row without any answer, and the endpoint is down rather than the row hard.
-DOWN_AFTER = 8
 MAX_HTML_CHARS = 24_000
-TOKENS_PER_CHAR = 0.3
 
 CRITERIA = (
     "layout", "alignment of elements", "proportions", "visual harmony", "colour scheme", "aesthetics", "fonts", "texts",
@@ -40,37 +25,14 @@ KINDS = (
 )  # fmt: skip
 
 
-class EndpointError(RuntimeError):
-    """The endpoint as a whole does not work: refused, unknown model, no answer to anything."""
-
-
-@dataclass
-class Meter:
-    """What was asked so far. Costs are in the currency of the configured prices."""
-
-    asked: int = 0
-    from_cache: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: float = 0.0
-
-
 class EndpointWriter:
-    """A chat model as writer, with a rate limit, retries, a cache, and a meter of what it costs."""
+    """A chat model as writer."""
 
     def __init__(self, config: WriterConfig, endpoint: Endpoint, cache: Path, dry_run: bool = False) -> None:
-        self.config, self.endpoint, self.cache, self.dry_run, self.meter = config, endpoint, cache, dry_run, Meter()
         self.name = f"endpoint:{config.model}"
         self.licence = config.licence
-        self._lock = threading.Lock()
-        self._next_at = 0.0
-        self._failures = 0
-        self._client = openai.OpenAI(
-            base_url=endpoint.url,
-            api_key=os.environ.get(endpoint.key_variable) or "none",
-            max_retries=endpoint.retries,
-            timeout=endpoint.timeout_seconds,
-        )
+        self.client = Client("writer", endpoint, config.model, config.temperature, config.max_tokens, cache, dry_run)
+        self.meter = self.client.meter
 
     def page(self, key: str) -> str:
         """A reply that should hold an HTML document about one kind of site."""
@@ -112,95 +74,13 @@ class EndpointWriter:
 
     def ahead(self, items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
         """As many rows at once as the configuration allows, in order."""
-        pending: deque[Future[Made]] = deque()
-        with ThreadPoolExecutor(self.endpoint.concurrency) as pool:
-            try:
-                for item in items:
-                    pending.append(pool.submit(make, item))
-                    if len(pending) >= 2 * self.endpoint.concurrency:
-                        yield pending.popleft().result()
-                while pending:
-                    yield pending.popleft().result()
-            finally:
-                for future in pending:
-                    future.cancel()
+        return self.client.ahead(items, make)
 
     def _ask(self, key: str, prompt: str, parse: Callable[[str], T]) -> T:
-        """What `parse` makes of the reply; a reply that it cannot read is asked for again."""
-        for attempt in range(TRIES):
-            reply = self._reply(key, prompt, attempt)
-            try:
-                return parse(reply)
-            except (ValueError, KeyError, TypeError):
-                continue
-        raise WriterError("writer's reply cannot be read")
-
-    def _reply(self, key: str, prompt: str, attempt: int) -> str:
-        identity = [self.endpoint.url, self.config.model, self.config.temperature, key, prompt, attempt]
-        path = self.cache / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()}.json"
-        if path.exists():
-            with self._lock:
-                self.meter.from_cache += 1
-            return json.loads(path.read_text())["reply"]
-        if self.dry_run:
-            self._count(int(len(prompt) * TOKENS_PER_CHAR), self.config.max_tokens // 2)
-            raise WriterError("dry run: not asked")
-        if self.endpoint.max_cost and self.meter.cost >= self.endpoint.max_cost:
-            raise EndpointError(
-                f"the writer has cost {self.meter.cost:.2f}, and max_cost is {self.endpoint.max_cost:.2f}: raise it "
-                "and run again to go on"
-            )
-        self._wait_for_turn()
-        answer = self._complete(prompt)
-        reply = answer.choices[0].message.content if answer.choices else None
-        usage = answer.usage
-        self._count(usage.prompt_tokens if usage else 0, usage.completion_tokens if usage else 0)
-        replace_text(path, json.dumps({"reply": reply or ""}))
-        return reply or ""
-
-    def _complete(self, prompt: str) -> Any:
-        config = self.config
         try:
-            answer = self._client.chat.completions.create(
-                model=config.model, messages=[{"role": "user", "content": prompt}], temperature=config.temperature,
-                max_tokens=config.max_tokens,
-            )  # fmt: skip
-        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-            raise EndpointError(f"{self.endpoint.url} refuses {config.model}: {error.message}") from None
-        except openai.BadRequestError:
-            raise WriterError("writer refused the request") from None
-        except (openai.OpenAIError, ValueError) as error:
-            with self._lock:
-                self._failures += 1
-            if self._failures >= DOWN_AFTER:
-                raise EndpointError(
-                    f"{self.endpoint.url} did not answer {self._failures} requests in a row ({type(error).__name__}): "
-                    "see whether it is up, and run again to go on"
-                ) from None
-            raise WriterError("writer did not answer") from None
-        if not hasattr(answer, "choices"):
-            raise WriterError("writer did not answer")
-        with self._lock:
-            self._failures = 0
-        return answer
-
-    def _wait_for_turn(self) -> None:
-        if not self.endpoint.requests_per_minute:
-            return
-        with self._lock:
-            now = time.monotonic()
-            self._next_at = max(now, self._next_at) + 60 / self.endpoint.requests_per_minute
-            wait = self._next_at - 60 / self.endpoint.requests_per_minute - now
-        time.sleep(max(0.0, wait))
-
-    def _count(self, input_tokens: int, output_tokens: int) -> None:
-        with self._lock:
-            self.meter.asked += 1
-            self.meter.input_tokens += input_tokens
-            self.meter.output_tokens += output_tokens
-            self.meter.cost += (
-                input_tokens * self.endpoint.input_price + output_tokens * self.endpoint.output_price
-            ) / 1_000_000
+            return self.client.ask(key, Question((prompt,)), parse)
+        except Unanswered as error:
+            raise WriterError(str(error)) from None
 
 
 def _html(reply: str) -> str:

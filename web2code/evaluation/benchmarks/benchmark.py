@@ -10,8 +10,9 @@ from typing import Any, Literal, Protocol
 from web2code.evaluation.measure import Measure
 
 # no_answer: the engine gave none (an error that is named); unparsed: an answer that says nothing in the asked form;
-# failed: an answer that could not be scored (its page did not render). All three score 0 and stay in the denominator.
-Outcome = Literal["scored", "unparsed", "failed", "no_answer"]
+# failed: an answer that could not be scored (its page did not render); unjudged: the model that judges gave no verdict.
+# All four score 0 and stay in the denominator.
+Outcome = Literal["scored", "unparsed", "failed", "no_answer", "unjudged"]
 
 
 @dataclass(frozen=True)

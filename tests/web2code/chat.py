@@ -1,0 +1,69 @@
+"""A server on a local socket that speaks the chat completions protocol, and fails in whichever way it is told to."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+HANG = object()
+# A reply's text; a status; a whole body; None for a closed connection; HANG for none at all; or what makes one of these
+# from the request.
+Step = str | int | bytes | None | object | Callable[[dict[str, Any]], Any]
+USAGE = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
+
+
+class ChatServer(ThreadingHTTPServer):
+    """Answers with the steps of `script` in turn, then always with `reply`; `seen` holds what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+        self.script: list[Step] = []
+        self.reply: Step = "Hello."
+        self.seen: list[dict[str, Any]] = []
+        self.lock, self.released = threading.Lock(), threading.Event()
+
+    def step(self, body: dict[str, Any]) -> Step:
+        """What is due for a request."""
+        with self.lock:
+            self.seen.append(body)
+            step = self.script.pop(0) if self.script else self.reply
+        return step(body) if callable(step) else step
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: ChatServer
+
+    def do_POST(self) -> None:
+        step = self.server.step(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        if step is HANG:
+            self.server.released.wait(20)
+        elif step is None:
+            self.connection.close()
+        elif isinstance(step, int):
+            self.send(step, b'{"error": {"message": "as told"}}')
+        elif isinstance(step, bytes):
+            self.send(200, step)
+        else:
+            self.send(200, completion(str(step)))
+
+    def send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Retry-After-Ms", "5")  # the client would wait half a second and more
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+def completion(text: str) -> bytes:
+    """The body of an answer as the protocol has it."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    answer = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": USAGE}
+    return json.dumps(answer).encode()

@@ -1,0 +1,114 @@
+"""The client of an endpoint, against a real server that misbehaves."""
+
+import io
+import json
+import time
+
+import pytest
+from PIL import Image
+
+from tests.web2code.chat import HANG
+from web2code.config import Endpoint
+from web2code.endpoint import Client, EndpointError, Question, Unanswered
+
+SCHEMA = {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"], "additionalProperties": False}
+
+
+def client(url, cache, *, dry_run=False, alike=True, **options) -> Client:
+    endpoint = Endpoint(url=url, **{"timeout_seconds": 5, "retries": 2, "input_price": 1.0, **options})
+    return Client("judge", endpoint, "m", 0.0, 100, cache, dry_run, alike)
+
+
+def png(width=30, height=25):
+    stream = io.BytesIO()
+    Image.new("RGB", (width, height)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_pictures_go_in_the_order_of_the_question(chat, tmp_path):
+    first, second = png(), png(31)
+    assert client(chat.url, tmp_path).ask("", Question(("Compare.", first, second), "Be exact."), str) == "Hello."
+    system, user = chat.seen[0]["messages"]
+    assert system == {"role": "system", "content": "Be exact."}
+    assert [part["type"] for part in user["content"]] == ["text", "image_url", "image_url"]
+    urls = [part["image_url"]["url"] for part in user["content"][1:]]
+    assert all(url.startswith("data:image/png;base64,") for url in urls)
+    assert urls[0] != urls[1]
+
+
+def test_each_picture_system_text_schema_and_key_is_another_question(chat, tmp_path):
+    asking = client(chat.url, tmp_path)
+    base = Question(("a", png()))
+    others = [Question(("a", png(31))), Question(("a", png()), "s"), Question(("a", png()), schema=SCHEMA)]
+    for question in (base, *others, base):
+        asking.ask("", question, str)
+    asking.ask("again", base, str)
+    assert (len(chat.seen), asking.meter.from_cache) == (5, 1)
+
+
+def test_an_endpoint_that_knows_schemas_gets_one(chat, tmp_path):
+    client(chat.url, tmp_path).ask("", Question(("a",), schema=SCHEMA), str)
+    form = chat.seen[0]["response_format"]
+    assert (form["type"], form["json_schema"]["strict"], form["json_schema"]["schema"]) == ("json_schema", True, SCHEMA)
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_an_endpoint_that_knows_no_schemas_is_asked_without_from_then_on(chat, tmp_path, status):
+    chat.reply = lambda body: status if "response_format" in body else "yes"
+    asking = client(chat.url, tmp_path)
+    assert [asking.ask(key, Question(("a",), schema=SCHEMA), str) for key in "abc"] == ["yes"] * 3
+    assert ["response_format" in body for body in chat.seen] == [True, False, False, False]
+
+
+def test_an_endpoint_that_hangs_is_asked_again_and_then_counted(chat, tmp_path):
+    chat.script = [HANG]
+    asking = client(chat.url, tmp_path, timeout_seconds=0.3, retries=1)
+    assert asking.ask("", Question(("a",)), str) == "Hello."
+    chat.reply = HANG
+    start = time.monotonic()
+    with pytest.raises(Unanswered, match="judge did not answer"):
+        client(chat.url, tmp_path, timeout_seconds=0.3, retries=0).ask("", Question(("b",)), str)
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("body", [
+    b"[]", b"7", b"null", b"{}", b'{"choices": []}', b'{"choices": "x"}', b'{"choices": [7]}', b'{"choices": [{}]}',
+    b'{"choices": [{"message": {"content": ["a"]}}], "usage": {"prompt_tokens": "many"}}',
+    b'{"choices": [{"message": {"content": null}}], "usage": 3}',
+])  # fmt: skip
+def test_an_answer_of_another_form_is_none(chat, tmp_path, body):
+    chat.reply = body
+    asking = client(chat.url, tmp_path, retries=0)
+    with pytest.raises(Unanswered):
+        asking.ask("", Question(("a",)), json.loads)
+    assert asking.meter.input_tokens == 0
+
+
+def test_one_refused_question_is_counted_and_refusing_all_ends_the_work(chat, tmp_path):
+    chat.script = [400, "yes", *[400] * 8]
+    asking = client(chat.url, tmp_path)
+    with pytest.raises(Unanswered, match="judge refused the request"):
+        asking.ask("0", Question(("a",)), str)
+    assert asking.ask("1", Question(("a",)), str) == "yes"
+    for number in range(7):
+        with pytest.raises(Unanswered, match="judge refused the request"):
+            asking.ask(f"refused {number}", Question(("a",)), str)
+    with pytest.raises(EndpointError, match=r"refused 8 requests in a row \(.*as told.*\): see what m takes"):
+        asking.ask("last", Question(("a",)), str)
+
+
+def test_questions_that_differ_in_length_may_all_be_refused(chat, tmp_path):
+    chat.reply = 400
+    asking = client(chat.url, tmp_path, alike=False)
+    for number in range(10):
+        with pytest.raises(Unanswered, match="judge refused the request"):
+            asking.ask(str(number), Question(("a",)), str)
+
+
+def test_a_dry_run_counts_pictures_by_their_size(chat, tmp_path):
+    dry = client(chat.url, tmp_path, dry_run=True)
+    with pytest.raises(Unanswered, match="dry run"):
+        dry.ask("", Question(("word " * 20, png(750, 100)), schema=SCHEMA), str)
+    assert (len(chat.seen), dry.meter.asked, dry.meter.input_tokens) == (0, 1, 30 + 100)
+    assert dry.meter.cost == pytest.approx(130 / 1e6)
+    assert str(dry.meter) == "1 requests, 0 replies from the cache, 130 tokens in, 50 out, cost 0.00"

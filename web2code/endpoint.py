@@ -1,0 +1,280 @@
+"""A chat model behind an OpenAI-compatible endpoint, a local vLLM included.
+
+Every reply is kept under a digest of what was asked, so that work that was stopped goes on without asking again.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import openai
+from PIL import Image
+
+from web2code.artifacts import replace_text
+from web2code.config import Endpoint
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+T = TypeVar("T")
+TRIES = 3
+# So many questions in a row without any answer, and the endpoint is down rather than the question hard.
+DOWN_AFTER = 8
+# What a dry run counts with; endpoints cut pictures up in their own ways.
+TOKENS_PER_CHAR = 0.3
+PIXELS_PER_TOKEN = 750
+
+
+class EndpointError(RuntimeError):
+    """The endpoint as a whole does not work: refused, unknown model, no answer to anything."""
+
+
+class Unanswered(ValueError):
+    """A question without an answer that can be used; the message is one of a few phrases that can be counted."""
+
+
+@dataclass
+class Meter:
+    """What was asked so far, or in a dry run would be. Costs are in the currency of the configured prices."""
+
+    asked: int = 0
+    from_cache: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.asked} requests, {self.from_cache} replies from the cache, {self.input_tokens} tokens in, "
+            f"{self.output_tokens} out, cost {self.cost:.2f}"
+        )
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked at once.
+
+    Args:
+        parts: texts and PNG pictures, in order.
+        schema: JSON schema of the reply. An endpoint that knows schemas holds the model to it; others never see it, so
+            whoever reads the reply must check it all the same.
+    """
+
+    parts: tuple[str | bytes, ...]
+    system: str = ""
+    schema: dict[str, Any] | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a single text."""
+        return len(self.parts) == 1 and isinstance(self.parts[0], str) and not self.system and not self.schema
+
+    @property
+    def identity(self) -> Any:
+        """What the reply depends on, as a JSON value; of a single text the text itself."""
+        seen = [part if isinstance(part, str) else hashlib.sha256(part).hexdigest() for part in self.parts]
+        return seen[0] if self.plain else [self.system, seen, self.schema]
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The question as the protocol has it."""
+        content = self.parts[0] if self.plain else [_content_part(part) for part in self.parts]
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return [*system, {"role": "user", "content": content}]
+
+    @property
+    def tokens(self) -> int:
+        """An estimate of its size."""
+        return int(sum(map(_estimated_tokens, (self.system, *self.parts))))
+
+
+class Client:
+    """Asks a chat model, with a rate limit, retries, a cache, and a meter of what it costs.
+
+    Args:
+        role: who the model is in messages: the writer, the judge.
+        alike: questions are all of one kind, so that one refused after another means a request that the endpoint cannot
+            take, which ends the work, rather than questions that are too long.
+    """
+
+    def __init__(
+        self, role: str, endpoint: Endpoint, model: str, temperature: float, max_tokens: int, cache: Path,
+        dry_run: bool = False, alike: bool = False,
+    ) -> None:  # fmt: skip
+        self.role, self.endpoint, self.model = role, endpoint, model
+        self.temperature, self.max_tokens = temperature, max_tokens
+        self.cache, self.dry_run, self.alike, self.meter = cache, dry_run, alike, Meter()
+        self._lock = threading.Lock()
+        self._next_at = 0.0
+        self._failures = 0
+        self._refusals = 0
+        self._knows_schemas = True
+        self._client = openai.OpenAI(
+            base_url=endpoint.url,
+            api_key=os.environ.get(endpoint.key_variable) or "none",
+            max_retries=endpoint.retries,
+            timeout=endpoint.timeout_seconds,
+        )
+
+    def ask(self, key: str, question: Question, parse: Callable[[str], T]) -> T:
+        """What `parse` makes of the reply; a reply that it cannot read is asked for again.
+
+        Raises:
+            Unanswered: no reply came, or none that can be read.
+            EndpointError: the endpoint does not work, or has cost as much as it may.
+        """
+        for attempt in range(TRIES):
+            reply = self._reply(key, question, attempt)
+            try:
+                return parse(reply)
+            except (ValueError, KeyError, TypeError):
+                continue
+        raise Unanswered(f"{self.role}'s reply cannot be read")
+
+    def ahead(self, items: Iterable[Item], make: Callable[[Item], Made]) -> Iterator[Made]:
+        """`make(item)` of every item, in order, as many at once as the configuration allows."""
+        pending: deque[Future[Made]] = deque()
+        with ThreadPoolExecutor(self.endpoint.concurrency) as pool:
+            try:
+                for item in items:
+                    pending.append(pool.submit(make, item))
+                    if len(pending) >= 2 * self.endpoint.concurrency:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def _reply(self, key: str, question: Question, attempt: int) -> str:
+        identity = [self.endpoint.url, self.model, self.temperature, key, question.identity, attempt]
+        path = self.cache / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()}.json"
+        if path.exists():
+            with self._lock:
+                self.meter.from_cache += 1
+                self._refusals = 0
+            return json.loads(path.read_text())["reply"]
+        if self.dry_run:
+            self._count(question.tokens, self.max_tokens // 2)
+            raise Unanswered("dry run: not asked")
+        if self.endpoint.max_cost and self.meter.cost >= self.endpoint.max_cost:
+            raise EndpointError(
+                f"the {self.role} has cost {self.meter.cost:.2f}, and max_cost is {self.endpoint.max_cost:.2f}: raise "
+                "it and run again to go on"
+            )
+        self._wait_for_turn()
+        answer = self._complete(question)
+        reply = _text(answer)
+        self._count(_usage(answer, "prompt_tokens"), _usage(answer, "completion_tokens"))
+        replace_text(path, json.dumps({"reply": reply}))
+        return reply
+
+    def _complete(self, question: Question) -> Any:
+        try:
+            answer = self._create(question)
+        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
+            raise EndpointError(f"{self.endpoint.url} refuses {self.model}: {error.message}") from None
+        except openai.BadRequestError as error:
+            self._count_refusal(error.message)
+            raise Unanswered(f"{self.role} refused the request") from None
+        except (openai.OpenAIError, ValueError) as error:
+            self._count_failure(type(error).__name__)
+            raise Unanswered(f"{self.role} did not answer") from None
+        if not hasattr(answer, "choices"):
+            raise Unanswered(f"{self.role} did not answer")
+        with self._lock:
+            self._failures = self._refusals = 0
+        return answer
+
+    def _create(self, question: Question) -> Any:
+        if question.schema is None or not self._knows_schemas:
+            return self._post(question)
+        form = {"name": "reply", "strict": True, "schema": question.schema}
+        try:
+            return self._post(question, {"type": "json_schema", "json_schema": form})
+        except (openai.BadRequestError, openai.UnprocessableEntityError):
+            answer = self._post(question)
+            self._knows_schemas = False  # without the schema the endpoint takes the question
+            return answer
+
+    def _post(self, question: Question, response_format: Any = openai.omit) -> Any:
+        messages: Any = question.messages
+        return self._client.chat.completions.create(
+            model=self.model, messages=messages, temperature=self.temperature, max_tokens=self.max_tokens,
+            response_format=response_format,
+        )  # fmt: skip
+
+    def _count_refusal(self, message: str) -> None:
+        with self._lock:
+            self._refusals += 1
+        if self.alike and self._refusals >= DOWN_AFTER:
+            raise EndpointError(
+                f"{self.endpoint.url} refused {self._refusals} requests in a row ({message}): see what {self.model} "
+                "takes, and run again to go on"
+            ) from None
+
+    def _count_failure(self, kind: str) -> None:
+        with self._lock:
+            self._failures += 1
+        if self._failures >= DOWN_AFTER:
+            raise EndpointError(
+                f"{self.endpoint.url} did not answer {self._failures} requests in a row ({kind}): see whether it is "
+                "up, and run again to go on"
+            ) from None
+
+    def _wait_for_turn(self) -> None:
+        if not self.endpoint.requests_per_minute:
+            return
+        with self._lock:
+            now = time.monotonic()
+            self._next_at = max(now, self._next_at) + 60 / self.endpoint.requests_per_minute
+            wait = self._next_at - 60 / self.endpoint.requests_per_minute - now
+        time.sleep(max(0.0, wait))
+
+    def _count(self, input_tokens: int, output_tokens: int) -> None:
+        with self._lock:
+            self.meter.asked += 1
+            self.meter.input_tokens += input_tokens
+            self.meter.output_tokens += output_tokens
+            self.meter.cost += (
+                input_tokens * self.endpoint.input_price + output_tokens * self.endpoint.output_price
+            ) / 1_000_000
+
+
+def _content_part(part: str | bytes) -> dict[str, Any]:
+    if isinstance(part, str):
+        return {"type": "text", "text": part}
+    url = "data:image/png;base64," + base64.b64encode(part).decode()
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _estimated_tokens(part: str | bytes) -> float:
+    if isinstance(part, str):
+        return len(part) * TOKENS_PER_CHAR
+    with Image.open(io.BytesIO(part)) as picture:
+        return picture.width * picture.height / PIXELS_PER_TOKEN
+
+
+def _text(answer: Any) -> str:
+    """The reply's text; none where the answer has another form than the protocol's."""
+    try:
+        content = answer.choices[0].message.content
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return ""
+    return content if isinstance(content, str) else ""
+
+
+def _usage(answer: Any, name: str) -> int:
+    num = getattr(getattr(answer, "usage", None), name, 0)
+    return num if isinstance(num, int) and num > 0 else 0

@@ -1,0 +1,81 @@
+"""How far two ways of scoring the same pages agree, a judge and the computed scores for instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from web2code.config import Interval
+from web2code.evaluation.benchmarks.benchmark import Verdict
+from web2code.evaluation.judges.wcgb import NAMES
+
+Scores = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Correlations over `num` pages, with 95 % intervals over resampled pages."""
+
+    num: int
+    pearson: Interval
+    spearman: Interval
+    kendall: Interval
+
+
+def judge_scores(verdicts: Sequence[Verdict]) -> dict[str, Mapping[str, float]]:
+    """A judge's scores by page, of the pages that it judged."""
+    return {verdict.id: verdict.values for verdict in verdicts if verdict.outcome == "scored"}
+
+
+def agreement(
+    first: Scores, second: Scores, samples: int, seed: int, names: Sequence[str] = NAMES
+) -> dict[str, Agreement]:
+    """Agreement by name of a score, over the pages that both have: failures, 0 for both, would only feign agreement.
+
+    A name is left out where one of the two gives every page the same score, or fewer than three pages are shared.
+    """
+    pages = sorted(first.keys() & second.keys())
+    found = {}
+    for name in names:
+        one = np.array([first[page][name] for page in pages])
+        other = np.array([second[page][name] for page in pages])
+        if len(pages) >= 3 and _varies(one) and _varies(other):
+            found[name] = correlations(one, other, samples, seed)
+    return found
+
+
+def correlations(first: np.ndarray, second: np.ndarray, samples: int, seed: int) -> Agreement:
+    """Pearson's, Spearman's and Kendall's (tau b) coefficients of two arrays that are not constant, with intervals.
+
+    Resamplings in which one of the two is constant have no correlation, and are left out.
+    """
+    drawn = np.random.default_rng(seed).integers(len(first), size=(samples, len(first)))
+    kept = [rows for rows in drawn if _varies(first[rows]) and _varies(second[rows])]
+
+    def with_interval(coefficient: Callable[[np.ndarray, np.ndarray], float]) -> Interval:
+        low, high = np.percentile([coefficient(first[rows], second[rows]) for rows in kept], [2.5, 97.5])
+        return Interval(mean=coefficient(first, second), low=float(low), high=float(high))
+
+    return Agreement(len(first), with_interval(pearson), with_interval(spearman), with_interval(kendall))
+
+
+def pearson(first: np.ndarray, second: np.ndarray) -> float:
+    """Pearson's coefficient."""
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's coefficient, of ranks that ties share."""
+    return pearson(stats.rankdata(first), stats.rankdata(second))
+
+
+def kendall(first: np.ndarray, second: np.ndarray) -> float:
+    """Kendall's tau b."""
+    return float(stats.kendalltau(first, second).statistic)
+
+
+def _varies(values: np.ndarray) -> bool:
+    return bool((values != values[0]).any())
