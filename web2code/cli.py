@@ -14,9 +14,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from web2code.compare_command import compare
 from web2code.data_commands import app as data_app
 from web2code.evaluate_command import evaluate
 from web2code.export_command import export
+from web2code.interchange_command import app as interchange_app
+from web2code.leaderboard_command import leaderboard
 from web2code.mistakes import fail
 from web2code.plan import home_folder
 from web2code.plan_command import plan
@@ -24,6 +27,7 @@ from web2code.recipes import RECIPES, parse_overrides
 from web2code.services import Service, find_service
 from web2code.stack import bring_down, bring_up
 from web2code.summary import RunSummary
+from web2code.vote_command import vote
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -35,6 +39,10 @@ app.add_typer(data_app, name="data")
 app.command()(plan)
 app.command()(export)
 app.command()(evaluate)
+app.command()(compare)
+app.command()(leaderboard)
+app.command()(vote)
+app.add_typer(interchange_app, name="results")
 console = Console()
 
 
