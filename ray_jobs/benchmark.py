@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
+from itertools import islice, tee
 from pathlib import Path
-from typing import Any
 
 import ray
 
@@ -16,10 +15,10 @@ from ray_jobs.engines import answer, start_engine
 from ray_jobs.scorers import Scorers
 from web2code.config import BenchmarkJob, code_digest, digest
 from web2code.evaluation.benchmarks import BENCHMARKS
-from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
+from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Outcome, Sample, Verdict
 from web2code.evaluation.engines.engine import Request
 from web2code.evaluation.journal import Journal
-from web2code.evaluation.results import Row, Scores, make_row, write_benchmark
+from web2code.evaluation.results import Scores, make_row, write_benchmark
 from web2code.progress import report
 
 # Requests that are answered together where an engine batches them: always the same ones, whatever was done before.
@@ -33,7 +32,7 @@ def main(job: BenchmarkJob) -> Scores:
         ValueError: files of a benchmark are missing or damaged, or two of its samples have one name.
     """
     out = Path(job.output())
-    total = sum(count(job, name) for name in job.benchmarks)
+    total = sum(count(job, name) for name in asked_anew(job))
     replies = Journal(out / f"answers-{answers_digest(job)}.jsonl")
     verdicts = Journal(out / f"verdicts-{job.fingerprint()}.jsonl")
     benchmarks = {name: BENCHMARKS[name] for name in job.benchmarks}
@@ -53,6 +52,12 @@ def main(job: BenchmarkJob) -> Scores:
 def answers_digest(job: BenchmarkJob) -> str:
     """What the answers depend on: the model and the files, and not how they are scored."""
     return digest([job.checkpoint, job.engine.model_dump(), job.benchmarks, code_digest(("modelling",))])[:16]
+
+
+def asked_anew(job: BenchmarkJob) -> list[str]:
+    """The benchmarks that answers are asked for; others judge the answers of one of these."""
+    names = dict.fromkeys(BENCHMARKS[name].answers_of or name for name in job.benchmarks)
+    return list(names)
 
 
 def samples(job: BenchmarkJob, name: str) -> Iterator[Sample]:
@@ -80,7 +85,7 @@ def to_ask(
     A bundle that was answered in part is asked again as a whole, where an engine answers it in batches: an answer may
     depend on its batch in the last bits.
     """
-    for name in job.benchmarks:
+    for name in asked_anew(job):
         found = samples(job, name)
         while bundle := list(islice(found, BUNDLE[job.engine.kind])):
             keys = [f"{name}/{sample.id}" for sample in bundle]
@@ -106,25 +111,56 @@ def write(job: BenchmarkJob, replies: Journal, verdicts: Journal) -> Scores:
         bootstrap_samples=job.bootstrap_samples,
     )  # fmt: skip
     for name, dataset in job.benchmarks.items():
-        rows = [row(out, name, sample, replies[f"{name}/{sample.id}"], verdicts) for sample in samples(job, name)]
-        scores = write_benchmark(out, BENCHMARKS[name], rows, scores, dataset)
+        benchmark = BENCHMARKS[name]
+        answers = (answered(job, name, sample, replies, verdicts) for sample in samples(job, name))
+        judged = (
+            by_model(job, benchmark, answers) if benchmark.model_judge else judge_answers(benchmark, answers, verdicts)
+        )
+        rows = [make_row(out, one.sample, one.text, verdict, one.picture) for one, verdict in judged]
+        scores = write_benchmark(out, benchmark, rows, scores, dataset)
     return scores
 
 
-def row(out: Path, name: str, sample: Sample, reply: dict[str, Any], verdicts: Journal) -> Row:
-    """One sample with what came of it."""
-    key, picture = f"{name}/{sample.id}", out / "renderings" / name / f"{sample.id}.png"
-    verdict = verdict_on(BENCHMARKS[name], sample, reply, verdicts.entries.get(key, {}))
-    return make_row(out, sample, reply["text"], verdict, picture.read_bytes() if picture.exists() else b"")
+def answered(job: BenchmarkJob, name: str, sample: Sample, replies: Journal, verdicts: Journal) -> Answered:
+    """A sample with its answer and what was rendered of it."""
+    source = BENCHMARKS[name].answers_of or name
+    reply, kept = replies[f"{source}/{sample.id}"], verdicts.entries.get(f"{source}/{sample.id}", {})
+    picture = Path(job.output()) / "renderings" / source / f"{sample.id}.png"
+    failure: tuple[Outcome, str] | None = ("no_answer", reply["error"]) if reply["error"] else None
+    if kept and kept["outcome"] != "scored":
+        failure = kept["outcome"], kept["reason"]
+    return Answered(sample, reply["text"], picture.read_bytes() if kept and not failure else b"", failure)
 
 
-def verdict_on(benchmark: Benchmark, sample: Sample, reply: dict[str, Any], kept: dict[str, Any]) -> Verdict:
-    """What an answer is worth: what its scorer said, or what the benchmark's judge says of it."""
-    if reply["error"]:
-        return Verdict(sample.id, "no_answer", reason=reply["error"])
-    if benchmark.judge is None:
-        return Verdict(sample.id, kept["outcome"], kept["values"], kept["reason"])
-    return benchmark.judge(sample, reply["text"])
+def judge_answers(
+    benchmark: Benchmark, answers: Iterable[Answered], verdicts: Journal
+) -> Iterator[tuple[Answered, Verdict]]:
+    """Verdicts that the benchmark's scorer gave, or that its judge gives."""
+    for one in answers:
+        sample = one.sample
+        kept = verdicts.entries.get(f"{benchmark.name}/{sample.id}", {})
+        if one.failure:
+            yield one, Verdict(sample.id, one.failure[0], reason=one.failure[1])
+        elif benchmark.judge:
+            yield one, benchmark.judge(sample, one.text)
+        else:
+            yield one, Verdict(sample.id, kept["outcome"], kept["values"], kept["reason"])
+
+
+def by_model(
+    job: BenchmarkJob, benchmark: Benchmark, answers: Iterable[Answered]
+) -> Iterator[tuple[Answered, Verdict]]:
+    """Verdicts that a model gives, many at once; what it said of an answer before, it is not asked again."""
+    from web2code.endpoint import Client  # heavy, and not needed without such a judge
+
+    judge, cache = job.judge, Path(job.where.home) / "cache" / "judged"
+    assert judge, benchmark.name
+    assert benchmark.model_judge, benchmark.name
+    client = Client("judge", job.where.judge, judge.model, judge.temperature, judge.max_tokens, cache, alike=True)
+    ours, theirs = tee(answers)
+    for done, pair in enumerate(zip(ours, benchmark.model_judge(client, judge, theirs), strict=True), 1):
+        report(f"judge {benchmark.name}", done, None, str(client.meter))
+        yield pair
 
 
 def hardware() -> str:

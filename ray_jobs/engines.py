@@ -16,6 +16,7 @@ from ray import cloudpickle
 from ray.exceptions import RayError
 
 from web2code.config import BenchmarkJob
+from web2code.endpoint import EndpointError
 from web2code.evaluation.engines import engine as seam
 from web2code.evaluation.engines import serving, vllm
 from web2code.evaluation.engines.engine import Engine, Inbox, Reply, Request
@@ -69,7 +70,7 @@ def load_engine(job: BenchmarkJob, device: str) -> Engine:
     if job.engine.kind == "openai":
         from web2code.evaluation.engines.openai import OpenAIEngine
 
-        return OpenAIEngine(job.where.endpoint, job.engine.model)
+        return OpenAIEngine(job.where.endpoint, job.engine.model, Path(job.where.home) / "cache" / "replies")
     from web2code.evaluation.engines.transformers import TransformersEngine
 
     return TransformersEngine(job.engine.model, device)
@@ -94,6 +95,7 @@ def answer(start: Callable[[], Any], num: int, bundles: Iterable[list[Request]])
 
     Raises:
         RuntimeError: an engine does not start, or dies too often.
+        EndpointError: what answers is an endpoint, and it does not work.
     """
     source = iter(bundles)
     if (first := next(source, None)) is None:
@@ -111,6 +113,8 @@ def answer(start: Callable[[], Any], num: int, bundles: Iterable[list[Request]])
             one = next(one for one in busy if one.stream is ready[0])
             try:
                 reply = ray.get(next(one.stream))
+            except EndpointError:
+                raise  # another engine would ask the same endpoint
             except (RayError, StopIteration) as error:
                 yield from revive(one, start, error)
                 continue

@@ -317,7 +317,7 @@ class Mixture(Config):
 
 
 class Endpoint(Config):
-    """Where a writer's model answers, how much is asked of it, and what it costs. None of it changes a result."""
+    """Where a model answers, how much is asked of it, and what it costs. None of it changes a result."""
 
     url: str = ""
     key_variable: str = Field("OPENAI_API_KEY", description="environment variable that holds the key")
@@ -344,6 +344,7 @@ class Where(Config):
     out: str = Field("", description="folder that a result is written to; empty means among the artifacts")
     folders: dict[str, str] = Field({}, description="by source or benchmark, the folder that it is read from")
     endpoint: Endpoint = Endpoint()
+    judge: Endpoint = Endpoint()
     stall_seconds: float = Field(
         600.0,
         ge=0,
@@ -481,6 +482,17 @@ class EngineConfig(Config):
     max_length: int = Field(0, ge=0, description="tokens of a prompt with its answer; 0 is the model's own")
 
 
+class JudgeConfig(Config):
+    """A model that judges answers, behind an OpenAI-compatible endpoint."""
+
+    model: str
+    temperature: float = Field(0.0, ge=0)
+    max_tokens: int = Field(1024, ge=1)
+    repeats: int = Field(1, ge=1, description="times that it is asked about each page; the mean counts")
+    max_side: int = Field(2048, ge=64, description="pixels; larger pictures are scaled down")
+    swap: bool = Field(False, description="ask about two answers in both orders")
+
+
 class BenchmarkJob(Job):
     """Ask one model everything that some benchmarks ask, and score what it answers."""
 
@@ -491,6 +503,7 @@ class BenchmarkJob(Job):
     engine: EngineConfig
     benchmarks: dict[str, str] = Field(description="by name, the digest of its files")
     limit: int = Field(0, ge=0, description="only the first samples of each; 0 means all")
+    judge: JudgeConfig | None = Field(None, description="for the benchmarks that a model judges")
     bootstrap_samples: int = Field(1000, ge=100)
     seed: int = 0
 

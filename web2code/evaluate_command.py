@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from web2code.config import BenchmarkJob, Endpoint, EngineConfig, Where, digest_tree
+from web2code.config import BenchmarkJob, Endpoint, EngineConfig, JudgeConfig, Where, digest_tree
 from web2code.mistakes import fail
 from web2code.plan import home_folder
 from web2code.programs import run_program
@@ -42,6 +43,15 @@ def evaluate(
     engines: Annotated[int, typer.Option(min=1, help="Copies of the model that answer side by side.")] = 1,
     gpus: Annotated[int, typer.Option(min=0, help="GPUs of each copy.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    concurrency: Annotated[int, typer.Option(min=1, help="Requests at once, to each endpoint.")] = 8,
+    judge_model: Annotated[str, typer.Option(help="Model that judges, for the benchmarks that need one.")] = "",
+    judge_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint of the judge.")] = "",
+    judge_key: Annotated[str, typer.Option(help="Environment variable that holds its key.")] = "OPENAI_API_KEY",
+    judge_repeats: Annotated[int, typer.Option(min=1, help="Times that it is asked about each page.")] = 1,
+    judge_swap: Annotated[bool, typer.Option(help="Ask it about two answers in both orders.")] = False,
+    input_price: Annotated[float, typer.Option(help="The judge's, of a million tokens, for the cost meter.")] = 0.0,
+    output_price: Annotated[float, typer.Option(help="The judge's, of a million tokens, for the cost meter.")] = 0.0,
+    max_cost: Annotated[float, typer.Option(help="Stop judging at this cost; 0 means never.")] = 0.0,
 ) -> None:
     """Ask a model what benchmarks ask, and score its answers: figures with 95 % intervals, failures counted.
 
@@ -52,14 +62,21 @@ def evaluate(
         kind = engine if engine != "auto" else "openai" if url else "vllm" if gpus else "transformers"
         if (kind == "openai") != bool(url):
             raise ValueError("--url and --engine openai belong together: give both or neither")
+        if needs_judge(folders) and not (judge_model and judge_url):
+            raise ValueError(f"{needs_judge(folders)} is judged by a model: give --judge-model and --judge-url")
         short = name or model.rstrip("/").rsplit("/", 1)[-1]
         out = out or Path("results") / short
         job = BenchmarkJob(
             where=Where(
                 home=str(home_folder()), data_dir=str(data.resolve()), out=str(out.resolve()), num_workers=engines,
                 gpus_per_worker=gpus, folders={key: str(folder.resolve()) for key, folder in folders.items()},
-                endpoint=Endpoint(url=url),
+                endpoint=Endpoint(url=url, concurrency=concurrency),
+                judge=Endpoint(
+                    url=judge_url, key_variable=judge_key, concurrency=concurrency, input_price=input_price,
+                    output_price=output_price, max_cost=max_cost,
+                ),
             ),
+            judge=JudgeConfig(model=judge_model, repeats=judge_repeats, swap=judge_swap) if judge_model else None,
             name=short, checkpoint=identity_of(model, url),
             engine=EngineConfig(kind=kind, model=absolute(model), dtype=dtype, max_length=max_length),
             benchmarks={key: digest_tree(folder) for key, folder in folders.items()}, limit=limit, seed=seed,
@@ -89,6 +106,13 @@ def find_folders(benchmarks: str, data: Path) -> dict[str, Path]:
     if not folders:
         raise ValueError("no benchmark is named: give --benchmarks, e.g. wub,wcgb")
     return folders
+
+
+def needs_judge(names: Iterable[str]) -> str:
+    """The first of these benchmarks that a model judges; empty where none is."""
+    from web2code.evaluation.benchmarks import BENCHMARKS
+
+    return next((name for name in names if BENCHMARKS[name].model_judge), "")
 
 
 def identity_of(model: str, url: str) -> str:

@@ -2,12 +2,19 @@
 
 import os
 from functools import partial
+from pathlib import Path
 
 import pytest
 import ray
 
-from ray_jobs.engines import EngineActor, answer
+from ray_jobs.engines import EngineActor, answer, start_engine
+from tests.web2code.modelling.checkpoints import save_llava
+from tests.web2code.modelling.test_export import QUESTION, screenshot
+from web2code.config import BenchmarkJob, EngineConfig, Where
+from web2code.evaluation.engines import serving
 from web2code.evaluation.engines.engine import Inbox, Reply, Request, generate
+from web2code.evaluation.engines.transformers import TransformersEngine
+from web2code.modelling.templates import TEMPLATES
 
 
 class Echo:
@@ -58,6 +65,33 @@ def test_an_engine_that_does_not_start_says_why(local_ray):
 
 def test_nothing_to_ask_starts_nothing():
     assert list(answer(partial(pytest.fail, "an engine was started"), 1, [])) == []
+
+
+def test_vllm_in_an_actor_writes_what_transformers_does(local_ray, tmp_path, monkeypatch):
+    python = Path(__file__).parents[2] / ".venv" / "vllm" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("vLLM is not installed: make vllm")
+    monkeypatch.setenv(serving.PYTHON_VARIABLE, str(python))
+    monkeypatch.setattr(serving, "GIGABYTES_OF_CACHE", 1)
+    checkpoint = save_llava(tmp_path / "checkpoint", TEMPLATES["mpt"])
+    asked = [
+        [Request(str(number), (screenshot(32, 32),), f"{QUESTION} {number}", 24), Request(f"{number} none", (), "x", 4)]
+        for number in range(4)
+    ]
+    job = BenchmarkJob(
+        where=Where(home=str(tmp_path), data_dir=""), name="small", checkpoint="small", benchmarks={},
+        engine=EngineConfig(kind="vllm", model=str(checkpoint), max_length=1024),
+    )  # fmt: skip
+    by_vllm = {reply.key: reply for reply in answer(partial(start_engine, job), 1, asked)}
+    inbox = Inbox()
+    for bundle in asked:
+        inbox.put(bundle)
+    inbox.close()
+    engine = TransformersEngine(str(checkpoint))
+    by_transformers = {reply.key: reply for reply in engine.stream(inbox)}
+    assert [by_vllm[str(number)].text for number in range(4)] == [by_transformers[str(n)].text for n in range(4)]
+    assert all(by_vllm[str(number)].text for number in range(4))
+    assert all(by_transformers[f"{number} none"].error for number in range(4))
 
 
 def test_an_inbox_keeps_bundles_and_tells_when_it_is_closed():

@@ -29,7 +29,7 @@ class VisualScorer:
         """
         document = extract_html(text)
         if document is None:
-            return Verdict(sample.id, "failed", reason="the answer holds no HTML document")
+            return Verdict(sample.id, "unparsed", reason="the answer holds no HTML document")
         browsers = self._browsers(Viewport(**sample.facts["viewport"]))
         reference, candidate = (browsers.submit(html) for html in (sample.facts["html"], document))
         expected, found = reference.result(), candidate.result()

@@ -7,6 +7,7 @@ from web2code.evaluation.benchmarks.benchmark import Benchmark
 from web2code.evaluation.benchmarks.chartqa import CHARTQA
 from web2code.evaluation.benchmarks.documents import DOCVQA, INFOVQA, STVQA
 from web2code.evaluation.benchmarks.forms import FUNSD, SROIE
+from web2code.evaluation.benchmarks.llava_bench import COCO, IN_THE_WILD, llava_bench
 from web2code.evaluation.benchmarks.mathvista import MATHVISTA
 from web2code.evaluation.benchmarks.mmbench import MMBENCH
 from web2code.evaluation.benchmarks.mme import MME
@@ -15,7 +16,7 @@ from web2code.evaluation.benchmarks.ocrbench import OCRBENCH
 from web2code.evaluation.benchmarks.pope import POPE
 from web2code.evaluation.benchmarks.scienceqa import SCIENCEQA, SCIENCEQA_IMG
 from web2code.evaluation.benchmarks.vqa import GQA, TEXTVQA, TEXTVQA_OCR, VQAV2
-from web2code.evaluation.benchmarks.wcgb import WCGB
+from web2code.evaluation.benchmarks.wcgb import WCGB, WCGB_JUDGE
 from web2code.evaluation.benchmarks.wub import WUB
 
 # A new benchmark needs a line here.
@@ -26,6 +27,8 @@ BENCHMARKS: dict[str, Benchmark] = {
     "funsd": FUNSD,
     "gqa": GQA,
     "infovqa": INFOVQA,
+    COCO.name: llava_bench(COCO),
+    IN_THE_WILD.name: llava_bench(IN_THE_WILD),
     "mathvista": MATHVISTA,
     "mmbench": MMBENCH,
     "mme": MME,
@@ -40,5 +43,6 @@ BENCHMARKS: dict[str, Benchmark] = {
     "textvqa_ocr": TEXTVQA_OCR,
     "vqav2": VQAV2,
     "wcgb": WCGB,
+    "wcgb_judge": WCGB_JUDGE,
     "wub": WUB,
 }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from web2code.config import JudgeConfig
 from web2code.evaluation.measure import Measure
+
+if TYPE_CHECKING:
+    from web2code.endpoint import Client
 
 # no_answer: the engine gave none (an error that is named); unparsed: an answer that says nothing in the asked form;
 # failed: an answer that could not be scored (its page did not render); unjudged: the model that judges gave no verdict.
@@ -55,8 +59,27 @@ class PageScorer(Protocol):
 
 
 @dataclass(frozen=True)
+class Answered:
+    """An answer for a model to judge.
+
+    Args:
+        picture: the rendered page, where the answer is one.
+        failure: outcome and reason, where there is nothing to judge.
+    """
+
+    sample: Sample
+    text: str
+    picture: bytes = b""
+    failure: tuple[Outcome, str] | None = None
+
+
+# From the client of an endpoint and its settings, verdicts on answers in their order.
+ModelJudge = Callable[["Client", JudgeConfig, Iterable[Answered]], Iterator[Verdict]]
+
+
+@dataclass(frozen=True)
 class Benchmark:
-    """A benchmark, which has either a judge or, where answers are pages, a scorer.
+    """A benchmark, which has a judge, or a scorer where answers are pages, or a model for a judge.
 
     Args:
         load: the samples from the folder of its files, in a fixed order; ValueError says what to fetch where it is
@@ -65,6 +88,8 @@ class Benchmark:
         measures: the figures, the main one first, from all samples and their verdicts in the same order.
         fetch: what to fetch, and the names that the files have in the folder.
         scorer: starts what scores answers that are pages; the folder is where it keeps their pictures.
+        model_judge: has a model judge answers.
+        answers_of: the benchmark whose answers are judged, where nothing is asked anew.
     """
 
     name: str
@@ -74,3 +99,5 @@ class Benchmark:
     measures: Callable[[Sequence[Sample], Sequence[Verdict]], tuple[Measure, ...]]
     fetch: str
     scorer: Callable[[Path], PageScorer] | None = None
+    model_judge: ModelJudge | None = None
+    answers_of: str = ""

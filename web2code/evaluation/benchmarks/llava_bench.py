@@ -8,16 +8,20 @@ both: `web2code.evaluation.judges`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
+from web2code.config import JudgeConfig
+from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Sample, Verdict
 from web2code.evaluation.measure import Measure, mean, ratio
+
+if TYPE_CHECKING:
+    from web2code.endpoint import Client
 
 CATEGORIES = ("conv", "detail", "complex")
 MAX_NEW_TOKENS = 1024
@@ -59,9 +63,19 @@ COCO = Variant(
 )
 
 
-def llava_bench(variant: Variant, judge: Callable[[Sample, str], Verdict]) -> Benchmark:
-    """The benchmark, with whoever judges one answer: `LlavaBenchJudge(client).judge_one`."""
-    return Benchmark(variant.name, variant.title, partial(load, variant), judge, measures, variant.fetch)
+def llava_bench(variant: Variant) -> Benchmark:
+    """The benchmark of one set of questions."""
+    return Benchmark(
+        variant.name, variant.title, partial(load, variant), None, measures, variant.fetch, model_judge=model_judge
+    )
+
+
+def model_judge(client: Client, judge: JudgeConfig, answers: Iterable[Answered]) -> Iterator[Verdict]:
+    """Have a model compare answers with GPT-4's."""
+    from web2code.evaluation.judges.llava_bench import LlavaBenchJudge  # heavy: it brings the endpoint's client
+
+    one = LlavaBenchJudge(client, judge.swap)
+    return client.ahead(answers, lambda answered: one.judge_one(answered.sample, answered.text))
 
 
 def load(variant: Variant, folder: Path) -> list[Sample]:

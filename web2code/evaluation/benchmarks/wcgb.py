@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from web2code.artifacts import RECORD
-from web2code.config import ASPECTS, GROUPS
+from web2code.config import ASPECTS, GROUPS, JudgeConfig
 from web2code.data.images import image_size
 from web2code.data.pages import read_pages
-from web2code.evaluation.benchmarks.benchmark import Benchmark, PageScorer, Sample, Verdict
+from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, PageScorer, Sample, Verdict
 from web2code.evaluation.measure import Measure, mean
+
+if TYPE_CHECKING:
+    from web2code.endpoint import Client
 
 MAX_NEW_TOKENS = 3000
 
@@ -31,7 +35,10 @@ def load(folder: Path) -> Iterator[Sample]:
         what = f"{lacking[0]} has only one of its two files" if lacking else "it holds none"
         raise ValueError(f"wcgb: {folder} should be a dataset, or hold NAME.png and NAME.html for each page: {what}")
     for name, path in documents.items():
-        yield _sample(name, pictures[name].read_bytes(), path.read_text(encoding="utf-8", errors="replace"))
+        try:
+            yield _sample(name, pictures[name].read_bytes(), path.read_text(encoding="utf-8", errors="replace"))
+        except ValueError as error:
+            raise ValueError(f"wcgb: {pictures[name]}: {error}; take its screenshot again") from None
 
 
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
@@ -51,6 +58,22 @@ def start_scorer(pictures: Path) -> PageScorer:
     return VisualScorer(pictures)
 
 
+def judged_measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
+    """Groups and aspects as a model judged them."""
+    from web2code.evaluation.judges import wcgb  # heavy: it brings the endpoint's client
+
+    return wcgb.measures(verdicts)
+
+
+def model_judge(client: Client, judge: JudgeConfig, answers: Iterable[Answered]) -> Iterator[Verdict]:
+    """Have a model compare what was rendered with the screenshots."""
+    from web2code.evaluation.judges.wcgb import Page, WcgbJudge
+
+    return WcgbJudge(client, judge.repeats, judge.max_side).judge(
+        Page(one.sample.id, one.sample.images[0], one.picture, *(one.failure or ("rendered", ""))) for one in answers
+    )
+
+
 def _sample(name: str, image: bytes, html: str) -> Sample:
     from web2code.modelling.prompts import CODE_PROMPT  # heavy: what is trained with it says what it is
 
@@ -67,4 +90,14 @@ WCGB = Benchmark(
     measures,
     "a dataset that `web2code data build` made, or NAME.png with NAME.html beside it for each page",
     start_scorer,
+)
+WCGB_JUDGE = Benchmark(
+    "wcgb_judge",
+    "WCGB, judged by a model",
+    load,
+    None,
+    judged_measures,
+    WCGB.fetch,
+    model_judge=model_judge,
+    answers_of=WCGB.name,
 )

@@ -164,12 +164,12 @@ def write_files(folder, variant):
 ])  # fmt: skip
 def test_the_public_files_are_read(tmp_path, variant, context):
     write_files(tmp_path, variant)
-    benchmark = llava_bench(variant, lambda sample, answer: verdict(sample.id, 5, 10))
+    benchmark = llava_bench(variant)
     samples = list(benchmark.load(tmp_path))
     assert len(samples) == variant.num
     assert (samples[4].id, samples[4].images, samples[4].prompt) == ("4", (b"picture 1",), "What?")
     assert samples[4].facts == {"category": "detail", "context": context, "reference": "Answer 4"}
-    figures = benchmark.measures(samples, [benchmark.judge(sample, "yes") for sample in samples])
+    figures = benchmark.measures(samples, [verdict(sample.id, 5, 10) for sample in samples])
     assert (figures[0].name, figures[0].value) == ("relative score", 50.0)
 
 

@@ -1,0 +1,136 @@
+"""A model is asked what benchmarks ask, its pages are rendered, judged and scored, and nothing is done twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from PIL import Image
+
+from ray_jobs.benchmark import main
+from tests.web2code.chat import ChatServer
+from web2code.config import ASPECTS, BenchmarkJob, Endpoint, EngineConfig, JudgeConfig, Viewport, Where, digest_tree
+from web2code.evaluation.benchmarks import BENCHMARKS
+from web2code.evaluation.results import read_rows, read_scores
+from web2code.rendering import Browsers
+
+PAGE = "<html><body style='background:#{}'><h1>Offer {}</h1><p>Call 555-01{}</p><button>Buy</button></body></html>"
+PAGES = {f"page{number}": PAGE.format(colour, number, number) for number, colour in enumerate(("fee", "efe", "eef"))}
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """A folder of pages with their screenshots."""
+    folder = tmp_path_factory.mktemp("pages")
+    with Browsers(num=1, viewport=Viewport(width=320, height=240)) as browsers:
+        for name, snapshot in zip(PAGES, browsers.render(PAGES.values()), strict=True):
+            (folder / f"{name}.html").write_text(PAGES[name])
+            (folder / f"{name}.png").write_bytes(snapshot.png)
+    return folder
+
+
+@pytest.fixture
+def server():
+    """What answers and what judges, on a real socket."""
+    server = ChatServer()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.released.set()
+    server.shutdown()
+
+
+def job_of(folder, home, server, *names, **changed):
+    endpoint = Endpoint(url=server.url, concurrency=1, retries=0)
+    return BenchmarkJob(
+        where=Where(
+            home=str(home), data_dir=str(folder), out=str(home / "results"), num_workers=1,
+            folders=dict.fromkeys(names, str(folder)), endpoint=endpoint, judge=endpoint,
+        ),
+        name="model", checkpoint="m", engine=EngineConfig(kind="openai", model="m"),
+        benchmarks=dict.fromkeys(names, digest_tree(folder)), judge=JudgeConfig(model="j"), bootstrap_samples=100,
+        **changed,
+    )  # fmt: skip
+
+
+def test_pages_are_answered_rendered_judged_and_scored_once(local_ray, pages, tmp_path, server):
+    order = iter([f"Here it is:\n```html\n{PAGES['page0']}\n```", "I cannot see a page.", "<html></html>"])
+    server.reply = lambda body: (
+        json.dumps(dict.fromkeys(ASPECTS, 7)) if body["messages"][0]["role"] == "system" else next(order)
+    )
+    job = job_of(pages, tmp_path, server, "wcgb", "wcgb_judge")
+    scores = main(job)
+    assert scores == read_scores(tmp_path / "results")
+    rows = {row.id: row for row in read_rows(tmp_path / "results", "wcgb")}
+    assert (rows["page0"].outcome, rows["page0"].values["overall"]) == ("scored", pytest.approx(10))
+    assert (rows["page1"].outcome, rows["page2"].outcome) == ("unparsed", "scored")
+    assert rows["page2"].values["overall"] == 0
+    judged = {row.id: row for row in read_rows(tmp_path / "results", "wcgb_judge")}
+    assert [judged[name].outcome for name in PAGES] == ["scored", "unparsed", "scored"]
+    figures = {figure.name: figure for figure in scores.benchmarks["wcgb_judge"].figures}
+    assert figures["overall"].value == pytest.approx(14 / 3)
+    assert figures["overall (published)"].value == pytest.approx(7)
+    visual = scores.benchmarks["wcgb"].figures[0]
+    assert visual.value == pytest.approx(10 / 3)
+    assert visual.low < visual.value < visual.high
+    asked = len(server.seen)
+    again = main(job)
+    assert len(server.seen) == asked
+    assert again.benchmarks == scores.benchmarks
+
+
+def test_killed_while_it_asks_it_goes_on(local_ray, pages, tmp_path, server):
+    gate = [True]
+
+    def slow(body):
+        if gate:
+            time.sleep(0.5)
+        return PAGES["page1"]
+
+    server.reply = slow
+    job = job_of(pages, tmp_path, server, "wcgb")
+    file = tmp_path / "job.json"
+    file.write_text(job.model_dump_json())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ray_jobs.benchmark", str(file)], env={**os.environ, "RAY_ADDRESS": local_ray},
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not any((tmp_path / "results").glob("answers-*.jsonl")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    gate.clear()
+    scores = main(job)
+    assert scores.benchmarks["wcgb"].num == 3
+    assert len({json.dumps(body) for body in server.seen}) == 3
+    assert len(server.seen) <= 4  # what was on its way when it was killed may be asked once more
+
+
+def test_a_bad_picture_costs_no_engine(pages, tmp_path, server):
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "a.html").write_text("<html></html>")
+    (folder / "a.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"a\.png: image does not decode"):
+        main(job_of(folder, tmp_path, server, "wcgb"))
+    (folder / "a.png").unlink()
+    with pytest.raises(ValueError, match="a has only one of its two files"):
+        main(job_of(folder, tmp_path, server, "wcgb"))
+    assert not server.seen
+
+
+def test_every_benchmark_says_what_to_fetch():
+    assert all(benchmark.fetch for benchmark in BENCHMARKS.values())
+
+
+def test_a_picture_of_the_wrong_mode_is_fine(tmp_path):
+    Image.new("RGBA", (90, 70)).save(tmp_path / "a.png")
+    (tmp_path / "a.html").write_text("<html></html>")
+    (sample,) = BENCHMARKS["wcgb"].load(tmp_path)
+    assert sample.facts["viewport"] == {"width": 90, "height": 70}

@@ -1,0 +1,51 @@
+"""Any OpenAI-compatible server: a local vLLM, or a vendor's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from web2code.config import Endpoint
+from web2code.endpoint import Client, Question, Unanswered
+from web2code.evaluation.engines.engine import Inbox, Reply, Request
+from web2code.evaluation.judges.wcgb import scaled_png
+
+MAX_SIDE = 8192
+
+
+class OpenAIEngine:
+    """A model behind an endpoint, asked by as many requests at once as the endpoint's configuration allows.
+
+    Args:
+        cache: folder of replies by what was asked, so that nothing is paid for twice.
+    """
+
+    def __init__(self, endpoint: Endpoint, model: str, cache: Path) -> None:
+        self.endpoint, self.model, self.cache = endpoint, model, cache
+        self.clients: dict[int, Client] = {}
+
+    def stream(self, inbox: Inbox) -> Iterator[Reply]:
+        """Replies as they come.
+
+        Raises:
+            EndpointError: the endpoint does not work, or has cost as much as it may.
+        """
+        running: set[Future[Reply]] = set()
+        with ThreadPoolExecutor(self.endpoint.concurrency) as pool:
+            while (bundle := inbox.take(wait=not running)) is not None or running:
+                running |= {pool.submit(self._answer, request) for request in bundle or ()}
+                done, running = wait(running, timeout=0.05, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
+
+    def _answer(self, request: Request) -> Reply:
+        client = self.clients.setdefault(request.max_new_tokens, self._client(request.max_new_tokens))
+        try:
+            pictures = tuple(scaled_png(image, MAX_SIDE) for image in request.images)
+            return Reply(request.key, client.ask("", Question((*pictures, request.prompt)), str.strip))
+        except (Unanswered, ValueError) as error:
+            return Reply(request.key, error=str(error))
+
+    def _client(self, max_tokens: int) -> Client:
+        return Client("model", self.endpoint, self.model, 0.0, max_tokens, self.cache)
