@@ -226,7 +226,7 @@ class ValidationConfig(Config):
 class GateConfig(Config):
     """What a candidate needs to become champion."""
 
-    margin: float = Field(0.1, ge=0, description="points (0 to 10) that no group's score may be behind the champion's")
+    margin: float = Field(0.5, ge=0, description="points (0 to 10) that no group's score may be behind the champion's")
     understanding_margin: float = Field(0.05, ge=0, description="the same for the share of questions answered right")
     max_render_failed: float = Field(0.1, ge=0, le=1, description="largest share of pages that do not render")
 

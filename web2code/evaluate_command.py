@@ -17,6 +17,8 @@ from web2code.plan import home_folder
 from web2code.programs import run_program
 
 console = Console()
+# The main figure comes first; all are in the folder.
+SHOWN = 6
 
 
 def evaluate(
@@ -137,7 +139,7 @@ def show(folder: Path) -> None:
         table.add_column(column, justify="left" if column in ("benchmark", "figure") else "right")
     for key, benchmark in scores.benchmarks.items():
         lost = benchmark.num - benchmark.outcomes.get("scored", 0)
-        for place, figure in enumerate(benchmark.figures):
+        for place, figure in enumerate(benchmark.figures[:SHOWN]):
             value, low, high = (text(number, figure.scale) for number in (figure.value, figure.low, figure.high))
             counts = (str(benchmark.num), str(lost)) if place == 0 else ("", "")
             table.add_row("" if place else key, figure.name, f"{value} ({low} to {high})", *counts)
