@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 VOID = frozenset(
-    "area base basefont bgsound br col command embed frame hr image img input isindex keygen link menuitem meta nextid "
-    "param source spacer track wbr".split()
-)
+    ("area", "base", "basefont", "bgsound", "br", "col", "command", "embed", "frame", "hr", "image", "img", "input",
+     "isindex", "keygen", "link", "menuitem", "meta", "nextid", "param", "source", "spacer", "track", "wbr")
+)  # fmt: skip
 RAW_TEXT = frozenset(("script", "style"))
 PREFORMATTED = frozenset(("pre", "textarea"))
 SPACES = " \n\t\f\r"

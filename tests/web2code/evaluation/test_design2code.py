@@ -72,7 +72,7 @@ def test_a_page_scores_one_against_itself(scorer):
     assert score.values == pytest.approx(dict.fromkeys(NAMES, 1.0))
 
 
-@pytest.mark.parametrize("blank", ["", " ", "<html><body></body></html>", "<html><body style='background:#123'>", "a"])
+@pytest.mark.parametrize("blank", ["", " ", "<html><body></body></html>", "<html><body style='background:#123'>"])
 def test_a_page_without_text_of_its_own_gets_no_credit_for_text(scorer, blank):
     score = scorer.score(PAGE, blank)
     assert score.reason == ""

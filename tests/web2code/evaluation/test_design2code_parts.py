@@ -19,7 +19,10 @@ from web2code.evaluation.design2code.preparation import MAX_CHARS, prepare
 from web2code.evaluation.design2code.ratios import Ratios
 from web2code.evaluation.design2code.repetition import cut_repetition, without_tags
 
-WORDS = "garden terms lights read history forum platform shop to sign quarterly notes opening hours local".split()
+WORDS = (
+    "garden", "terms", "lights", "read", "history", "forum", "platform", "shop", "to", "sign", "quarterly",
+    "notes", "opening", "hours", "local",
+)  # fmt: skip
 
 
 def block(text, x=0.0, y=0.0, width=0.1, height=0.02, colour=(0, 0, 0)):

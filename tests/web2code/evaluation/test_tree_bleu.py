@@ -18,7 +18,7 @@ PAGE = "<html><head><title>t</title></head><body><div><p>a</p><p>b</p></div><ul>
             1 / 2,
             1 / 2,
         ),
-        # The reference has html(body p), body(ul), ul(li), p(b); the candidate html(body p), body(ul ul), ul(li) twice, p(i).
+        # html(body p), body(ul), ul(li) and p(b) against html(body p), body(ul ul), ul(li) twice and p(i).
         (
             "<html><body><ul><li>a</li></ul></body><p><b>x</b></p></html>",
             "<html><body><ul><li>a</li></ul><ul><li>b</li></ul></body><p><i>x</i></p></html>",

@@ -17,8 +17,8 @@ FETCH = (
     "picture that its pages show"
 )
 PROMPT = (
-    "Write one HTML file, with its CSS within it, of the web page in this screenshot: the same text, layout, colours and "
-    f"sizes. Put {PLACEHOLDER} in the place of every picture. Answer with the file only."
+    "Write one HTML file, with its CSS within it, of the web page in this screenshot: the same text, layout, colours "
+    f"and sizes. Put {PLACEHOLDER} in the place of every picture. Answer with the file only."
 )
 MAX_NEW_TOKENS = 4096
 MAX_BYTES = 30_000_000

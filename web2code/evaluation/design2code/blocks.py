@@ -14,7 +14,7 @@ SHIFT_TOLERANCE = 8
 
 @dataclass(frozen=True)
 class Block:
-    """A text of a page, with the box of its pixels (x, y, width, height, as shares of the page) and their mean colour."""
+    """A text of a page, the box of its pixels (x, y, width, height) in shares of the page, and their mean colour."""
 
     text: str
     box: tuple[float, float, float, float]

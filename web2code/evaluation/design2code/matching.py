@@ -72,7 +72,7 @@ def join_neighbours(candidate: list[Block], reference: list[Block], ratios: Rati
 
 def _gains(sides: list[list[Block]], axis: int, ratios: Ratios) -> dict[int, float]:
     """By how much joining a block with the next one lowers the mean cost, for those that do enough."""
-    costs = _costs(*sides, ratios)
+    costs = _costs(sides[0], sides[1], ratios)
     current = _assigned(costs)
     joins = _Joins([block.text for block in sides[axis]], [block.text for block in sides[1 - axis]])
     num_same = current.count(SAME)

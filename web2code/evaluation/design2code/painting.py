@@ -9,7 +9,8 @@ from PIL import ImageColor
 from web2code.evaluation.html_tree import Element, elements, first, parse, serialise
 
 TEXT_TAGS = frozenset(
-    "p h1 h2 h3 h4 h5 h6 div span a b li table td th button footer header figcaption".split()
+    ("p", "h1", "h2", "h3", "h4", "h5", "h6", "div", "span", "a", "b", "li", "table", "td", "th", "button", "footer",
+     "header", "figcaption")
 )  # fmt: skip
 # Colour number n is (n // 256, n // 16 % 16, n % 16) on a grid of each channel.
 GRID_START, GRID_STEP = 10, 16
@@ -59,6 +60,8 @@ def colour(number: int) -> tuple[int, int, int]:
 
 
 def _attributes(element: Element, number: int | None, shift: int) -> dict[str, str]:
+    if element.name == "meta":  # never drawn, and the renderer knows the harmless ones as they are usually written
+        return element.attributes
     styles = _declarations(element, "background-color")
     if number is None:
         return element.attributes | {"style": "; ".join([*styles, CLEAR])}
