@@ -139,11 +139,11 @@ def test_blocks_are_where_the_colours_changed_together():
     page = np.full((20, 40, 3), 255, np.uint8)
     page[4:8, 10:20] = (200, 0, 0)
     page[4:6, 10:20] = (100, 0, 0)
-    first, second = (np.full((20, 40, 4), 255, np.uint8) for _ in range(2))
-    first[4:8, 10:20, :3] = 250
-    second[4:8, 10:20, :3] = 44  # 250 + 50, in a byte
-    first[0, 0, :3] = second[0, 0, :3] = 250  # a picture of the same colour, which stays as it is
-    first[2, 2, :3], second[2, 2, :3] = 250, 90  # something else that changed
+    first, second = (np.full((20, 40, 3), 255, np.uint8) for _ in range(2))
+    first[4:8, 10:20] = 250
+    second[4:8, 10:20] = 44  # 250 + 50, in a byte
+    first[0, 0] = second[0, 0] = 250  # a picture of the same colour, which stays as it is
+    first[2, 2], second[2, 2] = 250, 90  # something else that changed
     (found,) = find_blocks([("Word", 4095), ("gone", 4094), ("none", None)], page, first, second)
     assert found == Block("word", (10 / 40, 4 / 20, 10 / 40, 4 / 20), (150, 0, 0))
     assert find_blocks([("Word", 4095)], page, first, second[:10]) == []

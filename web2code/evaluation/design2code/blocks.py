@@ -38,15 +38,14 @@ def find_blocks(
 
     Args:
         texts: those of `Painted`.
-        page: its picture, sRGB of shape (height, width, 3).
-        first: the picture of a painted copy, as is `second`, of shape (height, width, 4).
+        page: its picture; as `first` and `second`, those of its painted copies, sRGB of shape (height, width, 3).
     """
     if first.shape != second.shape:
         return []
     height, width, _ = first.shape
-    # Text pixels are few: what is the same in both pictures is left out at once, a pixel as one number.
-    changed = np.flatnonzero(first.view(np.uint32) != second.view(np.uint32))
-    before, after = first.reshape(-1, 4)[changed, :3], second.reshape(-1, 4)[changed, :3]
+    # Text pixels are few, and every channel of theirs changes: most others are left out by one.
+    changed = np.flatnonzero(first[..., 0] != second[..., 0])
+    before, after = first.reshape(-1, 3)[changed], second.reshape(-1, 3)[changed]
     shifted = before + np.uint8(SHIFT)
     # The colours' places on the grid, and how far beyond the first one that counts for each a pixel is.
     places = before - np.uint8(GRID_START - TOLERANCE)

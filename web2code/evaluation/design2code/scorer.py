@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from web2code.config import Viewport
 from web2code.evaluation.design2code.blocks import Block, find_blocks, merge_same_boxes
@@ -20,6 +18,7 @@ from web2code.evaluation.design2code.preparation import prepare
 from web2code.evaluation.ssim import page_ssim
 from web2code.evaluation.tree_bleu import tree_bleu
 from web2code.rendering import Browsers, Snapshot
+from web2code.rendering.png import pixels_of
 
 if TYPE_CHECKING:
     from web2code.evaluation.design2code.clip import ClipEncoder
@@ -137,12 +136,5 @@ class _Reading:
         failures = [snapshot.reason for snapshot in snapshots if snapshot.outcome == "failed"]
         if failure := self.failure or next(iter(failures), ""):
             raise NotRenderedError(f"the {name} was not rendered: {failure}")
-        page = decode(snapshots[0].png, "RGB")
-        first, second = (decode(snapshot.png, "RGBA") for snapshot in snapshots[1:])
+        page, first, second = (pixels_of(snapshot.png) for snapshot in snapshots)
         return Page(self.html, merge_same_boxes(find_blocks(self.texts, page, first, second)), page)
-
-
-def decode(png: bytes, mode: str) -> np.ndarray:
-    """The pixels of a rendered picture, of shape (height, width, channels)."""
-    with Image.open(io.BytesIO(png)) as image:
-        return np.asarray(image.convert(mode))
