@@ -33,12 +33,13 @@ def sentence(generator, num_words):
     return " ".join(generator.choices(WORDS, k=num_words))
 
 
+@settings(deadline=None)
 @given(st.text("abc ", max_size=40), st.text("abc ", max_size=40))
 def test_ratios_are_those_of_difflib(first, second):
     assert Ratios()(first, second) == difflib.SequenceMatcher(None, first, second).ratio()
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000))
 def test_ratios_of_long_texts_are_those_of_difflib_with_its_heuristic(seed):
     generator = random.Random(seed)
@@ -86,7 +87,7 @@ def test_a_page_that_never_stops_is_cut_and_one_that_stops_is_not():
     assert cut_repetition(start) == start
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.text("<>a\n", max_size=60))
 def test_tags_are_left_out_within_a_line(html):
     assert without_tags(html) == re.sub("<.*?>", "", html)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,10 +29,6 @@ PLACEHOLDER = "rick.jpg"
 # Pairs that are rendered while one is scored.
 AHEAD = 2
 STRUCTURE = ("tree_bleu", "tree_precision", "ssim")
-
-
-class NotRenderedError(RuntimeError):
-    """A page has no picture, or none that blocks could be read from."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +74,16 @@ class Scorer:
         return next(self.scores([(reference_html, candidate_html)]))
 
     def scores(self, pairs: Iterable[tuple[str, str]]) -> Iterator[Score]:
-        """A score for each (reference, candidate), in order, with a few pairs rendered ahead."""
+        """A score for each (reference, candidate), in order, with a few pairs rendered ahead.
+
+        Of pairs in a row with the same reference, that is rendered once.
+        """
         pending: deque[tuple[_Reading, _Reading]] = deque()
+        reading = None
         for reference, candidate in pairs:
-            pending.append((self._read(reference), self._read_candidate(candidate)))
+            if reading is None or reading.html != reference:
+                reading = self._read(reference)
+            pending.append((reading, self._read_candidate(candidate)))
             if len(pending) > AHEAD:
                 yield self._scored(*pending.popleft())
         while pending:
@@ -101,11 +104,11 @@ class Scorer:
         return _Reading(html, painted.texts, snapshots)
 
     def _scored(self, reference: _Reading, candidate: _Reading) -> Score:
-        try:
-            return Score(self._values(reference.page("reference"), candidate.page("candidate")))
-        except NotRenderedError as error:
-            names = (*SCORES, "elements", *(("clip", "final") if self.clip else ()), *STRUCTURE)
-            return Score(dict.fromkeys(names, 0.0), str(error))
+        for name, reading in (("reference", reference), ("candidate", candidate)):
+            if reading.problem:
+                names = (*SCORES, "elements", *(("clip", "final") if self.clip else ()), *STRUCTURE)
+                return Score(dict.fromkeys(names, 0.0), f"the {name} was not rendered: {reading.problem}")
+        return Score(self._values(reference.page, candidate.page))
 
     def _values(self, reference: Page, candidate: Page) -> dict[str, float]:
         matched = match(candidate.blocks, reference.blocks)
@@ -131,10 +134,14 @@ class _Reading:
     snapshots: Sequence[Future[Snapshot]] = ()
     failure: str = ""
 
-    def page(self, name: str) -> Page:
-        snapshots = [snapshot.result() for snapshot in self.snapshots]
-        failures = [snapshot.reason for snapshot in snapshots if snapshot.outcome == "failed"]
-        if failure := self.failure or next(iter(failures), ""):
-            raise NotRenderedError(f"the {name} was not rendered: {failure}")
-        page, first, second = (pixels_of(snapshot.png) for snapshot in snapshots)
+    @cached_property
+    def problem(self) -> str:
+        """Why there is no page; empty where there is one."""
+        reasons = (snapshot.result().reason for snapshot in self.snapshots if snapshot.result().outcome == "failed")
+        return self.failure or next(reasons, "")
+
+    @cached_property
+    def page(self) -> Page:
+        """The page, once it is rendered."""
+        page, first, second = (pixels_of(snapshot.result().png) for snapshot in self.snapshots)
         return Page(self.html, merge_same_boxes(find_blocks(self.texts, page, first, second)), page)
