@@ -69,8 +69,8 @@ def serialise(root: Element, attributes: Callable[[Element], Mapping[str, str]] 
 
 
 def start_tag(element: Element, attributes: Mapping[str, str]) -> str:
-    """The tag that opens an element, or is all of it."""
-    written = "".join(f" {name}={_quoted(value)}" for name, value in attributes.items())
+    """The tag that opens an element, or is all of it; attributes are in alphabetical order."""
+    written = "".join(f" {name}={_quoted(value)}" for name, value in sorted(attributes.items()))
     return f"<{element.name}{written}{'' if element.children or element.name not in VOID else '/'}>"
 
 
@@ -126,7 +126,7 @@ class _Builder(HTMLParser):
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._open(tag, attrs)
-        self.handle_endtag(tag)
+        self._close(tag)
 
     def handle_endtag(self, tag: str) -> None:
         if self.ended[tag]:

@@ -176,6 +176,20 @@ def test_colours_differ_as_published():
     assert colour_difference(np.zeros((1, 3)), np.full((1, 3), 255.0)) == pytest.approx(100, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ((161, 161, 161), (192, 100, 236), 29.0487),
+        ((0, 0, 0), (176, 0, 0), 37.7556),
+        ((34, 34, 34), (31, 78, 121), 22.1121),
+        ((255, 255, 255), (46, 125, 50), 47.1195),
+    ],
+)
+def test_colours_of_texts_differ_as_for_colormath(first, second, expected):
+    difference = colour_difference(np.array([first], float), np.array([second], float))
+    assert difference == pytest.approx(expected, abs=1e-3)
+
+
 def test_the_same_blocks_score_one():
     generator = random.Random(3)
     blocks = [block(sentence(generator, 6), y=place / 40, colour=(place, 20, 30)) for place in range(30)]

@@ -16,7 +16,7 @@ from web2code.modelling.images import normalise
 try:
     import cv2
 except ImportError:  # optional: nothing but this score needs it
-    cv2 = None
+    cv2 = None  # type: ignore[assignment]
 
 INPAINT_RADIUS = 3
 
