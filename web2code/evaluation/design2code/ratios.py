@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from difflib import SequenceMatcher
 
 # From this length of the second text on, difflib leaves out characters that are frequent in it ("autojunk").
@@ -18,16 +19,19 @@ def matching_characters(first: str, second: str) -> int:
     total, todo = 0, [(first, second)]
     while todo:
         a, b = todo.pop()
-        size = end_of_longest = 0
+        shorter, longer = (a, b) if len(a) < len(b) else (b, a)
+        if shorter in longer:
+            total += len(shorter)
+            continue
+        size = stop = 0
         for end in range(1, len(a) + 1):
             if a[end - size - 1 : end] in b:
                 size += 1
-                end_of_longest = end
+                stop = end
         if size:
             total += size
-            start = end_of_longest - size
-            place = b.index(a[start:end_of_longest])
-            todo += [(a[:start], b[:place]), (a[end_of_longest:], b[place + size :])]
+            place = b.index(a[stop - size : stop])
+            todo += [(a[: stop - size], b[:place]), (a[stop:], b[place + size :])]
     return total
 
 
@@ -35,11 +39,11 @@ class Ratios:
     """`SequenceMatcher(None, first, second).ratio()` of two texts, remembered."""
 
     def __init__(self) -> None:
-        self._known: dict[str, dict[str, float]] = {}
+        self._known: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._matchers: dict[str, SequenceMatcher] = {}
 
     def __call__(self, first: str, second: str) -> float:
-        known = self._known.setdefault(second, {})
+        known = self._known[second]
         if first not in known:
             known[first] = self._ratio(first, second)
         return known[first]
@@ -48,7 +52,7 @@ class Ratios:
         if len(second) < AUTOJUNK_LENGTH:
             length = len(first) + len(second)
             return 2.0 * matching_characters(first, second) / length if length else 1.0
-        # A matcher keeps what it found out about its second text.
-        matcher = self._matchers.setdefault(second, SequenceMatcher(None, "", second))
-        matcher.set_seq1(first)
-        return matcher.ratio()
+        if second not in self._matchers:  # a matcher keeps what it finds out about its second text
+            self._matchers[second] = SequenceMatcher(None, "", second)
+        self._matchers[second].set_seq1(first)
+        return self._matchers[second].ratio()
