@@ -62,19 +62,16 @@ def colour(number: int) -> tuple[int, int, int]:
 def _attributes(element: Element, number: int | None, shift: int) -> dict[str, str]:
     if element.name == "meta":  # never drawn, and the renderer knows the harmless ones as they are usually written
         return element.attributes
-    styles = _declarations(element, "background-color")
-    if number is None:
-        return element.attributes | {"style": "; ".join([*styles, CLEAR])}
-    styles = [style for style in [*styles, CLEAR] if not style.strip().startswith(("color", "opacity"))]
-    channels = "".join(f"{(channel + shift) % 256:02X}" for channel in colour(number))
-    styles += [f"color: #{channels} !important", "opacity: 1.0 !important"]
-    return element.attributes | {"style": "; ".join(styles).strip()}
-
-
-def _declarations(element: Element, without: str) -> list[str]:
+    replaced: tuple[str, ...] = ("background-color",)
+    new = [CLEAR]
+    if number is not None:
+        channels = "".join(f"{(channel + shift) % 256:02X}" for channel in colour(number))
+        replaced += ("color", "opacity")
+        new += [f"color: #{channels} !important", "opacity: 1.0 !important"]
     # As published, a semicolon within a declaration (as in a data URL) ends it too.
     styles = element.attributes.get("style", "").split(";")
-    return [style for style in styles if style.strip() and not style.strip().startswith(without)]
+    kept = [style for style in styles if style.strip() and not style.strip().startswith(replaced)]
+    return element.attributes | {"style": "; ".join([*kept, *new]).strip()}
 
 
 def _texts(root: Element, numbers: dict[Element, int]) -> list[tuple[str, int | None]]:
