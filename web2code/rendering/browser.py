@@ -62,10 +62,19 @@ FULL_SIZE = """(() => {
   return [largest("Width"), largest("Height")];
 })()"""
 
+# What real pages have in their heads: values are of no consequence where the names are none. A quote that another kind
+# of quote seems to end would hide what follows.
+_VALUE = r"""(?:"[^"<>]*"|'[^'<>]*'|[\w./:+-]+)"""
+_NAMES = (
+    r"(?:viewport|description|author|keywords|generator|robots|googlebot|copyright|rating|language|theme-color|referrer"
+    r"|application-name|format-detection|(?:apple|msapplication|google)-[\w-]+|(?:og|twitter|fb|article|dc)[:.][\w:.]+)"
+)
+_HEADERS = r"(?:content-type|x-ua-compatible)"
 HARMLESS_META = re.compile(
-    r"""<meta\s+charset=["']?[\w-]+["']?\s*/?>|<meta\s+name=["']?(viewport|description|author|keywords)["']?\s"""
-    r"""+content=("[^"<>&]*"|'[^'<>&]*')\s*/?>""",
-    re.IGNORECASE,
+    rf"""<meta(?:[ \t\r\n\f]+(?:(?:charset|content|property|itemprop|id|class)={_VALUE}"""
+    rf"""|name=(?:"{_NAMES}"|'{_NAMES}'|{_NAMES})|http-equiv=(?:"{_HEADERS}"|'{_HEADERS}'|{_HEADERS})))+"""
+    r"[ \t\r\n\f]*/?>",
+    re.IGNORECASE | re.ASCII,
 )
 TRACES = re.compile(r"<meta|link\s*=", re.IGNORECASE)
 

@@ -9,6 +9,7 @@ from tests.web2code.rendering.documents import PLAIN
 from web2code.config import Viewport
 from web2code.rendering import Browsers
 from web2code.rendering import browser as browser_module
+from web2code.rendering.browser import leaves_traces
 from web2code.rendering.pictures import MAX_COPIES, data_urls, with_local_pictures
 
 GREEN = Image.new("RGB", (60, 40), (0, 200, 0))
@@ -73,4 +74,37 @@ def test_a_picture_that_is_named_without_end_is_put_in_so_many_times():
     assert with_local_pictures(page, urls).count(urls["rick.png"]) == MAX_COPIES
     began = time.monotonic()
     with_local_pictures("src=" + " " * 100_000 + "src= " * 10_000, urls)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("meta", "leaves"),
+    [
+        ("<meta charset=utf-8>", False),
+        ("<META NAME='viewport' CONTENT='width=device-width, initial-scale=1' />", False),
+        ('<meta content="WordPress 6.1; a &amp; b" name="generator"/>', False),
+        ('<meta property="og:image" content="https://a.example/b.png?c=d&e=f">', False),
+        ('<meta http-equiv="Content-Type" content="text/html; charset=utf-8">', False),
+        ('<meta name="color-scheme" content="dark">', True),
+        ('<meta name="description" name="color-scheme" content="dark">', True),
+        ("<meta name=description content=a><meta name='color&#45;scheme' content=dark>", True),
+        ('<meta http-equiv="refresh" content="0">', True),
+        ('<meta http-equiv="Content-Security-Policy" content="default-src none">', True),
+        ('<meta property="x" http-equiv=refresh content="0">', True),
+        ("<meta name=description content='a' / http-equiv=refresh content=0>", True),
+        ('<meta name="descriptions" content="a">', True),
+        (
+            """<meta name="author' content='a" http-equiv="Content-Security-Policy" content="default-src none'>">""",
+            True,
+        ),
+        ("<body link=red>", True),
+    ],
+)
+def test_what_real_heads_hold_needs_no_new_page(meta, leaves):
+    assert leaves_traces(f"<html><head>{meta}</head><body>x</body></html>") is leaves
+
+
+def test_a_head_that_never_ends_is_looked_at_in_time():
+    began = time.monotonic()
+    leaves_traces("<meta" + " content=a" * 50_000 + "<meta " * 50_000)
     assert time.monotonic() - began < 5
