@@ -9,18 +9,22 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from playwright.sync_api import Error, Playwright
 
 from web2code.config import Viewport
 from web2code.rendering.chromium import FLAGS, find_chromium
+from web2code.rendering.pictures import with_local_pictures
 from web2code.rendering.snapshot import STYLES, Snapshot, parse_elements
 from web2code.rendering.stylesheets import with_local_stylesheets
 
 TIMEOUT_SECONDS = 10.0
 MAX_HTML_BYTES = 2_000_000
 MAX_VIEWPORT_HEIGHTS = 8
+MAX_LENGTH = 16_384
+MAX_PIXELS = 32_000_000
 TRIES = 5
 PASSING_ERRORS = ("Unable to capture screenshot", "Not attached to an active page")
 NAVIGATION_EVENTS = ("Page.frameRequestedNavigation", "Page.frameScheduledNavigation", "Page.frameStartedNavigating")
@@ -50,10 +54,27 @@ SETTLE = """globalThis.settled = false;
 """
 SETTLED = "globalThis.settled === true"
 
+# The size that Playwright gives a screenshot of a full page: what overflows the window to the right is part of it.
+FULL_SIZE = """(() => {
+  const parts = [document.documentElement, document.body].filter(part => part);
+  const sizes = ["scroll", "offset", "client"];
+  const largest = side => Math.max(0, ...parts.flatMap(part => sizes.map(size => part[size + side])));
+  return [largest("Width"), largest("Height")];
+})()"""
+
+# What real pages have in their heads: values are of no consequence where the names are none. A quote that another kind
+# of quote seems to end would hide what follows.
+_VALUE = r"""(?:"[^"<>]*"|'[^'<>]*'|[\w./:+-]+)"""
+_NAMES = (
+    r"(?:viewport|description|author|keywords|generator|robots|googlebot|copyright|rating|language|theme-color|referrer"
+    r"|application-name|format-detection|(?:apple|msapplication|google)-[\w-]+|(?:og|twitter|fb|article|dc)[:.][\w:.]+)"
+)
+_HEADERS = r"(?:content-type|x-ua-compatible)"
 HARMLESS_META = re.compile(
-    r"""<meta\s+charset=["']?[\w-]+["']?\s*/?>|<meta\s+name=["']?(viewport|description|author|keywords)["']?\s"""
-    r"""+content=("[^"<>&]*"|'[^'<>&]*')\s*/?>""",
-    re.IGNORECASE,
+    rf"""<meta(?:[ \t\r\n\f]+(?:(?:charset|content|property|itemprop|id|class)={_VALUE}"""
+    rf"""|name=(?:"{_NAMES}"|'{_NAMES}'|{_NAMES})|http-equiv=(?:"{_HEADERS}"|'{_HEADERS}'|{_HEADERS})))+"""
+    r"[ \t\r\n\f]*/?>",
+    re.IGNORECASE | re.ASCII,
 )
 TRACES = re.compile(r"<meta|link\s*=", re.IGNORECASE)
 
@@ -65,8 +86,10 @@ class BrowserDiedError(RuntimeError):
 class Browser:
     """A page with scripts off and no way out: no network, no files, no navigation."""
 
-    def __init__(self, playwright: Playwright, viewport: Viewport, layout: bool) -> None:
-        self.viewport, self.layout = viewport, layout
+    def __init__(
+        self, playwright: Playwright, viewport: Viewport, layout: bool, whole: bool, pictures: Mapping[str, str]
+    ) -> None:
+        self.viewport, self.layout, self.whole, self.pictures = viewport, layout, whole, pictures
         root = hasattr(os, "geteuid") and os.geteuid() == 0
         self.browser = playwright.chromium.launch(
             executable_path=find_chromium(), args=list(FLAGS), chromium_sandbox=not root
@@ -101,7 +124,7 @@ class Browser:
         watchdog = threading.Timer(TIMEOUT_SECONDS, self.kill)
         watchdog.start()
         try:
-            return self._render(with_local_stylesheets(html))
+            return self._render(with_local_pictures(with_local_stylesheets(html), self.pictures))
         except Error as error:
             raise BrowserDiedError(str(error).splitlines()[0]) from error
         finally:
@@ -135,10 +158,8 @@ class Browser:
     def _draw(self, html: str) -> Snapshot:
         self.session.send("Page.setDocumentContent", {"frameId": self.frame, "html": html})
         self._settle()
-        size = self.session.send("Page.getLayoutMetrics")["cssContentSize"]
-        width, tallest = self.viewport.width, self.viewport.height * MAX_VIEWPORT_HEIGHTS
-        height = min(max(self.viewport.height, int(size["height"])), tallest)
-        picture = self._capture(height)
+        width, height = self._size()
+        picture = self._capture(width, height)
         elements = parse_elements(self._snapshot(), width, height) if self.layout else ()
         return Snapshot("rendered", "", picture, width, height, elements)
 
@@ -149,12 +170,22 @@ class Browser:
             time.sleep(0.002)
             answer = self.session.send("Runtime.evaluate", {"expression": SETTLED})
 
-    def _capture(self, height: int) -> bytes:
+    def _size(self) -> tuple[int, int]:
+        if self.whole:
+            answer = self.session.send("Runtime.evaluate", {"expression": FULL_SIZE, "returnByValue": True})
+            width, height = answer["result"]["value"]
+            width = min(max(self.viewport.width, int(width)), MAX_LENGTH)
+            return width, min(max(self.viewport.height, int(height)), MAX_LENGTH, MAX_PIXELS // width)
+        size = self.session.send("Page.getLayoutMetrics")["cssContentSize"]
+        tallest = self.viewport.height * MAX_VIEWPORT_HEIGHTS
+        return self.viewport.width, min(max(self.viewport.height, int(size["height"])), tallest)
+
+    def _capture(self, width: int, height: int) -> bytes:
         options = {
             "format": "png",
             "optimizeForSpeed": True,
-            "captureBeyondViewport": height > self.viewport.height,
-            "clip": {"x": 0, "y": 0, "width": self.viewport.width, "height": height, "scale": 1},
+            "captureBeyondViewport": (width, height) != (self.viewport.width, self.viewport.height),
+            "clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1},
         }
         return base64.b64decode(self._send("Page.captureScreenshot", options)["data"])
 

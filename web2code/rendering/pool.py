@@ -6,14 +6,15 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from types import TracebackType
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Playwright, sync_playwright
 
 from web2code.config import Viewport
 from web2code.rendering.browser import Browser, BrowserDiedError
+from web2code.rendering.pictures import data_urls
 from web2code.rendering.snapshot import Snapshot
 
 # A browser waits for frames more than it computes, so each core carries two.
@@ -22,10 +23,25 @@ AHEAD = 4
 
 
 class Browsers:
-    """`num` browsers, each in its own thread. A page that kills its browser fails, and the browser is started again."""
+    """`num` browsers, each in its own thread. A page that kills its browser fails, and the browser is started again.
 
-    def __init__(self, num: int = BROWSERS, viewport: Viewport | None = None, layout: bool = True) -> None:
-        self.num, self.viewport, self.layout = num, viewport or Viewport(), layout
+    Args:
+        layout: whether a snapshot has the page's elements.
+        whole: whether a picture has all of the page, not only what is at most `MAX_VIEWPORT_HEIGHTS` windows high and
+            as wide as the window.
+        pictures: by file name, those that pages may show.
+    """
+
+    def __init__(
+        self,
+        num: int = BROWSERS,
+        viewport: Viewport | None = None,
+        layout: bool = True,
+        whole: bool = False,
+        pictures: Mapping[str, bytes] | None = None,
+    ) -> None:
+        self.num, self.viewport, self.layout, self.whole = num, viewport or Viewport(), layout, whole
+        self.pictures = data_urls(pictures or {})
         self._work: queue.Queue[tuple[str, Future[Snapshot]] | None] = queue.Queue()
         self._threads: list[threading.Thread] = []
 
@@ -74,15 +90,18 @@ class Browsers:
         for thread in self._threads:
             thread.join(timeout=30)
 
+    def _start(self, playwright: Playwright) -> Browser:
+        return Browser(playwright, self.viewport, self.layout, self.whole, self.pictures)
+
     def _serve(self, started: queue.Queue[Exception | None]) -> None:
         try:
             with sync_playwright() as playwright:
-                browser: Browser | None = Browser(playwright, self.viewport, self.layout)
+                browser: Browser | None = self._start(playwright)
                 started.put(None)
                 while (task := self._work.get()) is not None:
                     html, answer = task
                     try:
-                        browser = browser or Browser(playwright, self.viewport, self.layout)
+                        browser = browser or self._start(playwright)
                         answer.set_result(browser.render(html))
                         continue
                     except BrowserDiedError as error:

@@ -1,0 +1,164 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+from web2code.evaluation.design2code import clip as clip_module
+from web2code.evaluation.design2code.blocks import Block
+from web2code.evaluation.design2code.clip import ClipEncoder, load_clip, without_text
+from web2code.evaluation.design2code.layout import design2code_layout
+from web2code.evaluation.design2code.matching import SCORES
+from web2code.evaluation.design2code.scorer import STRUCTURE, VIEWPORT, Scorer, open_browsers
+from web2code.rendering import Browsers
+
+SAMPLE = Path(__file__).parents[4] / "shared" / "data" / "design2code_sample"
+PAGE = (
+    "<!DOCTYPE html><html><head><style>body{margin:0;font:16px sans-serif}</style></head><body>"
+    "<h1 style='color:#b00'>Blue Garden</h1><p>Open every day from nine to five</p>"
+    "<ul><li><a href='#'>Tea</a></li><li>Cake</li></ul><button>Send</button></body></html>"
+)
+NAMES = {*SCORES, "elements", *STRUCTURE}
+
+
+@pytest.fixture(scope="module")
+def scorer():
+    with open_browsers(2) as browsers:
+        yield Scorer(browsers)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    config = CLIPVisionConfig(
+        image_size=32, patch_size=8, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        projection_dim=8,
+    )  # fmt: skip
+    return ClipEncoder(CLIPVisionModelWithProjection(config))
+
+
+def published():
+    path = SAMPLE / "scores.json"
+    return json.loads(path.read_text())["pairs"] if path.exists() else []
+
+
+@pytest.mark.skipif(not published(), reason="the pages with published scores are not beside the repository")
+def test_scores_are_those_of_the_published_script(scorer):
+    pairs = [tuple((SAMPLE / pair[side]).read_text() for side in ("reference", "candidate")) for pair in published()]
+    for pair, score in zip(published(), scorer.scores(pairs), strict=True):
+        expected = {name: pair["color" if name == "colour" else name] for name in SCORES}
+        assert {name: score.values[name] for name in SCORES} == pytest.approx(expected, abs=1e-3), pair["candidate"]
+
+
+@pytest.mark.skipif(not published(), reason="the pages with published scores are not beside the repository")
+def test_scores_from_the_layout_are_near_the_published_ones():
+    pairs = [tuple((SAMPLE / pair[side]).read_text() for side in ("reference", "candidate")) for pair in published()]
+    with Browsers(2, VIEWPORT, layout=True, whole=True) as browsers:
+        snapshots = list(browsers.render(html for pair in pairs for html in pair))
+    differences = []
+    for pair, reference, candidate in zip(published(), snapshots[::2], snapshots[1::2], strict=True):
+        scores = design2code_layout(reference, candidate)
+        differences += [abs(scores[name] - pair["color" if name == "colour" else name]) for name in SCORES]
+    assert np.mean(differences) < 0.03
+    assert design2code_layout(snapshots[0], snapshots[0]) == pytest.approx(dict.fromkeys(SCORES, 1.0))
+
+
+def test_a_page_scores_one_against_itself(scorer):
+    score = scorer.score(PAGE, PAGE)
+    assert score.reason == ""
+    assert score.values == pytest.approx(dict.fromkeys(NAMES, 1.0))
+
+
+@pytest.mark.parametrize("blank", ["", " ", "<html><body></body></html>", "<html><body style='background:#123'>"])
+def test_a_page_without_text_of_its_own_gets_no_credit_for_text(scorer, blank):
+    score = scorer.score(PAGE, blank)
+    assert score.reason == ""
+    assert {name: score.values[name] for name in SCORES} == dict.fromkeys(SCORES, 0.0)
+    assert score.values["ssim"] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("change", "falls"),
+    [
+        (("#b00", "#0b0"), {"colour"}),
+        (("Blue Garden", "Blue Gate"), {"text"}),
+        (("<p>Open every day from nine to five</p>", ""), {"block"}),
+        (("margin:0", "margin:0 0 0 300px"), {"position"}),
+    ],
+)
+def test_each_score_falls_for_what_it_is_about(scorer, change, falls):
+    values = scorer.score(PAGE, PAGE.replace(*change)).values
+    assert all(values[name] < 0.99 for name in falls)
+    assert values["elements"] < 1
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reason"),
+    [
+        ("<html><meta http-equiv=refresh content=0><body>away</body></html>", "navigated away"),
+        ("<html><body>" + "<b>x</b><i>y</i>" * 10 + "<![what[", "cannot be parsed"),
+        ("<html><body>" + "".join(f"<b>{number}</b>" for number in range(4200)), "4200 elements of text"),
+    ],
+)
+def test_a_page_that_fails_scores_zero_and_says_why(scorer, candidate, reason):
+    score = scorer.score(PAGE, candidate)
+    assert score.values == dict.fromkeys(NAMES, 0.0)
+    assert score.reason.startswith("the candidate was not rendered: ")
+    assert reason in score.reason
+
+
+def test_a_reference_that_fails_is_named(scorer):
+    assert scorer.score("<html><body><![what[", PAGE).reason.startswith("the reference was not rendered: ")
+
+
+def test_many_pairs_are_scored_in_order(scorer):
+    candidates = [PAGE, "", PAGE.replace("Tea", "Coffee"), "<html><![what[", PAGE]
+    together = list(scorer.scores((PAGE, candidate) for candidate in candidates))
+    assert together == [scorer.score(PAGE, candidate) for candidate in candidates]
+
+
+def test_with_clip_there_is_a_final_score_of_five(scorer, encoder):
+    textless = "<html><body style='margin:0'><div style='background:#136;height:300px'></div></body></html>"
+    with_clip = Scorer(scorer.browsers, encoder)
+    values = with_clip.score(textless, textless).values
+    assert values["clip"] == pytest.approx(1, abs=1e-4)
+    assert values["final"] == pytest.approx(0.2 * values["clip"])
+    assert "final" not in scorer.score(textless, textless).values
+    assert with_clip.score(textless, "<html><![what[").values == dict.fromkeys({*NAMES, "clip", "final"}, 0.0)
+
+
+def test_clip_sees_pictures_that_differ(encoder):
+    drawn = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    one, same, other = (encoder.features(pixels, []) for pixels in (drawn, drawn, 255 - drawn))
+    assert float(one @ same) == pytest.approx(1, abs=1e-5)
+    assert float(one @ other) < 0.999
+
+
+def test_text_is_taken_out_of_the_picture():
+    pytest.importorskip("cv2", reason="OpenCV is not installed")
+    image = Image.new("RGB", (100, 60), "white")
+    ImageDraw.Draw(image).text((10, 20), "words", fill="black")
+    emptied = without_text(np.asarray(image), [Block("words", (0.05, 0.2, 0.6, 0.6), (0, 0, 0))])
+    assert emptied.min() == 255
+
+
+def test_without_opencv_one_sentence_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr(clip_module, "cv2", None)
+    with pytest.raises(ValueError, match="install opencv-python-headless"):
+        load_clip(tmp_path)
+
+
+def test_a_folder_without_a_checkpoint_is_a_user_mistake(monkeypatch, tmp_path):
+    monkeypatch.setattr(clip_module, "cv2", clip_module)
+    with pytest.raises(ValueError, match="no CLIP checkpoint"):
+        load_clip(tmp_path)
+
+
+def test_an_encoder_is_loaded_from_a_checkpoint(monkeypatch, tmp_path, encoder):
+    monkeypatch.setattr(clip_module, "cv2", clip_module)
+    encoder.model.save_pretrained(tmp_path)
+    pixels = np.random.default_rng(1).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    assert torch.allclose(load_clip(tmp_path).features(pixels, []), encoder.features(pixels, []))

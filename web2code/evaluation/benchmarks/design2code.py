@@ -1,0 +1,90 @@
+"""Design2Code: 484 real web pages to be written anew from their screenshots (arXiv 2403.03163)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from web2code.evaluation.answers import extract_html
+from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
+from web2code.evaluation.design2code.scorer import PLACEHOLDER, Scorer
+from web2code.evaluation.measure import Measure, mean
+
+TITLE = "Design2Code"
+FETCH = (
+    f"the test set of SALT-NLP/Design2Code (or Design2Code-HARD) as one folder: N.html, N.png, and {PLACEHOLDER}, the "
+    "picture that its pages show"
+)
+PROMPT = (
+    "Write one HTML file, with its CSS within it, of the web page in this screenshot: the same text, layout, colours "
+    f"and sizes. Put {PLACEHOLDER} in the place of every picture. Answer with the file only."
+)
+MAX_NEW_TOKENS = 4096
+MAX_BYTES = 30_000_000
+MEASURES = {
+    "final": "Design2Code",
+    "elements": "Design2Code without CLIP",
+    "block": "Block",
+    "text": "Text",
+    "position": "Position",
+    "colour": "Colour",
+    "clip": "CLIP",
+    "tree_bleu": "TreeBLEU",
+    "tree_precision": "TreeBLEU precision",
+    "ssim": "SSIM",
+}
+WITH_CLIP = frozenset(("final", "clip"))
+
+
+def load(folder: Path) -> Iterator[Sample]:
+    """A sample for each page of the test set, in the order of their numbers; `facts["html"]` is the reference.
+
+    Raises:
+        ValueError: the folder has no page, or one without its screenshot or of more than `MAX_BYTES`.
+    """
+    pages = [path for path in folder.glob("*.html") if path.stem.isdecimal()]
+    if not pages:
+        raise ValueError(f"{folder} has no page N.html: fetch {FETCH}")
+    for path in sorted(pages, key=lambda path: int(path.stem)):
+        html, screenshot = (_content(path.with_suffix(suffix)) for suffix in (".html", ".png"))
+        facts = {"html": html.decode("utf-8", "replace")}
+        yield Sample(path.stem, (screenshot,), PROMPT, MAX_NEW_TOKENS, facts)
+
+
+def placeholder(folder: Path) -> bytes:
+    """The picture that the pages show in the place of all pictures.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    return _content(folder / PLACEHOLDER)
+
+
+def judge(scorer: Scorer, sample: Sample, answer: str) -> Verdict:
+    """What an answer is worth, from rendering it beside the reference."""
+    if not re.search(r"<[a-zA-Z]", answer):
+        return Verdict(sample.id, "unparsed", reason="the answer has no HTML")
+    score = scorer.score(sample.facts["html"], extract_html(answer) or answer)
+    if score.reason:
+        return Verdict(sample.id, "failed", reason=score.reason)
+    return Verdict(sample.id, "scored", score.values)
+
+
+def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
+    """The mean of each value over all pages; what failed counts 0. Those of CLIP only where it was asked."""
+    units = [sample.id for sample in samples]
+    with_clip = any("clip" in verdict.values for verdict in verdicts)
+    return tuple(
+        mean(title, units, [verdict.values.get(name, 0.0) for verdict in verdicts])
+        for name, title in MEASURES.items()
+        if with_clip or name not in WITH_CLIP
+    )
+
+
+def _content(path: Path) -> bytes:
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: fetch {FETCH}")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{path} is larger than {MAX_BYTES} bytes: fetch it again")
+    return path.read_bytes()
