@@ -68,7 +68,8 @@ def raw(model: Path) -> tuple[float, list[str]]:
         output = subprocess.run(
             [serving.vllm_python(), "-m", "benchmarks.raw_vllm", serving.vllm_arguments(engine, home, 0)["model"],
              file.name],
-            env={**os.environ, **serving.vllm_variables(0), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True,
+            env={**os.environ, **serving.vllm_variables(0), "OMP_NUM_THREADS": "1"},
+            capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
     answer = json.loads(output.splitlines()[-1])
     return answer["seconds"], answer["texts"]

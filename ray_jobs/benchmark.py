@@ -36,7 +36,7 @@ def main(job: BenchmarkJob) -> Scores:
     replies = Journal(out / f"answers-{answers_digest(job)}.jsonl")
     verdicts = Journal(out / f"verdicts-{job.fingerprint()}.jsonl")
     benchmarks = {name: BENCHMARKS[name] for name in job.benchmarks}
-    with Scorers(benchmarks, out / "renderings", verdicts) as scorers:
+    with Scorers(benchmarks, job.where.folders, out / "renderings", verdicts) as scorers:
         asked: dict[str, tuple[str, Sample]] = {}
         bundles = to_ask(job, replies, scorers, asked)
         for reply in answer(partial(start_engine, job), max(1, job.where.num_workers), bundles):

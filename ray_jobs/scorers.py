@@ -21,8 +21,8 @@ THREADS = 4
 class ScorerActor:
     """A benchmark's scorer in a process of its own."""
 
-    def __init__(self, make: Callable[[Path], PageScorer], pictures: Path) -> None:
-        self.scorer = make(pictures)
+    def __init__(self, make: Callable[[Path, Path], PageScorer], pictures: Path, files: Path) -> None:
+        self.scorer = make(pictures, files)
 
     def score(self, sample: Sample, text: str) -> Verdict:
         """What an answer is worth."""
@@ -37,16 +37,19 @@ class Scorers:
     """Scorers for those benchmarks whose answers are pages; each verdict is kept in the journal as it comes.
 
     Args:
+        files: by benchmark, the folder of its files.
         folder: where the pictures of answers go, in one folder for each benchmark.
     """
 
-    def __init__(self, benchmarks: dict[str, Benchmark], folder: Path, journal: Journal, num: int = 0) -> None:
+    def __init__(
+        self, benchmarks: dict[str, Benchmark], files: dict[str, str], folder: Path, journal: Journal, num: int = 0
+    ) -> None:
         self.journal = journal
         self.running: dict[Any, tuple[str, Any]] = {}
         num = num or max(1, int(ray.cluster_resources().get("CPU", 1)))
         actor = ray.remote(num_cpus=0.25, max_concurrency=THREADS, max_restarts=-1, max_task_retries=1)(ScorerActor)
         self.actors = {
-            name: [actor.remote(benchmark.scorer, folder / name) for _ in range(num)]
+            name: [actor.remote(benchmark.scorer, folder / name, Path(files[name])) for _ in range(num)]
             for name, benchmark in benchmarks.items()
             if benchmark.scorer
         }

@@ -4,8 +4,7 @@ import pytest
 from PIL import Image
 
 from web2code.evaluation.benchmarks.benchmark import Verdict
-from web2code.evaluation.benchmarks.design2code import judge, load, measures, placeholder
-from web2code.evaluation.design2code.scorer import Scorer, open_browsers
+from web2code.evaluation.benchmarks.design2code import load, measures, start_scorer
 
 PAGE = "<html><body style='margin:0'><h1>Page {}</h1><img src=rick.jpg width=300></body></html>"
 
@@ -38,7 +37,7 @@ def test_pages_come_in_the_order_of_their_numbers(folder):
 def test_an_incomplete_folder_says_what_to_fetch(folder, missing):
     (folder / missing).unlink()
     with pytest.raises(ValueError, match=rf"{missing} is missing: fetch the test set of SALT-NLP/Design2Code"):
-        list(load(folder)) and placeholder(folder)
+        list(load(folder))
 
 
 def test_an_empty_folder_says_what_to_fetch(tmp_path):
@@ -46,13 +45,17 @@ def test_an_empty_folder_says_what_to_fetch(tmp_path):
         list(load(tmp_path))
 
 
-def test_answers_are_judged_against_the_page_with_its_picture(folder):
+def test_answers_are_judged_against_the_page_with_its_picture(folder, tmp_path):
     samples = list(load(folder))
     answers = [f"Here it is:\n```html\n{PAGE.format(1)}\n```", "I cannot do that.", "<html><body><![what["]
-    with open_browsers(2, placeholder(folder)) as browsers:
-        scorer = Scorer(browsers)
-        verdicts = [judge(scorer, sample, answer) for sample, answer in zip(samples, answers, strict=True)]
-        without = judge(scorer, samples[0], PAGE.format(1).replace("rick.jpg", "other.jpg"))
+    scorer = start_scorer(tmp_path / "pictures", folder)
+    try:
+        verdicts = [scorer.score(sample, answer) for sample, answer in zip(samples, answers, strict=True)]
+        with Image.open(tmp_path / "pictures" / "1.png") as image:
+            assert image.size == (1280, 720)
+        without = scorer.score(samples[0], PAGE.format(1).replace("rick.jpg", "other.jpg"))
+    finally:
+        scorer.close()
     assert [verdict.outcome for verdict in verdicts] == ["scored", "unparsed", "failed"]
     assert verdicts[0].values["elements"] == pytest.approx(1)
     assert verdicts[0].values["ssim"] == pytest.approx(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from web2code.evaluation.benchmarks.ai2d import AI2D
 from web2code.evaluation.benchmarks.benchmark import Benchmark
 from web2code.evaluation.benchmarks.chartqa import CHARTQA
+from web2code.evaluation.benchmarks.design2code import DESIGN2CODE
 from web2code.evaluation.benchmarks.documents import DOCVQA, INFOVQA, STVQA
 from web2code.evaluation.benchmarks.forms import FUNSD, SROIE
 from web2code.evaluation.benchmarks.llava_bench import COCO, IN_THE_WILD, llava_bench
@@ -23,6 +24,7 @@ from web2code.evaluation.benchmarks.wub import WUB
 BENCHMARKS: dict[str, Benchmark] = {
     "ai2d": AI2D,
     "chartqa": CHARTQA,
+    "design2code": DESIGN2CODE,
     "docvqa": DOCVQA,
     "funsd": FUNSD,
     "gqa": GQA,

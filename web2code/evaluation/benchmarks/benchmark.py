@@ -87,7 +87,7 @@ class Benchmark:
         judge: what an answer is worth; pure, so that it may run anywhere and again.
         measures: the figures, the main one first, from all samples and their verdicts in the same order.
         fetch: what to fetch, and the names that the files have in the folder.
-        scorer: starts what scores answers that are pages; the folder is where it keeps their pictures.
+        scorer: starts what scores answers that are pages, from the folder for their pictures and that of the files.
         model_judge: has a model judge answers.
         answers_of: the benchmark whose answers are judged, where nothing is asked anew.
     """
@@ -98,6 +98,6 @@ class Benchmark:
     judge: Callable[[Sample, str], Verdict] | None
     measures: Callable[[Sequence[Sample], Sequence[Verdict]], tuple[Measure, ...]]
     fetch: str
-    scorer: Callable[[Path], PageScorer] | None = None
+    scorer: Callable[[Path, Path], PageScorer] | None = None
     model_judge: ModelJudge | None = None
     answers_of: str = ""

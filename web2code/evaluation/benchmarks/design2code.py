@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from web2code.evaluation.answers import extract_html
-from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
-from web2code.evaluation.design2code.scorer import PLACEHOLDER, Scorer
+from web2code.evaluation.benchmarks.benchmark import Benchmark, PageScorer, Sample, Verdict
 from web2code.evaluation.measure import Measure, mean
 
-TITLE = "Design2Code"
+PLACEHOLDER = "rick.jpg"
 FETCH = (
     f"the test set of SALT-NLP/Design2Code (or Design2Code-HARD) as one folder: N.html, N.png, and {PLACEHOLDER}, the "
     "picture that its pages show"
@@ -46,29 +43,18 @@ def load(folder: Path) -> Iterator[Sample]:
     pages = [path for path in folder.glob("*.html") if path.stem.isdecimal()]
     if not pages:
         raise ValueError(f"{folder} has no page N.html: fetch {FETCH}")
+    _content(folder / PLACEHOLDER)
     for path in sorted(pages, key=lambda path: int(path.stem)):
         html, screenshot = (_content(path.with_suffix(suffix)) for suffix in (".html", ".png"))
         facts = {"html": html.decode("utf-8", "replace")}
         yield Sample(path.stem, (screenshot,), PROMPT, MAX_NEW_TOKENS, facts)
 
 
-def placeholder(folder: Path) -> bytes:
-    """The picture that the pages show in the place of all pictures.
+def start_scorer(pictures: Path, files: Path) -> PageScorer:
+    """What renders and scores answers."""
+    from web2code.evaluation.design2code.page_scorer import Design2CodeScorer  # heavy: only those who score need it
 
-    Raises:
-        ValueError: it is not there.
-    """
-    return _content(folder / PLACEHOLDER)
-
-
-def judge(scorer: Scorer, sample: Sample, answer: str) -> Verdict:
-    """What an answer is worth, from rendering it beside the reference."""
-    if not re.search(r"<[a-zA-Z]", answer):
-        return Verdict(sample.id, "unparsed", reason="the answer has no HTML")
-    score = scorer.score(sample.facts["html"], extract_html(answer) or answer)
-    if score.reason:
-        return Verdict(sample.id, "failed", reason=score.reason)
-    return Verdict(sample.id, "scored", score.values)
+    return Design2CodeScorer(pictures, files)
 
 
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
@@ -88,3 +74,6 @@ def _content(path: Path) -> bytes:
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path} is larger than {MAX_BYTES} bytes: fetch it again")
     return path.read_bytes()
+
+
+DESIGN2CODE = Benchmark("design2code", "Design2Code", load, None, measures, FETCH, start_scorer)

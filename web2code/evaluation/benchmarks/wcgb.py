@@ -51,7 +51,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     return (*scored[: len(GROUPS)], failed, *scored[len(GROUPS) :])
 
 
-def start_scorer(pictures: Path) -> PageScorer:
+def start_scorer(pictures: Path, files: Path) -> PageScorer:
     """What renders and scores answers."""
     from web2code.evaluation.wcgb_visual import VisualScorer  # heavy: only those who score need it
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from web2code.config import Viewport
+from web2code.evaluation.benchmarks.design2code import PLACEHOLDER
 from web2code.evaluation.design2code.blocks import Block, find_blocks, merge_same_boxes
 from web2code.evaluation.design2code.matching import SCORES, match
 from web2code.evaluation.design2code.painting import paint
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from web2code.evaluation.design2code.clip import ClipEncoder
 
 VIEWPORT = Viewport(width=1280, height=720)
-PLACEHOLDER = "rick.jpg"
 # Pairs that are rendered while one is scored.
 AHEAD = 2
 STRUCTURE = ("tree_bleu", "tree_precision", "ssim")
@@ -50,11 +50,12 @@ class Score:
 
     `block`, `text`, `position` and `colour` are the published scores, and `elements` their mean. With CLIP there are
     `clip` and `final`, the published mean of five; without it there is neither. `tree_bleu` and `tree_precision` are
-    those of `tree_bleu`, and `ssim` is `page_ssim`.
+    those of `tree_bleu`, and `ssim` is `page_ssim`. `picture` is the candidate's, as PNG.
     """
 
     values: dict[str, float]
     reason: str = ""
+    picture: bytes = field(default=b"", compare=False, repr=False)
 
 
 def open_browsers(num: int, placeholder: bytes | None = None) -> Browsers:
@@ -108,7 +109,7 @@ class Scorer:
             if reading.problem:
                 names = (*SCORES, "elements", *(("clip", "final") if self.clip else ()), *STRUCTURE)
                 return Score(dict.fromkeys(names, 0.0), f"the {name} was not rendered: {reading.problem}")
-        return Score(self._values(reference.page, candidate.page))
+        return Score(self._values(reference.page, candidate.page), picture=candidate.snapshots[0].result().png)
 
     def _values(self, reference: Page, candidate: Page) -> dict[str, float]:
         matched = match(candidate.blocks, reference.blocks)
