@@ -281,7 +281,8 @@ class Recipe(Config):
             raise ValueError("align: a new projector is trained in a stage of its own: give one")
         if image_text and self.instruct.pack_tokens:
             raise ValueError(
-                "instruct.pack_tokens: samples of an image-text-to-text model are padded to rows, not packed: set it to 0"
+                "instruct.pack_tokens: samples of an image-text-to-text model are padded to rows and not packed: "
+                "set it to 0"
             )
         if not image_text and "own" in {stage.template for stage in self.stages}:
             raise ValueError("template: only an image-text-to-text model has one of its own: name one of ours")

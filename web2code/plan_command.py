@@ -131,7 +131,7 @@ def _time(planned: RecipePlan) -> Table:
             stage.name, f"{work.samples:,}", f"{work.tokens / 1e9:.2f} G", f"{work.steps:,}", f"{stage.hours:.1f}",
             f"${stage.cost:,.0f}", f"{stage.model_bytes / 1e9:.1f}", f"{stage.checkpoint_bytes / 1e9:.1f}",
         )  # fmt: skip
-    table.add_row("both", "", "", "", f"{planned.hours:.1f}", f"${planned.cost:,.0f}", "", "", style="bold")
+    table.add_row("all", "", "", "", f"{planned.hours:.1f}", f"${planned.cost:,.0f}", "", "", style="bold")
     return table
 
 

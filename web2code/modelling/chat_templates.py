@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast, ProcessorMixin
 
 from web2code.modelling.ordinary_text import TextEncoder, text_encoder
 from web2code.modelling.prompts import Conversation, Turn, conversation_sample
-from web2code.modelling.templates import Piece, Template, Text, Token
+from web2code.modelling.templates import BOS, Piece, Template, Text, Token
 
 # Harmless contents to look between: a system text, then questions and answers.
 PROBES = (
@@ -110,15 +110,14 @@ class ProcessorChat:
         self, messages: list[dict[str, Any]], tokenize: bool = True, add_generation_prompt: bool = False,
         return_dict: bool = False,
     ) -> Any:  # fmt: skip
-        """Token ids, or the string of which they are made: with the beginning that the tokenizer writes before it."""
+        """A string, or its token ids, as tokenizers give them without a beginning of their own."""
         parts = [message | {"content": [{"type": "text", "text": message["content"]}]} for message in messages]
-        if tokenize:
-            made = self.processor.apply_chat_template(parts, tokenize=True, return_dict=True)
-            return list(made["input_ids"][0])
-        text = self.processor.apply_chat_template(parts, add_generation_prompt=add_generation_prompt)
-        tokenizer = self.processor.tokenizer
-        begins = tokenizer.bos_token and tokenizer("")["input_ids"] == [tokenizer.bos_token_id]
-        return tokenizer.bos_token + text if begins and not text.startswith(tokenizer.bos_token) else text
+        if not tokenize:
+            return self.processor.apply_chat_template(parts, add_generation_prompt=add_generation_prompt)
+        made = self.processor.apply_chat_template(
+            parts, tokenize=True, return_dict=True, processor_kwargs={"add_special_tokens": False}
+        )
+        return list(made["input_ids"][0])
 
 
 Chat = PreTrainedTokenizerFast | ProcessorChat
@@ -127,29 +126,39 @@ Chat = PreTrainedTokenizerFast | ProcessorChat
 def read_processor_template(processor: ProcessorMixin) -> Template:
     """The template that a processor's chat template amounts to, with what it writes around an image.
 
+    Where the chat template leaves it to the tokenizer to write a beginning of sequence, that is there as well.
     ValueError as `read_chat_template`, or where it does not write the processor's image token before a question.
     """
-    template = read_chat_template(processor.tokenizer, ProcessorChat(processor))
+    tokenizer = processor.tokenizer
+    template = read_chat_template(tokenizer, ProcessorChat(processor))
     question = {"type": "text", "text": PROBES[0][1]}
     plain, pictured = (
         processor.apply_chat_template([{"role": "user", "content": [*image, question]}]).partition(question["text"])[0]
         for image in ([], [{"type": "image"}])
     )
-    encoder = text_encoder(processor.tokenizer)
+    encoder = text_encoder(tokenizer)
     units = _units(encoder, pictured.removeprefix(plain))
     if not pictured.startswith(plain) or units.count(processor.image_token) != 1:
         raise _refusal("does not write an image before the question as one image token")
     place = units.index(processor.image_token)
-    around = {"before_image": _parts(encoder, units[:place]), "after_image": _parts(encoder, units[place + 1 :])}
-    return template.model_copy(update={"image": processor.image_token, **around})
+    read: dict[str, Any] = {
+        "image": processor.image_token,
+        "before_image": _parts(encoder, units[:place]),
+        "after_image": _parts(encoder, units[place + 1 :]),
+    }
+    if "bos" in encoder.own and not plain.startswith(tokenizer.bos_token) and tokenizer("")["input_ids"]:
+        read["open"] = (BOS, *template.open)
+        read["open_system"] = None if template.open_system is None else (BOS, *template.open_system)
+    return template.model_copy(update=read)
 
 
 def read_chat_template(tokenizer: PreTrainedTokenizerFast, chat: Chat | None = None) -> Template:
     """The template that a tokenizer's chat template amounts to, found between contents that are put through it.
 
-    The chat template may be another's, whose texts the tokenizer reads. An answer is learned with the spaces before it and with what follows it up to the first control token. A date that
-    is written into the pieces stays that of the reading. ValueError where there is no chat template, where its pieces
-    depend on the contents, or where other token ids come of it.
+    The chat template may be another's, whose texts the tokenizer reads. An answer is learned with the spaces before it
+    and with what follows it up to the first control token. A date that is written into the pieces stays that of the
+    reading. ValueError where there is no chat template, where its pieces depend on the contents, or where other token
+    ids come of it.
     """
     chat = chat or tokenizer
     if not chat.chat_template:

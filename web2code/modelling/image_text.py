@@ -1,4 +1,4 @@
-"""Image-text-to-text models as they are published: the model, its processor, and what that makes of text and pictures."""
+"""Image-text-to-text models as they are published: the model, and what its processor makes of text and pictures."""
 
 from __future__ import annotations
 
@@ -95,7 +95,10 @@ class ImageTextProcessor:
             return TEMPLATES[name].model_copy(update=own)
         template = read_processor_template(self.processor)
         ids = self._tokens(PROBE)
-        for conversation in (about_image(("Why?", "So."), ("a <b>?", "Yes"), line=""), Conversation((Turn(("?",), "!"),))):
+        for conversation in (
+            about_image(("Why?", "So."), ("a <b>?", "Yes"), line=""),
+            Conversation((Turn(("?",), "!"),)),
+        ):
             given = self.processor.apply_chat_template(_messages(conversation), tokenize=True, return_dict=True)
             if list(given["input_ids"][0]) != conversation_sample(self.tokenizer, template, conversation, ids).tokens:
                 raise ValueError(
@@ -127,7 +130,9 @@ def load_image_text(model: ImageTextConfig, dtype: torch.dtype) -> tuple[PreTrai
         loaded = AutoModelForImageTextToText.from_pretrained(hub, revision=revision, dtype=dtype)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"no image-text-to-text model {model.name!r} ({reason}): name a folder or a public name") from None
+        raise ValueError(
+            f"no image-text-to-text model {model.name!r} ({reason}): name a folder or a public name"
+        ) from None
     check_context(model, loaded.config)
     _bound(processor, model)
     processor.tokenizer.model_max_length = model.max_length

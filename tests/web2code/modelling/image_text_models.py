@@ -12,6 +12,7 @@ from transformers import (
     AutoModelForImageTextToText,
     LlavaNextImageProcessorPil,
     LlavaNextProcessor,
+    PreTrainedTokenizerFast,
     Qwen2_5_VLProcessor,
     Qwen2VLImageProcessorPil,
     Qwen3VLProcessor,
@@ -75,8 +76,8 @@ def toy_processor(name):
     """A processor of the published class."""
     if name.startswith("llava"):
         return llava_next_processor(MENDED)
-    tokenizer = train_tokenizer(TEXTS, 600, 1024, QWEN_TOKENS)
-    tokenizer.bos_token, tokenizer.eos_token = None, "<|im_end|>"
+    trained = train_tokenizer(TEXTS, 600, 1024, QWEN_TOKENS).backend_tokenizer
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=trained, eos_token="<|im_end|>", pad_token="<pad>")
     newer = name.startswith("qwen3")
     sizes = {"patch_size": 16, "image_mean": [0.5] * 3, "image_std": [0.5] * 3} if newer else {"patch_size": 14}
     kind = without_videos(Qwen3VLProcessor if newer else Qwen2_5_VLProcessor)
@@ -119,7 +120,9 @@ def toy_config(name, tokenizer):
             text["head_dim"] = 16
         text["rope_parameters"]["mrope_section"] = [4, 2, 2] if newer else [2, 3, 3]
         vision |= (
-            {"deepstack_visual_indexes": [0], "num_position_embeddings": 16} if newer else {"fullatt_block_indexes": [1]}
+            {"deepstack_visual_indexes": [0], "num_position_embeddings": 16}
+            if newer
+            else {"fullatt_block_indexes": [1]}
         )
         named = {"image": "<|image_pad|>", "video": "<|video_pad|>", "vision_start": "<|vision_start|>",
                  "vision_end": "<|vision_end|>"}  # fmt: skip

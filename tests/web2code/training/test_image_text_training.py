@@ -24,8 +24,8 @@ from web2code.data.sample import Sample, dialogue
 from web2code.data.shards import finish, write_shard
 from web2code.modelling.adapters import adapt
 from web2code.modelling.base import load_template, save_checkpoint
-from web2code.modelling.llava import empty_model, load_model
 from web2code.modelling.image_text import model_config
+from web2code.modelling.llava import empty_model, load_model
 from web2code.modelling.prompts import IGNORED, answer_text
 from web2code.recipes import RECIPES, resolve
 from web2code.training.arrays import join_shards, load_arrays
@@ -168,7 +168,9 @@ def test_the_loop_trains_a_stage_and_its_weights_are_saved(prepared, arrays, tmp
     dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
     try:
         stage = StageConfig.model_validate(STAGE.model_dump() | {"precision": "bf16", "gradient_checkpointing": True})
-        engine, history = train_stage(load_model(prepared / "base", torch.bfloat16), stage, arrays, 0, tmp_path / "steps")
+        engine, history = train_stage(
+            load_model(prepared / "base", torch.bfloat16), stage, arrays, 0, tmp_path / "steps"
+        )
         weights = trained_weights(engine)
     finally:
         dist.destroy_process_group()
@@ -194,7 +196,11 @@ def test_a_parameter_of_no_known_module_is_named():
 def test_what_such_a_recipe_cannot_have_is_said():
     align = RECIPES["llava15_7b"]().align.model_dump()
     for name, overrides, message in (
-        ("qwen25_vl_7b", {"instruct.pack_tokens": 4096}, r"^instruct.pack_tokens: .* are padded to rows, not packed"),
+        (
+            "qwen25_vl_7b",
+            {"instruct.pack_tokens": 4096},
+            r"^instruct.pack_tokens: .* are padded to rows",
+        ),
         ("qwen25_vl_7b", {"align": align}, r"^align: the projector .* is trained already: leave it out"),
         ("llava15_7b", {"align": None}, r"^align: a new projector is trained in a stage of its own"),
         ("llava15_7b", {"instruct.template": "own"}, "only an image-text-to-text model has one of its own"),
