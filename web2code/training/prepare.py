@@ -110,7 +110,7 @@ def owners(preparation: Preparation, shards: Sequence[Shard]) -> dict[str, set[s
     own: dict[str, set[str]] = {shard.path: set() for shard in shards}
     seen: set[str] = set()
     for name, part, picture, shard in zip(*(table[column].to_pylist() for column in columns), strict=True):
-        if picture and shard in own and picture not in seen and any(_wanted(preparation, part, name)):
+        if picture and shard in own and picture not in seen and list(_wanted(preparation, part, name)):
             seen.add(picture)
             own[shard].add(picture)
     return own

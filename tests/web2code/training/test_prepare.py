@@ -104,6 +104,13 @@ def test_a_picture_is_stored_once_at_training_size(tmp_path, form):
     assert np.abs(shown.astype(int) - expected).max() <= (0 if form == "raw" else 8)
 
 
+def test_pictures_of_the_first_part_alone_are_stored(tmp_path):
+    arrays, _ = prepared(tmp_path, preparation(tmp_path, parts=PARTS[:1]))
+    assert set(arrays.parts) == {0}
+    assert len(arrays.pixels) == 1
+    assert arrays.shown(np.arange(3)).shape == (3, 16, 16, 3)
+
+
 def test_what_is_excluded_or_over_the_cap_is_left_out(tmp_path):
     how = preparation(tmp_path, excluded={"page/0", "talk/2"}, kept={0: (), 1: {"page/2"}})
     arrays, _ = prepared(tmp_path, how)
