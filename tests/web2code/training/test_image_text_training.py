@@ -1,9 +1,12 @@
 """Stage 2 of image-text-to-text models: from a dataset to batches, and ten steps at toy widths."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from peft.tuners.lora import LoraLayer
 
 from ray_jobs.prepare import layout_of, new_base, parts_of, preparation_of, templates_of
@@ -24,13 +27,13 @@ from web2code.data.sample import Sample, dialogue
 from web2code.data.shards import finish, write_shard
 from web2code.modelling.adapters import adapt
 from web2code.modelling.base import load_template, save_checkpoint
+from web2code.modelling.generation import Generator
 from web2code.modelling.image_text import model_config
 from web2code.modelling.llava import empty_model, load_model
 from web2code.modelling.prompts import IGNORED, answer_text
 from web2code.recipes import RECIPES, resolve
 from web2code.training.arrays import join_shards, load_arrays
 from web2code.training.loader import step_of
-from web2code.training.loop import train_stage, trained_weights
 from web2code.training.loss import AnswerLoss
 from web2code.training.prepare import owners, prepare_shard
 from web2code.training.trainable import module_of, parameter_groups, set_trainable
@@ -39,7 +42,7 @@ HTML = "<html><body><s>old</s> <image><|image_pad|><|im_end|> new</body></html>"
 TALK = [("Is it a page?", "Yes, it is."), ("Is it red?", "No")]
 SIZES = [(90, 60), (40, 200), (64, 64)]
 STAGE = StageConfig(
-    name="instruct", trainable=("projector", "language_model"), zero_stage=2, template="own", steps=2, global_batch=4,
+    name="instruct", trainable=("projector", "language_model"), zero_stage=2, template="own", steps=4, global_batch=4,
     micro_batch=2, learning_rate=1e-2, precision="fp32",
 )  # fmt: skip
 # Billions of parameters, as published.
@@ -85,8 +88,9 @@ def arrays(prepared):
     return load_arrays(prepared)
 
 
-def batch_of(arrays, indices, **changes):
-    stage = StageConfig.model_validate(STAGE.model_dump() | {"micro_batch": len(indices), **changes})
+def batch_of(arrays, indices):
+    sizes = {"micro_batch": len(indices), "global_batch": len(indices)}
+    stage = StageConfig.model_validate(STAGE.model_dump() | sizes)
     ((_, tensors),) = step_of(arrays, stage, np.array(indices), 0, 0, 1).micro_batches
     return tensors
 
@@ -164,19 +168,24 @@ def test_ten_steps_train_what_is_named_and_the_loss_falls(prepared, arrays, adap
         assert all(".lora_" in name for name in changed if module_of(name) == "language_model")
 
 
-def test_the_loop_trains_a_stage_and_its_weights_are_saved(prepared, arrays, tmp_path):
-    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
-    try:
-        stage = StageConfig.model_validate(STAGE.model_dump() | {"precision": "bf16", "gradient_checkpointing": True})
-        engine, history = train_stage(
-            load_model(prepared / "base", torch.bfloat16), stage, arrays, 0, tmp_path / "steps"
+@pytest.mark.parametrize("prepared", ["qwen3-vl-8b"], indirect=True)
+def test_two_workers_train_and_save_what_is_named_though_one_may_see_no_picture(prepared):
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.web2code.training.image_text_worker", str(prepared), str(rank)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )
-        weights = trained_weights(engine)
-    finally:
-        dist.destroy_process_group()
-    assert len(history.losses) == 2
-    assert {module_of(name) for name in weights} == {"projector", "language_model"}
-    assert all(np.isfinite(history.losses))
+        for rank in range(2)
+    ]  # fmt: skip
+    for worker in workers:
+        output, _ = worker.communicate(timeout=600)
+        assert worker.returncode == 0, output.decode()
+    losses = json.loads((prepared / "trained" / "losses.json").read_text())
+    assert losses[-1] < losses[0]
+    base, trained = (load_model(prepared / folder).state_dict() for folder in ("base", "trained"))
+    changed = {module_of(name) for name, weight in trained.items() if not torch.equal(weight, base[name])}
+    assert changed == {"projector", "language_model"}
+    assert len(Generator(prepared / "trained").generate([picture(90, 60)], ["Write the HTML."], 4)) == 1
 
 
 @pytest.mark.parametrize("name", SIZE)
