@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from pydantic import ValidationError
@@ -41,7 +41,7 @@ class Prompting(Config):
 
 
 # What makes of texts a checkpoint's input, and where it is a processor of pictures as well.
-Reader = PreTrainedTokenizerFast | ImageTextProcessor
+Reader: TypeAlias = PreTrainedTokenizerFast | ImageTextProcessor
 
 
 def build_model(config: ModelConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditionalGeneration:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, takewhile
-from typing import Any
+from typing import Any, TypeAlias
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerFast, ProcessorMixin
@@ -120,7 +120,7 @@ class ProcessorChat:
         return list(made["input_ids"][0])
 
 
-Chat = PreTrainedTokenizerFast | ProcessorChat
+Chat: TypeAlias = PreTrainedTokenizerFast | ProcessorChat
 
 
 def read_processor_template(processor: ProcessorMixin) -> Template:

@@ -188,10 +188,12 @@ def _bound(processor: ProcessorMixin, model: ImageTextConfig) -> None:
 
 def _messages(conversation: Conversation) -> list[dict[str, Any]]:
     """A conversation as processors take it."""
-    messages = []
+    messages: list[dict[str, Any]] = []
     for turn in conversation.turns:
-        asked = [{"type": "image", "image": PROBE} if part == IMAGE else {"type": "text", "text": part}
-                 for part in turn.question]  # fmt: skip
+        asked: list[dict[str, Any]] = [
+            {"type": "image", "image": PROBE} if part == IMAGE else {"type": "text", "text": part}
+            for part in turn.question
+        ]
         messages.append({"role": "user", "content": asked})
         messages.append({"role": "assistant", "content": [{"type": "text", "text": turn.answer}]})
     return messages

@@ -56,6 +56,7 @@ class Arrays:
 
     def files(self, indices: np.ndarray) -> list[bytes]:
         """The pictures of some samples, in their order, as the files that they are in the dataset."""
+        assert isinstance(self.pixels, Pictures)
         pages = self.pages[indices]
         return self.pixels.files(pages[pages >= 0])
 
