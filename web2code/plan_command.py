@@ -57,7 +57,8 @@ def _show(planned: RecipePlan) -> None:
     console.print(
         f"assumed: {planned.mfu:.0%} of the bf16 peak of {planned.cluster.device.teraflops:g} TFLOP/s, "
         f"${planned.cluster.device.price:.2f} an hour for a GPU, {planned.context_gib:g} GiB for the CUDA context, "
-        f"{planned.filled:.0%} of {planned.cluster.device.memory:g} GiB usable, all text learned",
+        f"{planned.filled:.0%} of {planned.cluster.device.memory:g} GiB usable, "
+        f"{planned.image_tokens:,} tokens for a picture, all text learned",
         style="dim",
         highlight=False,
     )

@@ -82,6 +82,7 @@ class RecipePlan(Config):
     mfu: float
     context_gib: float = CONTEXT_GIB
     filled: float = FILLED
+    image_tokens: int = Field(description="positions that a picture takes")
     stages: tuple[StagePlan, ...]
 
     @computed_field  # type: ignore[prop-decorator]
@@ -120,6 +121,7 @@ def plan_recipe(recipe: Recipe, cluster: Cluster, mfu: float = MFU) -> RecipePla
         recipe=recipe.name,
         cluster=cluster,
         mfu=mfu,
+        image_tokens=image_tokens,
         stages=tuple(
             plan_stage(
                 recipe.model,

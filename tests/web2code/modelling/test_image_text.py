@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from ray import cloudpickle
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from web2code.config import ImageTextConfig
@@ -197,6 +198,13 @@ def test_pictures_are_bounded_where_a_processor_counts_pixels(tmp_path):
     unbound = ImageTextConfig(name=save_toy(tmp_path / "llava", MODELS[0]), max_length=512, max_pixels=56 * 56)
     with pytest.raises(ValueError, match=r"^model.max_pixels: pictures of .* have no bounds in pixels: leave them out"):
         load_image_text(unbound, torch.float32)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_processor_is_sent_to_workers(name):
+    sent = cloudpickle.loads(cloudpickle.dumps(reader(name)))
+    assert sent.tokens(picture(90, 60)) == reader(name).tokens(picture(90, 60))
+    assert sent.template("own") == own(name)
 
 
 def test_a_model_that_cannot_be_had_is_named(tmp_path):
