@@ -8,11 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from PIL import Image
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
+    BatchFeature,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
@@ -32,6 +34,7 @@ STAND_IN = Image.new("RGB", (56, 56), "white")
 PROBE = Image.new("RGB", (90, 70), "gray")
 # What a model is told of every position of its input, where its processor tells it.
 POSITIONS = "mm_token_type_ids"
+OF_TEXT = ("input_ids", "attention_mask", "token_type_ids", POSITIONS)
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,9 @@ class ImageTextProcessor:
 
     def tensors(self, pictures: list[bytes], dtype: torch.dtype) -> dict[str, torch.Tensor]:
         """What the model sees of pictures, in their order: pixels, and whatever else the processor tells of them."""
-        made = self.processor.image_processor([decoded(picture) for picture in pictures], return_tensors="pt")
-        return {
-            name: value.to(dtype) if value.is_floating_point() else value
-            for name, value in made.items()
-            if name not in self.processor.unused_input_names
-        }
+        made = self._made([decoded(picture) for picture in pictures])
+        tensors = {name: torch.as_tensor(np.asarray(value)) for name, value in made.items() if name not in OF_TEXT}
+        return {name: value.to(dtype) if value.is_floating_point() else value for name, value in tensors.items()}
 
     def positions(self, input_ids: torch.Tensor) -> dict[str, torch.Tensor]:
         """What the model is told of every position, of which it makes position ids; nothing where it needs nothing."""
@@ -114,8 +114,12 @@ class ImageTextProcessor:
         self.processor.image_processor.save_pretrained(directory)
 
     def _tokens(self, image: Image.Image) -> list[int]:
-        made = self.processor(images=[image], text=[self.processor.image_token], add_special_tokens=False)
-        return list(made["input_ids"][0])
+        return list(self._made([image])["input_ids"][0])
+
+    def _made(self, images: list[Image.Image]) -> BatchFeature:
+        """What the processor makes of images that are all there is."""
+        text = [self.processor.image_token] * len(images)
+        return self.processor(images=images, text=text, add_special_tokens=False)
 
 
 def load_image_text(model: ImageTextConfig, dtype: torch.dtype) -> tuple[PreTrainedModel, ImageTextProcessor]:

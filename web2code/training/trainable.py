@@ -12,12 +12,12 @@ from web2code.modelling.adapters import ADAPTER
 # What transformers calls the parts of its image-text-to-text models; a Qwen's projector is within its tower.
 MODULES: dict[Module, tuple[str, ...]] = {
     "projector": (
-        "model.multi_modal_projector.", "model.image_newline", "model.connector.", "model.visual.merger.",
+        "model.multi_modal_projector.", "model.image_newline", "model.visual.merger.",
         "model.visual.deepstack_merger_list.",
     ),
-    "language_model": ("model.language_model.", "model.text_model.", "lm_head."),
+    "language_model": ("model.language_model.", "lm_head."),
     "vision_merge": ("model.vision_tower.merge.",),
-    "vision_tower": ("model.vision_tower.", "model.vision_model.", "model.visual."),
+    "vision_tower": ("model.vision_tower.", "model.visual."),
 }  # fmt: skip
 
 

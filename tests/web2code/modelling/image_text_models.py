@@ -10,6 +10,9 @@ from tokenizers import processors
 from transformers import (
     CONFIG_MAPPING,
     AutoModelForImageTextToText,
+    GotOcr2ImageProcessorPil,
+    InternVLConfig,
+    InternVLProcessor,
     LlavaNextImageProcessorPil,
     LlavaNextProcessor,
     PreTrainedTokenizerFast,
@@ -97,6 +100,27 @@ def llava_next_processor(chat_template):
         images, tokenizer, patch_size=14, vision_feature_select_strategy="default", chat_template=chat_template,
         num_additional_image_tokens=1,
     )  # fmt: skip
+
+
+def toy_internvl():
+    """A processor and a model of a family that the table of backbones does not have."""
+    names = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>",
+             "video_token": "<video>"}  # fmt: skip
+    trained = train_tokenizer(TEXTS, 600, 1024, ("<|im_start|>", "<|im_end|>", *names.values())).backend_tokenizer
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=trained, eos_token="<|im_end|>", pad_token="<pad>", extra_special_tokens=names
+    )
+    images = GotOcr2ImageProcessorPil(size={"height": 28, "width": 28}, crop_to_patches=True, max_patches=4)
+    template = QWEN3.replace("<|vision_start|><|image_pad|><|vision_end|>", "{{ '<IMG_CONTEXT>\n' }}")
+    processor = without_videos(InternVLProcessor)(images, tokenizer, image_seq_length=1, chat_template=template)
+    vision = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+              "image_size": [28, 28], "patch_size": [14, 14]}  # fmt: skip
+    config = InternVLConfig(
+        text_config=TEXT | {"model_type": "qwen2", "vocab_size": len(tokenizer)}, vision_config=vision,
+        image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"), image_seq_length=1, downsample_ratio=0.5,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    return processor, AutoModelForImageTextToText.from_config(config)
 
 
 def toy_config(name, tokenizer):

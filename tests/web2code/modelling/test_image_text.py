@@ -28,6 +28,8 @@ from web2code.modelling.prompts import (
 )
 from web2code.modelling.templates import Text, Token
 from web2code.recipes import RECIPES
+from web2code.training.loss import AnswerLoss
+from web2code.training.trainable import module_of
 
 from .image_text_models import (
     MODELS,
@@ -35,6 +37,7 @@ from .image_text_models import (
     llava_next_processor,
     picture,
     save_toy,
+    toy_internvl,
     toy_processor,
 )
 
@@ -114,6 +117,24 @@ def test_what_is_learned_spells_the_answers_whatever_contents_hold(name):
     assert [answer_text(tokenizer, template, run) for run in learned] == said[1::2]
     end = tokenizer.convert_tokens_to_ids("</s>" if name.startswith("llava") else "<|im_end|>")
     assert all(run.count(end) == 1 and run[-1] == end for run in learned)
+
+
+def test_a_family_without_an_entry_of_ours_is_followed_as_well():
+    processor, model = toy_internvl()
+    mine = ImageTextProcessor(processor)
+    files, said = [picture(90, 60), picture(40, 200)], ["What is it?", "A page"]
+    made = processor.apply_chat_template(chat(said, files[0]), tokenize=True, return_dict=True)
+    sample = conversation_sample(
+        mine.tokenizer, mine.template("own"), conversation_of(said, True), mine.tokens(files[0])
+    )
+    assert list(made["input_ids"][0]) == sample.tokens
+    ids = torch.tensor([sample.tokens])
+    loss = AnswerLoss(model)(
+        labels=torch.tensor([sample.labels]), num_tokens=1.0, input_ids=ids, **mine.positions(ids),
+        **mine.tensors(files[:1], torch.float32),
+    )  # fmt: skip
+    loss.backward()
+    assert {module_of(name) for name, _ in model.named_parameters()} == {"projector", "language_model", "vision_tower"}
 
 
 def test_a_template_says_what_stands_around_an_image():
