@@ -59,7 +59,7 @@ def _refuse_what_cannot_be_served(checkpoint: Path) -> None:
         raise ValueError(f"{checkpoint} is not a checkpoint: it has no config.json")
     config = AutoConfig.from_pretrained(checkpoint)
     if not isinstance(config, LlavaConfig):
-        raise ValueError(f"{checkpoint} needs no export: it has the layout of its published model, as vLLM serves it")
+        raise ValueError(f"{checkpoint} needs no export: it has the layout that its model was published in")
     if config.vision_config.model_type not in CLASS_TOKENS:
         reason = f"no vision tower {config.vision_config.model_type!r}"
     elif config.text_config.model_type == CrystalCoderConfig.model_type:

@@ -14,6 +14,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from web2code.config import ImageTextConfig
 from web2code.modelling.base import load_reader, load_template, save_checkpoint
 from web2code.modelling.chat_templates import read_processor_template
+from web2code.modelling.export import export_checkpoint
 from web2code.modelling.generation import Generator
 from web2code.modelling.image_text import ImageTextProcessor, load_image_text, load_processor
 from web2code.modelling.llava import load_model
@@ -191,6 +192,8 @@ def test_a_saved_checkpoint_loads_anywhere_and_answers(tmp_path, name):
         assert torch.equal(value, other), key
     if name.startswith("llava"):  # without torchvision no Qwen's processor is loaded with its videos
         assert type(AutoProcessor.from_pretrained(checkpoint)) is type(loaded.processor)
+    with pytest.raises(ValueError, match="needs no export: it has the layout that its model was published in"):
+        export_checkpoint(checkpoint, tmp_path / "out")
     processor = load_processor(checkpoint)
     assert load_template(checkpoint) == loaded.template("own")
     assert type(load_reader(checkpoint)) is ImageTextProcessor

@@ -47,6 +47,7 @@ STAGE = StageConfig(
 )  # fmt: skip
 # Billions of parameters, as published.
 SIZE = {"llava_next_mistral_7b": 7.567, "qwen25_vl_7b": 8.292, "qwen3_vl_8b": 8.767}
+RECIPE = {"llava_next": "llava_next_mistral_7b", "qwen2_5_vl": "qwen25_vl_7b", "qwen3_vl": "qwen3_vl_8b"}
 STEPS = 10
 
 
@@ -145,12 +146,15 @@ def test_where_no_sample_has_a_picture_one_stands_in_and_changes_nothing(prepare
 @pytest.mark.parametrize("adapted", [False, True], ids=["whole", "lora"])
 def test_ten_steps_train_what_is_named_and_the_loss_falls(prepared, arrays, adapted):
     model = load_model(prepared / "base").float()
+    stage = RECIPES[RECIPE[model.config.model_type]]().instruct
     if adapted:
         adapt(model, LoraConfig(rank=4, alpha=8, dropout=0.0), 0, torch.device("cpu"))
-    set_trainable(model, STAGE.trainable)
+    set_trainable(model, stage.trainable)
     model.gradient_checkpointing_enable({"use_reentrant": False})
-    groups = [{**group, "lr": 3e-3} for group in parameter_groups(model, STAGE)]
-    optimizer, objective = torch.optim.AdamW(groups), AnswerLoss(model.train())
+    # The published rates are for other widths and thousands of steps; their ratios are kept.
+    groups = [{**group, "lr": 3e-3 * group["share"]} for group in parameter_groups(model, stage)]
+    optimizer = torch.optim.AdamW(groups, weight_decay=stage.weight_decay)
+    objective = AnswerLoss(model.train())
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     tensors, losses = batch_of(arrays, [0, 1, 3, 4]), []
     for _ in range(STEPS):
@@ -161,8 +165,9 @@ def test_ten_steps_train_what_is_named_and_the_loss_falls(prepared, arrays, adap
         losses.append(loss.item())
     assert losses[-1] < losses[STEPS // 2] < losses[0]
     changed = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
-    assert {module_of(name) for name in changed} == {"projector", "language_model"}
-    assert all(each.grad is None for name, each in model.named_parameters() if module_of(name) == "vision_tower")
+    assert {module_of(name) for name in changed} == set(stage.trainable)
+    others = [each.grad for name, each in model.named_parameters() if module_of(name) not in stage.trainable]
+    assert all(gradient is None for gradient in others)
     if adapted:
         assert any(isinstance(module, LoraLayer) for module in model.modules())
         assert all(".lora_" in name for name in changed if module_of(name) == "language_model")
