@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -83,7 +83,7 @@ def prepare_shard(preparation: Preparation, shard: Shard, own: Collection[str], 
     truncated = dropped = 0
     for row in read_rows(preparation.folder, [shard], COLUMNS):
         if row["image_sha256"] in own and row["image_sha256"] not in pictures:
-            pictures[row["image_sha256"]] = _stored(preparation, row)
+            pictures[row["image_sha256"]] = _made_of(row, preparation.pictures.stored)
         for part, sample in _samples(preparation, shard.part, row):
             cut = len(sample.tokens) > preparation.max_length
             truncated += cut
@@ -128,7 +128,7 @@ def _samples(preparation: Preparation, name: str, row: dict[str, Any]) -> Iterat
     texts = [message["text"] for message in row["messages"]]
     pairs = list(zip(texts[::2], texts[1::2], strict=False))
     wanted = list(_wanted(preparation, name, row["id"]))
-    image_tokens = preparation.pictures.tokens(row["image"]) if wanted and row["image"] else 0
+    image_tokens = _made_of(row, preparation.pictures.tokens) if wanted and row["image"] else 0
     for number in wanted:
         part = preparation.parts[number]
         for chosen in [[pair] for pair in pairs] if part.turns == "apart" else [pairs]:
@@ -145,9 +145,10 @@ def _wanted(preparation: Preparation, name: str, row: str) -> Iterator[int]:
                 yield number
 
 
-def _stored(preparation: Preparation, row: dict[str, Any]) -> np.ndarray | bytes:
+def _made_of(row: dict[str, Any], make: Callable[[bytes], Any]) -> Any:
+    """What becomes of a row's picture."""
     try:
-        return preparation.pictures.stored(row["image"])
+        return make(row["image"])
     except (OSError, ValueError) as error:
         raise ValueError(
             f"the picture of sample {row['id']} cannot be read: {error}; build the dataset again"

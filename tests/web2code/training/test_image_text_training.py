@@ -25,7 +25,7 @@ from web2code.config import (
 from web2code.data.rows import build_row
 from web2code.data.sample import Sample, dialogue
 from web2code.data.shards import finish, write_shard
-from web2code.modelling.adapters import adapt
+from web2code.modelling.adapters import adapt, merge_adapters
 from web2code.modelling.base import load_template, save_checkpoint
 from web2code.modelling.generation import Generator
 from web2code.modelling.image_text import model_config
@@ -48,6 +48,7 @@ STAGE = StageConfig(
 # Billions of parameters, as published.
 SIZE = {"llava_next_mistral_7b": 7.567, "qwen25_vl_7b": 8.292, "qwen3_vl_8b": 8.767}
 RECIPE = {"llava_next": "llava_next_mistral_7b", "qwen2_5_vl": "qwen25_vl_7b", "qwen3_vl": "qwen3_vl_8b"}
+LORA = LoraConfig(rank=4, alpha=8, dropout=0.0)
 STEPS = 10
 
 
@@ -148,7 +149,7 @@ def test_ten_steps_train_what_is_named_and_the_loss_falls(prepared, arrays, adap
     model = load_model(prepared / "base").float()
     stage = RECIPES[RECIPE[model.config.model_type]]().instruct
     if adapted:
-        adapt(model, LoraConfig(rank=4, alpha=8, dropout=0.0), 0, torch.device("cpu"))
+        adapt(model, LORA, 0, torch.device("cpu"))
     set_trainable(model, stage.trainable)
     model.gradient_checkpointing_enable({"use_reentrant": False})
     # The published rates are for other widths and thousands of steps; their ratios are kept.
@@ -171,6 +172,10 @@ def test_ten_steps_train_what_is_named_and_the_loss_falls(prepared, arrays, adap
     if adapted:
         assert any(isinstance(module, LoraLayer) for module in model.modules())
         assert all(".lora_" in name for name in changed if module_of(name) == "language_model")
+        weights = {name: each.detach() for name, each in model.named_parameters() if each.requires_grad}
+        merged = merge_adapters(load_model(prepared / "base").float(), LORA, weights, torch.device("cpu"))
+        losses = [AnswerLoss(each.eval())(**tensors, num_tokens=1.0).item() for each in (model, merged)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
 @pytest.mark.parametrize("prepared", ["qwen3-vl-8b"], indirect=True)
