@@ -57,7 +57,7 @@ class Generator:
 
     @torch.inference_mode()
     def _generate_batch(self, images: list[bytes], prompts: list[str], max_new_tokens: int) -> list[str]:
-        rows, shown = self._read(self.processor, images, prompts) if self.processor else self._look(images, prompts)
+        rows, shown = self._processed(images, prompts) if self.processor else self._squares(images, prompts)
         length = max(len(row) for row in rows)
         pad = self.tokenizer.pad_token_id
         # Left padding: every answer starts at the same position.
@@ -82,7 +82,7 @@ class Generator:
         )
         return [answer_text(self.tokenizer, self.template, row[length:].tolist()) for row in output]
 
-    def _look(self, images: list[bytes], prompts: list[str]) -> tuple[list[list[int]], dict[str, Any]]:
+    def _squares(self, images: list[bytes], prompts: list[str]) -> tuple[list[list[int]], dict[str, Any]]:
         """Token ids of questions, each about a picture, and the pictures as LLaVA sees them."""
         config = self.model.config
         size, (mean, std) = config.vision_config.image_size, pixel_statistics(config.vision_config)
@@ -90,14 +90,12 @@ class Generator:
         pixels = np.stack([_square_pixels(image, size, mean) for image in images])
         return rows, {"pixel_values": normalise(pixels, mean, std)}
 
-    def _read(
-        self, processor: ImageTextProcessor, images: list[bytes], prompts: list[str]
-    ) -> tuple[list[list[int]], dict[str, Any]]:
+    def _processed(self, images: list[bytes], prompts: list[str]) -> tuple[list[list[int]], dict[str, Any]]:
         """The same of a model that is published whole, by its own processor."""
-        rows = [
-            conversation_prompt(
-                self.tokenizer, self.template, about_image((prompt, None), line=processor.line), processor.tokens(image)
-            )
-            for image, prompt in zip(images, prompts, strict=True)
-        ]
+        processor = self.processor
+        assert processor is not None
+        rows = []
+        for image, prompt in zip(images, prompts, strict=True):
+            asked = about_image((prompt, None), line=processor.line)
+            rows.append(conversation_prompt(self.tokenizer, self.template, asked, processor.tokens(image)))
         return rows, processor.tensors(images, self.model.dtype)

@@ -22,10 +22,11 @@ MAX_PIXELS = 1280 * 28 * 28
 def llava_next_mistral_7b() -> Recipe:
     """LLaVA-NeXT (1.6) on Mistral-7B, all of it.
 
-    Published: LLaVA-VL/LLaVA-NeXT, scripts/train/finetune_clip.sh (all modules, the tower at 2e-6, 4 samples a GPU, one
-    epoch, ZeRO-3). Inferred: 32 GPUs, which make the batch 128; 4096 tokens of the script's 32,768; the mixture. The
-    template is Mistral's, since the chat template that is published with the checkpoint ends an answer with text that
-    looks like an end of sequence and is none; a prompt is the same by both.
+    Published: LLaVA-VL/LLaVA-NeXT, scripts/train/finetune_clip.sh (of another language model: all modules at 1e-5, the
+    tower at 2e-6, 4 samples a GPU, one epoch, ZeRO-3). Inferred: the same for this one; 32 GPUs, which make the batch
+    128; 4096 tokens of the script's 32,768; the mixture. The template is Mistral's, since the chat template that is
+    published with the checkpoint ends an answer with text that looks like an end of sequence and is none; a prompt is
+    the same by both.
     """
     return _image_text(
         "llava_next_mistral_7b", "llava-next-mistral-7b", ImageTextConfig(name="llava-next-mistral-7b"), 1948,
@@ -38,9 +39,9 @@ def qwen25_vl_7b() -> Recipe:
     """Qwen2.5-VL-7B, its language model alone.
 
     Published: QwenLM/Qwen3-VL, qwen-vl-finetune/README.md (the language model alone, rates of 2e-7 to 1e-6, weight
-    decay 0.01, 4 samples a GPU in four micro batches, 4096 tokens, ZeRO-3). Inferred: the highest of these rates; 8
-    GPUs, which make the batch 128; one epoch of its example's three; pictures of 1280 x 28 x 28 pixels at most, where
-    the example has 576 x 28 x 28; the mixture.
+    decay 0.01, four micro batches of 4 a step, 4096 tokens, ZeRO-3). Inferred: the highest of these rates; 8 GPUs, which
+    make the batch 128; one epoch of its example's three; pictures of 1280 x 28 x 28 pixels at most, where the example
+    has 576 x 28 x 28; the mixture.
     """
     return _qwen("qwen25_vl_7b", "qwen2.5-vl-7b", 1196)
 
