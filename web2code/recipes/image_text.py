@@ -39,9 +39,9 @@ def qwen25_vl_7b() -> Recipe:
     """Qwen2.5-VL-7B, its language model alone.
 
     Published: QwenLM/Qwen3-VL, qwen-vl-finetune/README.md (the language model alone, rates of 2e-7 to 1e-6, weight
-    decay 0.01, four micro batches of 4 a step, 4096 tokens, ZeRO-3). Inferred: the highest of these rates; 8 GPUs, which
-    make the batch 128; one epoch of its example's three; pictures of 1280 x 28 x 28 pixels at most, where the example
-    has 576 x 28 x 28; the mixture.
+    decay 0.01, four micro batches of 4 a step, 4096 tokens, ZeRO-3). Inferred: the highest of these rates; 8 GPUs,
+    which make the batch 128; one epoch of its example's three; pictures of 1280 x 28 x 28 pixels at most, where the
+    example has 576 x 28 x 28; the mixture.
     """
     return _qwen("qwen25_vl_7b", "qwen2.5-vl-7b", 1196)
 
