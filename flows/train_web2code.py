@@ -1,4 +1,4 @@
-"""The lifecycle: data, gate, two stages of training, evaluation, decision, registration, report."""
+"""The lifecycle: data, gate, its stages of training, evaluation, decision, registration, report."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tasks.records import decide, publish_report, running
 from tasks.register import find_champion, register_model
 from tasks.validate import validate_dataset
 from tasks.version import version_dataset
+from web2code.config import StageRecord
 from web2code.plan import make_plan
 
 
@@ -44,14 +45,15 @@ def train_web2code(
         verdict = run.step("validate", validate_dataset, data, home, chosen.validation)
         prepared = run.step("prepare", prepare, plan.prepare_job(version, verdict))
         candidate = plan.candidate(prepared)
-        aligned = run.step("align", train, "align", plan.train_job(chosen.align, prepared), chosen, candidate)
-        instruct = plan.train_job(chosen.instruct, prepared, aligned)
-        instructed = run.step("instruct", train, "instruct", instruct, chosen, candidate)
+        stages: list[StageRecord] = []
+        for stage in chosen.stages:
+            job = plan.train_job(stage, prepared, *stages[-1:])
+            stages.append(run.step(stage.name, train, stage.name, job, chosen, candidate))
         champion = find_champion(chosen.model_name, home)
-        judging = plan.evaluate_job(version, prepared, instructed, champion)
+        judging = plan.evaluate_job(version, prepared, stages[-1], champion)
         evaluation = run.step("evaluate", evaluate, judging)
         decision = run.step("decide", decide, evaluation, chosen.gate)
-        stages, model_dir, licences = [aligned, instructed], plan.model_dir(instructed), verdict.licences
+        model_dir, licences = plan.model_dir(stages[-1]), verdict.licences
         run.step("register", register_model, chosen, version, licences, stages, evaluation, decision, model_dir, home)
         report = run.step("report", publish_report, run, stages, Path(judging.output()))
     return str(report)

@@ -10,10 +10,11 @@ from typing import Any, get_args
 import numpy as np
 import ray
 import torch
-from transformers import LlavaConfig, PreTrainedTokenizerFast
+from transformers import LlavaConfig
 
 from web2code.artifacts import publish, read_record
 from web2code.config import (
+    ImageTextConfig,
     ModelConfig,
     PreparedLayout,
     PreparedPart,
@@ -22,22 +23,27 @@ from web2code.config import (
     PretrainedModelConfig,
     Shard,
     StageName,
+    StageTemplate,
 )
 from web2code.data.pages import read_pages
 from web2code.data.shards import load_record, read_manifest
 from web2code.mixtures import capped
 from web2code.modelling.base import build_model, save_checkpoint
+from web2code.modelling.image_text import load_image_text
 from web2code.modelling.images import pixel_statistics
 from web2code.modelling.llava import Assembled, assemble
-from web2code.modelling.templates import TEMPLATES
+from web2code.modelling.templates import TEMPLATES, Template
 from web2code.modelling.tokenizer import train_tokenizer
 from web2code.progress import report
 from web2code.training.arrays import Arrays, join_shards, load_arrays
-from web2code.training.prepare import Counts, Preparation, owners, prepare_shard
+from web2code.training.prepare import Counts, Preparation, SquarePictures, owners, prepare_shard
+from web2code.training.trainable import set_trainable
 from web2code.training.warm_up import tokenizer_texts, warm_up
 from web2code.validation.quarantine import read_quarantined
 
 Rows = list[dict[str, Any]]
+# The folder of the base checkpoint.
+BASE = "base"
 
 
 def main(job: PrepareJob) -> PreparedRecord:
@@ -55,24 +61,29 @@ def main(job: PrepareJob) -> PreparedRecord:
     scratch = isinstance(job.model, ModelConfig)
     rows = read_pages(job.where.data_dir, "train", images=False, excluded=excluded) if scratch else []
     base = new_base(job, rows)
-    pending = start_shards(shards, out, preparation_of(job, parts, excluded, base.tokenizer, base.model.config))
+    templates = templates_of(job, base)
+    pending = start_shards(shards, out, preparation_of(job, parts, excluded, base, templates))
     losses = warmed_up(job, base, rows)
-    save_checkpoint(out / "base", base.model, base.tokenizer, TEMPLATES[job.templates["instruct"]])
+    save_checkpoint(out / BASE, base.model, base.processor or base.tokenizer, templates["instruct"])
     counts = finished(pending)
-    mean, std = pixel_statistics(base.model.config.vision_config)
-    join_shards(out, list(pending), PreparedLayout(parts=parts, pixel_mean=mean, pixel_std=std))
+    join_shards(out, list(pending), layout_of(parts, base))
     record = record_of(job, load_arrays(out), counts, losses, base)
     publish(out, job.output(), record)
     return record
 
 
 def parts_of(job: PrepareJob) -> tuple[PreparedPart, ...]:
-    """What each stage is trained on."""
+    """What each of the job's stages is trained on."""
     return tuple(
         PreparedPart(stage=stage, **share.model_dump())
-        for stage in get_args(StageName)
+        for stage in stages_of(job)
         for share in getattr(job.mixture, stage)
     )
+
+
+def stages_of(job: PrepareJob) -> list[StageName]:
+    """The stages that are trained, in their order."""
+    return [stage for stage in get_args(StageName) if stage in job.templates]
 
 
 def shards_of(job: PrepareJob, parts: tuple[PreparedPart, ...]) -> list[Shard]:
@@ -80,7 +91,7 @@ def shards_of(job: PrepareJob, parts: tuple[PreparedPart, ...]) -> list[Shard]:
     dataset = load_record(Path(job.where.data_dir))
     found = [shard for shard in dataset.shards if shard.split == "train"]
     there = {shard.part for shard in found}
-    for stage in get_args(StageName):
+    for stage in stages_of(job):
         wanted = {part.part for part in parts if part.stage == stage and part.weight > 0}
         missing = ", ".join(sorted(wanted - there))
         if not wanted & there:
@@ -94,19 +105,35 @@ def shards_of(job: PrepareJob, parts: tuple[PreparedPart, ...]) -> list[Shard]:
 
 
 def new_base(job: PrepareJob, rows: Rows) -> Assembled:
-    """Published parts, joined; or a model of random weights, with a tokenizer trained on the pages' text."""
+    """A published model, or published parts, joined; or one made from scratch, its tokenizer of the pages' text."""
+    if isinstance(job.model, ImageTextConfig):
+        model, processor = load_image_text(job.model, torch.bfloat16)
+        set_trainable(model, ())  # a model whose modules are not known is refused before anything is prepared
+        return Assembled(model, processor.tokenizer, processor)
     if isinstance(job.model, PretrainedModelConfig):
         return assemble(job.model, torch.bfloat16, job.seed)
-    template, language = TEMPLATES[job.templates["instruct"]], job.model.language
+    template, language = template_named(job.templates["instruct"]), job.model.language
     tokenizer = train_tokenizer(
         tokenizer_texts(rows, template), language.vocab_size, language.max_length, template.control_tokens
     )
     return Assembled(build_model(job.model, tokenizer, job.seed), tokenizer)
 
 
+def template_named(name: StageTemplate) -> Template:
+    """One of our templates."""
+    assert name != "own", "a recipe's validation sees to it"
+    return TEMPLATES[name]
+
+
+def templates_of(job: PrepareJob, base: Assembled) -> dict[str, Template]:
+    """The template of each stage."""
+    named = base.processor.template if base.processor else template_named
+    return {stage: named(name) for stage, name in job.templates.items()}
+
+
 def warmed_up(job: PrepareJob, base: Assembled, rows: Rows) -> list[float]:
     """Train a new language model on the pages' text; returns the losses."""
-    if isinstance(job.model, PretrainedModelConfig):
+    if not isinstance(job.model, ModelConfig):
         return []
     texts = [text for row in rows for text in (row["html"], row["caption"])]
     steps = job.model.warmup_steps
@@ -120,8 +147,8 @@ def preparation_of(
     job: PrepareJob,
     parts: tuple[PreparedPart, ...],
     excluded: Collection[str],
-    tokenizer: PreTrainedTokenizerFast,
-    config: LlavaConfig,
+    base: Assembled,
+    templates: dict[str, Template],
 ) -> Preparation:
     """How this job's samples become arrays."""
     folder = Path(job.where.data_dir)
@@ -134,17 +161,32 @@ def preparation_of(
             kept[number] = capped(table.filter(of_part)["id"].to_pylist(), part.cap or 0, job.seed)
     return Preparation(
         folder=folder,
-        tokenizer=tokenizer,
-        templates={stage: TEMPLATES[name] for stage, name in job.templates.items()},
+        tokenizer=base.tokenizer,
+        templates=templates,
         parts=parts,
         kept=kept,
         excluded=excluded,
-        image_tokens=config.image_seq_length,
         max_length=job.model.max_length,
-        picture_size=config.vision_config.image_size,
-        pixel_mean=pixel_statistics(config.vision_config)[0],
-        picture_format="raw" if isinstance(job.model, ModelConfig) else "jpeg",
+        pictures=base.processor or square_pictures(base.model.config, isinstance(job.model, ModelConfig)),
     )
+
+
+def square_pictures(config: LlavaConfig, exact: bool) -> SquarePictures:
+    """The pictures of a LLaVA model, kept to the last bit or as JPEG."""
+    return SquarePictures(
+        num_tokens=config.image_seq_length,
+        size=config.vision_config.image_size,
+        mean=pixel_statistics(config.vision_config)[0],
+        form="raw" if exact else "jpeg",
+    )
+
+
+def layout_of(parts: tuple[PreparedPart, ...], base: Assembled) -> PreparedLayout:
+    """How pictures become a model's input: by its processor, or by LLaVA's normalisation."""
+    if base.processor:
+        return PreparedLayout(parts=parts, processor=BASE)
+    mean, std = pixel_statistics(base.model.config.vision_config)
+    return PreparedLayout(parts=parts, pixel_mean=mean, pixel_std=std)
 
 
 def start_shards(shards: list[Shard], out: Path, preparation: Preparation) -> dict[Path, ray.ObjectRef]:

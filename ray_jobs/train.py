@@ -103,10 +103,9 @@ def train_worker(config: dict[str, Any]) -> None:
     with loading():
         import ray.train.torch
         import torch  # heavy: only workers need it
-        from transformers import AutoTokenizer
 
         from web2code.modelling.adapters import adapt, merge_adapters, save_adapters
-        from web2code.modelling.base import load_template, save_checkpoint
+        from web2code.modelling.base import load_reader, load_template, save_checkpoint
         from web2code.modelling.llava import load_model
         from web2code.training.arrays import load_arrays
         from web2code.training.loop import save_weights, train_stage, trained_weights
@@ -141,14 +140,14 @@ def train_worker(config: dict[str, Any]) -> None:
     weights = trained_weights(engine)
     if rank == 0:
         out = Path(job.output())
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        reader = load_reader(source)
         if job.lora:
             base = load_model(source, torch.float32)
             save_adapters(out / "adapter", base, job.lora, weights)
             trained = merge_adapters(base, job.lora, weights, engine.device).to(dtype)
         else:
             trained = save_weights(source, weights)
-        save_checkpoint(out / "model", trained, tokenizer, load_template(prepared / "base"))
+        save_checkpoint(out / "model", trained, reader, load_template(prepared / "base"))
         publish(out, job.output(), record_of(job, history, config["started"], weights))
 
 

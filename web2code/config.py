@@ -112,13 +112,31 @@ class PretrainedModelConfig(Config):
     lora: LoraConfig | None = Field(None, description="in the stages that train the language model")
 
 
+class ImageTextConfig(Config):
+    """The base checkpoint: a published image-text-to-text model, whose tower, projector and processor are its own.
+
+    Its name is one in `web2code.modelling.backbones`, or else the hub's or a folder's. It is trained by stage 2 alone.
+    """
+
+    kind: Literal["image_text"] = "image_text"
+    name: str
+    revision: str = Field("", description="commit or branch on the hub; empty means the backbone's own")
+    min_pixels: int | None = Field(None, ge=1, description="of a picture; none means the processor's own bound")
+    max_pixels: int | None = Field(None, ge=1)
+    max_length: int = Field(4096, ge=64, description="tokens in a sequence, image tokens included")
+    lora: LoraConfig | None = Field(None, description="in the stage, where it trains the language model")
+
+
 def _kind(model: Any) -> str:
-    """Which of the two a model is; records from before there were two do not say."""
+    """Which kind a model is of; records from before there were several do not say."""
     return model.get("kind", "scratch") if isinstance(model, dict) else model.kind
 
 
 AnyModelConfig = Annotated[
-    Annotated[ModelConfig, Tag("scratch")] | Annotated[PretrainedModelConfig, Tag("pretrained")], Discriminator(_kind)
+    Annotated[ModelConfig, Tag("scratch")]
+    | Annotated[PretrainedModelConfig, Tag("pretrained")]
+    | Annotated[ImageTextConfig, Tag("image_text")],
+    Discriminator(_kind),
 ]
 
 # `vision_merge` is what joins the two views of a dual tower, `vision_tower` the rest of it.
@@ -127,10 +145,13 @@ TemplateName = Literal[
     "plain", "user_assistant", "vicuna_v1", "v1", "llava_v1", "llava_v0", "llama_2", "llava_llama_2",
     "mistral_instruct", "mpt", "chatml_direct", "llama3", "phi3_instruct", "crystal_chat",
 ]  # fmt: skip
+# `own` is the chat template that an image-text-to-text model comes with.
+StageTemplate = TemplateName | Literal["own"]
 
 
 StageName = Literal["align", "instruct"]
-PictureFormat = Literal["raw", "jpeg"]
+# Pictures at training size, as they are or as JPEG; `original` is a file of the dataset as it is.
+PictureFormat = Literal["raw", "jpeg", "original"]
 
 
 class GuardConfig(Config):
@@ -144,10 +165,10 @@ class GuardConfig(Config):
 class StageConfig(Config):
     """One stage of training under DeepSpeed, as long as either `steps` or `epochs` says."""
 
-    name: str
+    name: StageName
     trainable: tuple[Module, ...]
     zero_stage: Literal[0, 1, 2, 3]
-    template: TemplateName
+    template: StageTemplate
     steps: int | None = Field(None, ge=1)
     epochs: float | None = Field(None, gt=0, description="how often a sample is seen")
     global_batch: int = Field(ge=1)
@@ -241,15 +262,36 @@ class Recipe(Config):
     mixture: str = Field("pages", description="what is trained on: a key of web2code.mixtures.MIXTURES")
     eval_share: float = Field(0.0, ge=0, lt=1, description="share of the mixture's pages that are held out as well")
     model: AnyModelConfig
-    align: StageConfig
+    align: StageConfig | None = Field(None, description="none for a model whose projector is trained already")
     instruct: StageConfig
     evaluation: EvaluationConfig = EvaluationConfig()
     validation: ValidationConfig = ValidationConfig()
     gate: GateConfig = GateConfig()
 
+    @property
+    def stages(self) -> tuple[StageConfig, ...]:
+        """Its stages, in order."""
+        return tuple(stage for stage in (self.align, self.instruct) if stage)
+
+    @model_validator(mode="after")
+    def _stages_of_its_kind(self) -> Recipe:
+        image_text = isinstance(self.model, ImageTextConfig)
+        if image_text and self.align:
+            raise ValueError("align: the projector of an image-text-to-text model is trained already: leave it out")
+        if not image_text and not self.align:
+            raise ValueError("align: a new projector is trained in a stage of its own: give one")
+        if image_text and self.instruct.pack_tokens:
+            raise ValueError(
+                "instruct.pack_tokens: samples of an image-text-to-text model are padded to rows and not packed: "
+                "set it to 0"
+            )
+        if not image_text and "own" in {stage.template for stage in self.stages}:
+            raise ValueError("template: only an image-text-to-text model has one of its own: name one of ours")
+        return self
+
     @model_validator(mode="after")
     def _four_bits_are_whole(self) -> Recipe:
-        for stage in (self.align, self.instruct):
+        for stage in self.stages:
             lora = self.adapters(stage)
             if lora and lora.four_bit and stage.zero_stage == 3:
                 raise ValueError(
@@ -260,7 +302,7 @@ class Recipe(Config):
 
     def adapters(self, stage: StageConfig) -> LoraConfig | None:
         """What a stage trains in place of the language model's own weights, where it does."""
-        lora = self.model.lora if isinstance(self.model, PretrainedModelConfig) else None
+        lora = None if isinstance(self.model, ModelConfig) else self.model.lora
         return lora if "language_model" in stage.trainable else None
 
 
@@ -435,7 +477,7 @@ class PrepareJob(Job):
     verdict: str = Field("", description="fingerprint of the gate's verdict, whose quarantine is left out")
     model: AnyModelConfig
     mixture: Mixture
-    templates: dict[StageName, TemplateName]
+    templates: dict[StageName, StageTemplate]
     seed: int
 
 
@@ -571,11 +613,15 @@ class PreparedPart(PartShare):
 
 
 class PreparedLayout(Config):
-    """What the numbers in the arrays stand for: the parts, and the pictures' shards and normalisation."""
+    """What the numbers in the arrays stand for: the parts, and the pictures' shards and normalisation.
+
+    Pictures of an image-text-to-text model are files, for the processor in the folder `processor`.
+    """
 
     parts: tuple[PreparedPart, ...]
-    pixel_mean: tuple[float, float, float]
-    pixel_std: tuple[float, float, float]
+    pixel_mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    pixel_std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    processor: str = ""
     shards: tuple[str, ...] = ()
 
 

@@ -76,7 +76,7 @@ class Plan:
             verdict=verdict.fingerprint,
             model=recipe.model,
             mixture=resolve_mixture(recipe.mixture),
-            templates={"align": recipe.align.template, "instruct": recipe.instruct.template},
+            templates={stage.name: stage.template for stage in recipe.stages},
             seed=recipe.seed,
         )
 
@@ -93,8 +93,11 @@ class Plan:
 
     def candidate(self, prepared: PreparedRecord) -> str:
         """The fingerprint that the last stage will have, before any is trained."""
-        align = self.train_job(self.recipe.align, prepared)
-        return align.model_copy(update={"stage": self.recipe.instruct, "previous": align.fingerprint()}).fingerprint()
+        fingerprint = ""
+        for stage in self.recipe.stages:
+            job = self.train_job(stage, prepared)
+            fingerprint = job.model_copy(update={"previous": fingerprint}).fingerprint()
+        return fingerprint
 
     def model_dir(self, stage: StageRecord) -> Path:
         """Where a stage's checkpoint lies."""
@@ -163,7 +166,7 @@ def make_plan(
     require_four_bits(resolved.adapters(resolved.instruct))
     folders = {name: str(Path(folder).resolve()) if folder else "" for name, folder in (sources or {}).items()}
     chosen = recipe_sources(resolved, folders)
-    for stage in (resolved.align, resolved.instruct):
+    for stage in resolved.stages:
         accumulation_steps(stage, gpus or workers)
     home = home_folder()
     free = shutil.disk_usage(home if home.exists() else home.parent).free
@@ -196,8 +199,9 @@ def recipe_sources(recipe: Recipe, folders: dict[str, str]) -> tuple[SourceConfi
         ValueError: an unknown source or one without its folder, or a part that no source gives.
     """
     mixture, pages = resolve_mixture(recipe.mixture), recipe.pages
+    shares = [share for stage in recipe.stages for share in getattr(mixture, stage.name)]
     drawn = SourceConfig(name=pages.source, digest=pages.folder_digest, pages=pages)
-    wanted = dict.fromkeys(share.part for share in (*mixture.align, *mixture.instruct) if share.weight > 0)
+    wanted = dict.fromkeys(share.part for share in shares if share.weight > 0)
     if not folders and set(wanted) <= set(DRAWN_PARTS):
         return (drawn,)
     from web2code.data.sources import SOURCES  # its readers take a second, which a run of pages does without

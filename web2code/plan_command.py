@@ -57,7 +57,8 @@ def _show(planned: RecipePlan) -> None:
     console.print(
         f"assumed: {planned.mfu:.0%} of the bf16 peak of {planned.cluster.device.teraflops:g} TFLOP/s, "
         f"${planned.cluster.device.price:.2f} an hour for a GPU, {planned.context_gib:g} GiB for the CUDA context, "
-        f"{planned.filled:.0%} of {planned.cluster.device.memory:g} GiB usable, all text learned",
+        f"{planned.filled:.0%} of {planned.cluster.device.memory:g} GiB usable, "
+        f"{planned.image_tokens:,} tokens for a picture, all text learned",
         style="dim",
         highlight=False,
     )
@@ -131,7 +132,7 @@ def _time(planned: RecipePlan) -> Table:
             stage.name, f"{work.samples:,}", f"{work.tokens / 1e9:.2f} G", f"{work.steps:,}", f"{stage.hours:.1f}",
             f"${stage.cost:,.0f}", f"{stage.model_bytes / 1e9:.1f}", f"{stage.checkpoint_bytes / 1e9:.1f}",
         )  # fmt: skip
-    table.add_row("both", "", "", "", f"{planned.hours:.1f}", f"${planned.cost:,.0f}", "", "", style="bold")
+    table.add_row("all", "", "", "", f"{planned.hours:.1f}", f"${planned.cost:,.0f}", "", "", style="bold")
     return table
 
 

@@ -116,6 +116,23 @@ def test_a_folder_without_what_is_needed_is_refused(place, argument):
         make_plan("tiny", {}, **arguments)
 
 
+def test_a_model_that_is_published_whole_has_one_stage_and_needs_its_data_alone(place):
+    (place / "data.json").touch()
+    with pytest.raises(ValueError, match=r"mixture 'none' needs mix665k, .* add --source llava-mix665k=FOLDER"):
+        make_plan("qwen25_vl_7b", {"mixture": "none"}, None, None)
+    made = make_plan("qwen25_vl_7b", {"mixture": "none"}, None, None, {"llava-mix665k": str(place)}, gpus=8)
+    assert [source.parts for source in made.build_job().data.sources[:-1]] == [("mix665k",)]
+    (stage,) = made.recipe.stages
+    assert made.candidate(PREPARED) == made.train_job(stage, PREPARED).fingerprint()
+
+
+def test_the_candidate_of_adapters_is_the_stage_that_trains_them(place):
+    made = plan.Plan(recipe=resolve("llava15_7b_lora"), where=make_plan("tiny", {}, None, None).where, sources=())
+    align = made.train_job(made.recipe.align, PREPARED)
+    instruct = made.train_job(made.recipe.instruct, PREPARED)
+    assert made.candidate(PREPARED) == instruct.model_copy(update={"previous": align.fingerprint()}).fingerprint()
+
+
 def test_the_candidate_is_known_before_anything_is_trained(place):
     planned = make_plan("tiny", {}, None, None)
     align = planned.train_job(planned.recipe.align, PREPARED).fingerprint()

@@ -7,7 +7,7 @@ from math import ceil
 
 from pydantic import Field, computed_field
 from torch import nn
-from transformers import LlavaForConditionalGeneration
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from web2code.config import Config, LoraConfig, Module, StageConfig
@@ -106,7 +106,7 @@ def setup_of(stage: StageConfig, num_devices: int, lora: LoraConfig | None) -> S
     )
 
 
-def count_parameters(model: LlavaForConditionalGeneration) -> Parameters:
+def count_parameters(model: PreTrainedModel) -> Parameters:
     """Exact counts; tied weights once."""
     counts = {module: [0, 0] for module in MODULES}
     small = 0

@@ -8,8 +8,18 @@ from itertools import chain
 
 import torch
 from pydantic import Field, computed_field
+from transformers import PreTrainedConfig
 
-from web2code.config import Config, LoraConfig, Module, PretrainedModelConfig, Recipe, StageConfig
+from web2code.config import (
+    Config,
+    ImageTextConfig,
+    LoraConfig,
+    ModelConfig,
+    Module,
+    PretrainedModelConfig,
+    Recipe,
+    StageConfig,
+)
 from web2code.estimate.devices import Cluster
 from web2code.estimate.memory import (
     WEIGHT_BYTES,
@@ -23,6 +33,7 @@ from web2code.estimate.memory import (
 from web2code.estimate.tracing import Activations, count_flops, stage_model, trace_memory
 from web2code.estimate.workload import Workload, stage_workload
 from web2code.mixtures import resolve_mixture
+from web2code.modelling.image_text import model_config
 from web2code.modelling.llava import llava_config
 
 GIB = 2**30
@@ -33,6 +44,8 @@ FILLED = 0.95
 MFU = 0.3
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 MOST_DEVICES = 64
+
+FullSize = PretrainedModelConfig | ImageTextConfig
 
 
 class Alternative(Config):
@@ -69,6 +82,7 @@ class RecipePlan(Config):
     mfu: float
     context_gib: float = CONTEXT_GIB
     filled: float = FILLED
+    image_tokens: int = Field(description="positions that a picture takes")
     stages: tuple[StagePlan, ...]
 
     @computed_field  # type: ignore[prop-decorator]
@@ -85,40 +99,61 @@ class RecipePlan(Config):
 
 
 def plan_recipe(recipe: Recipe, cluster: Cluster, mfu: float = MFU) -> RecipePlan:
-    """Both stages of a full-size recipe; `mfu` is the share of the GPUs' peak that training gets.
+    """The stages of a full-size recipe; `mfu` is the share of the GPUs' peak that training gets.
 
     Raises:
-        ValueError: a recipe from scratch, or one whose parts or batches do not fit each other.
+        ValueError: a recipe from scratch, or one whose parts or batches do not fit each other, or that trains a tower
+            of a model that is published whole.
     """
-    if not isinstance(recipe.model, PretrainedModelConfig):
+    if isinstance(recipe.model, ModelConfig):
         raise ValueError(f"recipe {recipe.name!r} is made from scratch and trains on any machine: plan a full-size one")
     if not 0 < mfu <= 1:
         raise ValueError(f"mfu {mfu:g}: it is a share of the peak, above 0 and at most 1")
+    if isinstance(recipe.model, ImageTextConfig) and "vision_tower" in recipe.instruct.trainable:
+        raise ValueError(
+            f"instruct.trainable: what a vision tower takes whose pictures are of any size is not estimated: plan "
+            f"{recipe.name!r} without vision_tower"
+        )
     mixture = resolve_mixture(recipe.mixture)
-    stages = ((recipe.align, mixture.align), (recipe.instruct, mixture.instruct))
-    image_tokens = llava_config(recipe.model).image_seq_length
+    # Of a model that is published whole, what the recipe says of a page.
+    image_tokens = architecture(recipe.model, recipe.validation.image_tokens).image_seq_length
     return RecipePlan(
         recipe=recipe.name,
         cluster=cluster,
         mfu=mfu,
+        image_tokens=image_tokens,
         stages=tuple(
             plan_stage(
-                recipe.model, stage, stage_workload(stage, parts, image_tokens, recipe.model.max_length), cluster, mfu
+                recipe.model,
+                stage,
+                stage_workload(stage, getattr(mixture, stage.name), image_tokens, recipe.model.max_length),
+                cluster,
+                mfu,
+                image_tokens,
             )
-            for stage, parts in stages
+            for stage in recipe.stages
         ),
     )
 
 
+def architecture(model: FullSize, image_tokens: int) -> PreTrainedConfig:
+    """A model's configuration; of one that is published whole, with the image tokens that a page is taken to have."""
+    if isinstance(model, PretrainedModelConfig):
+        return llava_config(model)
+    config = model_config(model)
+    config.image_seq_length = image_tokens
+    return config
+
+
 def plan_stage(
-    model: PretrainedModelConfig, stage: StageConfig, workload: Workload, cluster: Cluster, mfu: float
+    model: FullSize, stage: StageConfig, workload: Workload, cluster: Cluster, mfu: float, image_tokens: int = 0
 ) -> StagePlan:
     """One stage as its recipe has it, with alternatives where a GPU does not hold it."""
     setup = setup_of(stage, cluster.num_devices, model.lora)
     parameters = _parameters(model, stage.trainable, setup.lora)
-    memory = setup_memory(model, stage.trainable, workload.longest, setup)
+    memory = setup_memory(model, stage.trainable, workload.longest, setup, image_tokens)
     fits = fits_in(memory, cluster)
-    flops = sample_flops(model, stage.trainable, setup.lora, workload.mean_length) * workload.samples
+    flops = sample_flops(model, stage.trainable, setup.lora, workload.mean_length, image_tokens) * workload.samples
     hours = flops / (cluster.num_devices * cluster.device.teraflops * 1e12 * mfu) / 3600
     width = WEIGHT_BYTES[setup.precision]
     return StagePlan(
@@ -129,7 +164,7 @@ def plan_stage(
         workload=workload,
         memory=memory,
         fits=fits,
-        alternatives=() if fits else tuple(find_alternatives(model, stage, workload, cluster, setup)),
+        alternatives=() if fits else tuple(find_alternatives(model, stage, workload, cluster, setup, image_tokens)),
         flops=flops,
         hours=hours,
         cost=hours * cluster.num_devices * cluster.device.price,
@@ -138,21 +173,23 @@ def plan_stage(
     )
 
 
-def setup_memory(model: PretrainedModelConfig, trainable: tuple[Module, ...], length: int, setup: Setup) -> Memory:
+def setup_memory(
+    model: FullSize, trainable: tuple[Module, ...], length: int, setup: Setup, image_tokens: int = 0
+) -> Memory:
     """Memory of one device in a stage whose longest sample has `length` tokens."""
     parameters = _parameters(model, trainable, setup.lora)
     # Quantised weights change nothing here: what is traced need not be traced again.
     lora = setup.lora and setup.lora.model_copy(update={"four_bit": False})
-    activations = _activations(model, trainable, lora, setup.precision, length, setup.checkpointing)
+    activations = _activations(model, trainable, lora, setup.precision, length, setup.checkpointing, image_tokens)
     return stage_memory(parameters, activations, setup)
 
 
 @cache
 def sample_flops(
-    model: PretrainedModelConfig, trainable: tuple[Module, ...], lora: LoraConfig | None, length: int
+    model: FullSize, trainable: tuple[Module, ...], lora: LoraConfig | None, length: int, image_tokens: int = 0
 ) -> int:
     """Operations of one sample of `length` tokens, forward and backward."""
-    return count_flops(stage_model(llava_config(model), trainable, lora, torch.bfloat16), length)
+    return count_flops(stage_model(architecture(model, image_tokens), trainable, lora, torch.bfloat16), length)
 
 
 def fits_in(memory: Memory, cluster: Cluster) -> bool:
@@ -161,27 +198,33 @@ def fits_in(memory: Memory, cluster: Cluster) -> bool:
 
 
 def find_alternatives(
-    model: PretrainedModelConfig, stage: StageConfig, workload: Workload, cluster: Cluster, setup: Setup
+    model: FullSize, stage: StageConfig, workload: Workload, cluster: Cluster, setup: Setup, image_tokens: int = 0
 ) -> Iterator[Alternative]:
     """Changes after which the stage fits, tried one by one, each with its largest micro batch."""
     for change, changed in chain(_smaller(stage, setup), _lighter(stage, setup)):
-        if found := _fitting(model, stage, workload, cluster, change, changed):
+        if found := _fitting(model, stage, workload, cluster, change, changed, image_tokens):
             yield found
     for change, changed in _spread(stage, setup):
-        if found := _fitting(model, stage, workload, cluster, change, changed):
+        if found := _fitting(model, stage, workload, cluster, change, changed, image_tokens):
             yield found
             return
 
 
 def _fitting(
-    model: PretrainedModelConfig, stage: StageConfig, workload: Workload, cluster: Cluster, change: str, setup: Setup
+    model: FullSize,
+    stage: StageConfig,
+    workload: Workload,
+    cluster: Cluster,
+    change: str,
+    setup: Setup,
+    image_tokens: int,
 ) -> Alternative | None:
     """The setup with the largest micro batch with which it fits, if any."""
     per_device = stage.global_batch // setup.num_devices
     for micro_batch in range(min(setup.micro_batch, per_device), 0, -1):
         if per_device % micro_batch == 0:
             tried = setup.model_copy(update={"micro_batch": micro_batch})
-            memory = setup_memory(model, stage.trainable, workload.longest, tried)
+            memory = setup_memory(model, stage.trainable, workload.longest, tried, image_tokens)
             if fits_in(memory, cluster):
                 return Alternative(change=change, setup=tried, memory=memory)
     return None
@@ -220,18 +263,19 @@ def _spread(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
 
 
 @cache
-def _parameters(model: PretrainedModelConfig, trainable: tuple[Module, ...], lora: LoraConfig | None) -> Parameters:
-    return count_parameters(stage_model(llava_config(model), trainable, lora, torch.bfloat16))
+def _parameters(model: FullSize, trainable: tuple[Module, ...], lora: LoraConfig | None) -> Parameters:
+    return count_parameters(stage_model(architecture(model, 0), trainable, lora, torch.bfloat16))
 
 
 @cache
 def _activations(
-    model: PretrainedModelConfig,
+    model: FullSize,
     trainable: tuple[Module, ...],
     lora: LoraConfig | None,
     precision: str,
     length: int,
     checkpointing: bool,
+    image_tokens: int,
 ) -> Activations:
-    built = stage_model(llava_config(model), trainable, lora, DTYPES[precision])
+    built = stage_model(architecture(model, image_tokens), trainable, lora, DTYPES[precision])
     return trace_memory(built, length, checkpointing)

@@ -14,12 +14,13 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
-from transformers import LlavaConfig, LlavaForConditionalGeneration
+from transformers import LlavaConfig, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from web2code.config import LoraConfig, Module
 from web2code.modelling.adapters import add_adapters
 from web2code.modelling.llava import empty_model
-from web2code.training.trainable import set_trainable
+from web2code.training.trainable import module_of, set_trainable
 
 # The peak of a micro batch is at most what the straight line between 1 and so many samples says.
 MANY = 64
@@ -39,8 +40,8 @@ class Activations:
 
 
 def stage_model(
-    config: LlavaConfig, trainable: tuple[Module, ...], lora: LoraConfig | None, dtype: torch.dtype
-) -> LlavaForConditionalGeneration:
+    config: PreTrainedConfig, trainable: tuple[Module, ...], lora: LoraConfig | None, dtype: torch.dtype
+) -> PreTrainedModel:
     """A stage's model on the meta device, with its adapters, and with what it does not train frozen."""
     with torch.device("meta"):
         model = empty_model(_static(config))
@@ -51,7 +52,7 @@ def stage_model(
     return model
 
 
-def trace_memory(model: LlavaForConditionalGeneration, length: int, checkpointing: bool) -> Activations:
+def trace_memory(model: PreTrainedModel, length: int, checkpointing: bool) -> Activations:
     """Memory of samples of `length` tokens, the picture's included, of which all but these are learned.
 
     Attention is PyTorch's fused kernel. A gradient counts while it is made and not longer. The model is of no use
@@ -70,7 +71,7 @@ def trace_memory(model: LlavaForConditionalGeneration, length: int, checkpointin
     return Activations(saved, peak - saved, few[1] - peak)
 
 
-def count_flops(model: LlavaForConditionalGeneration, length: int) -> int:
+def count_flops(model: PreTrainedModel, length: int) -> int:
     """Floating-point operations of one sample's forward and backward pass, nothing computed twice.
 
     As torch's counter counts, causal attention as if it were full. The model is of no use afterwards.
@@ -105,7 +106,7 @@ class _LiveBytes(TorchDispatchMode):
         self.now -= num_bytes
 
 
-def _live_bytes(model: LlavaForConditionalGeneration, batch: int, length: int) -> tuple[int, int]:
+def _live_bytes(model: PreTrainedModel, batch: int, length: int) -> tuple[int, int]:
     """After the forward pass, and at the peak of the whole step."""
     live = _LiveBytes([*model.parameters(), *model.buffers()])
     with live:
@@ -115,19 +116,29 @@ def _live_bytes(model: LlavaForConditionalGeneration, batch: int, length: int) -
     return saved, live.peak
 
 
-def _forward(model: LlavaForConditionalGeneration, batch: int, length: int) -> torch.Tensor:
+def _forward(model: PreTrainedModel, batch: int, length: int) -> torch.Tensor:
     """Last hidden states (batch, length, width) of samples that are a picture, then text."""
     config, llava = model.config, model.model
-    size = config.vision_config.image_size
-    pictures = torch.zeros(batch, 3, size, size, dtype=model.dtype)
     tokens = torch.zeros(batch, length - config.image_seq_length, dtype=torch.long)
     # Kept until the text model is through, as LLaVA's own forward keeps it: it holds every layer's features.
-    seen = llava.get_image_features(pictures)
+    seen = _seen(model, batch)
     embeddings = torch.cat([torch.stack(list(seen.pooler_output)), llava.get_input_embeddings()(tokens)], dim=1)
     return llava.language_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
 
 
-def _loss(model: LlavaForConditionalGeneration, hidden: torch.Tensor) -> torch.Tensor:
+def _seen(model: PreTrainedModel, batch: int) -> BaseModelOutputWithPooling:
+    """Features of pictures; of a model whose pictures are of any size without what its frozen tower computes."""
+    config = model.config
+    if isinstance(config, LlavaConfig):
+        size = config.vision_config.image_size
+        return model.model.get_image_features(torch.zeros(batch, 3, size, size, dtype=model.dtype))
+    shape = (batch, config.image_seq_length, config.get_text_config().hidden_size)
+    # Where a projector is trained, a gradient goes back as far as its output.
+    trained = any(each.requires_grad for name, each in model.named_parameters() if module_of(name) == "projector")
+    return BaseModelOutputWithPooling(pooler_output=torch.zeros(shape, dtype=model.dtype, requires_grad=trained))
+
+
+def _loss(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
     """As `web2code.training.loss.AnswerLoss`, all text learned."""
     logits = model.lm_head(hidden[:, model.config.image_seq_length :].flatten(0, 1))
     return functional.cross_entropy(logits.float(), torch.zeros(len(logits), dtype=torch.long), reduction="sum")
@@ -137,7 +148,7 @@ def _drop_gradient(parameter: torch.Tensor) -> None:
     parameter.grad = None
 
 
-def _static(config: LlavaConfig) -> LlavaConfig:
+def _static(config: PreTrainedConfig) -> PreTrainedConfig:
     """The same sizes with rotary positions that do not look at their values, of which there are none."""
     copy = deepcopy(config)
     rope = getattr(copy.text_config, "rope_parameters", None) or {}

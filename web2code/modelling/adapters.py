@@ -1,4 +1,4 @@
-"""Low-rank adapters on the language model of a LLaVA model: put in, saved, merged."""
+"""Low-rank adapters on the language model of a multimodal model: put in, saved, merged."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from transformers import LlavaForConditionalGeneration
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from web2code.config import LoraConfig
@@ -26,7 +26,7 @@ WRAPPED = "base_model.model."
 REST_FILE = "non_lora_trainables.safetensors"
 
 
-def linear_layers(model: LlavaForConditionalGeneration) -> list[str]:
+def linear_layers(model: PreTrainedModel) -> list[str]:
     """Names of the language model's linear layers, but for its output layer.
 
     As LLaVA's `find_all_linear_names`; GPT-2's `Conv1D` is a linear layer as well.
@@ -38,7 +38,7 @@ def linear_layers(model: LlavaForConditionalGeneration) -> list[str]:
     ]
 
 
-def adapted_layers(model: LlavaForConditionalGeneration, lora: LoraConfig) -> list[str]:
+def adapted_layers(model: PreTrainedModel, lora: LoraConfig) -> list[str]:
     """Names of the linear layers that get an adapter.
 
     Raises:
@@ -51,7 +51,7 @@ def adapted_layers(model: LlavaForConditionalGeneration, lora: LoraConfig) -> li
     return [name for name in linear if not lora.targets or _kind(name) in lora.targets]
 
 
-def add_adapters(model: LlavaForConditionalGeneration, lora: LoraConfig) -> peft.LoraModel:
+def add_adapters(model: PreTrainedModel, lora: LoraConfig) -> peft.LoraModel:
     """Put an adapter beside each of those layers, in place; it starts as zero, so that nothing changes at first.
 
     Returns the same model as peft sees it. Torch's generator decides the half of an adapter that is not zero.
@@ -61,7 +61,7 @@ def add_adapters(model: LlavaForConditionalGeneration, lora: LoraConfig) -> peft
     return peft.LoraModel(model, _peft_config(model, lora), "default")
 
 
-def adapt(model: LlavaForConditionalGeneration, lora: LoraConfig, seed: int, device: torch.device) -> None:
+def adapt(model: PreTrainedModel, lora: LoraConfig, seed: int, device: torch.device) -> None:
     """Make a base model, in place, the one that is trained; the same seed gives the same adapters.
 
     With `lora.four_bit` its linear layers are from now on held on `device`, in four bits.
@@ -72,9 +72,7 @@ def adapt(model: LlavaForConditionalGeneration, lora: LoraConfig, seed: int, dev
     add_adapters(model, lora)
 
 
-def save_adapters(
-    directory: Path, base: LlavaForConditionalGeneration, lora: LoraConfig, weights: dict[str, torch.Tensor]
-) -> None:
+def save_adapters(directory: Path, base: PreTrainedModel, lora: LoraConfig, weights: dict[str, torch.Tensor]) -> None:
     """Write adapters as peft does, for `PeftModel.from_pretrained(base, directory)`, and in a file of its own the rest.
 
     `weights` are all that was trained, by their names in the adapted model; `base` has no adapters yet.
@@ -88,8 +86,8 @@ def save_adapters(
 
 
 def merge_adapters(
-    base: LlavaForConditionalGeneration, lora: LoraConfig, weights: dict[str, torch.Tensor], device: torch.device
-) -> LlavaForConditionalGeneration:
+    base: PreTrainedModel, lora: LoraConfig, weights: dict[str, torch.Tensor], device: torch.device
+) -> PreTrainedModel:
     """The base model with what was trained in its own weights; it is changed in place, and has no adapters.
 
     With `lora.four_bit` adapters are added to what four bits had left of the weights that they were trained beside, and
@@ -104,7 +102,7 @@ def merge_adapters(
     return merged.to(torch.bfloat16) if lora.four_bit else merged
 
 
-def _peft_config(model: LlavaForConditionalGeneration, lora: LoraConfig) -> peft.LoraConfig:
+def _peft_config(model: PreTrainedModel, lora: LoraConfig) -> peft.LoraConfig:
     import peft
 
     names = adapted_layers(model, lora)

@@ -1,4 +1,4 @@
-"""The language models and vision towers of the published systems, with all that building them needs offline."""
+"""The models that the published systems are made of, with all that building them needs offline."""
 
 from __future__ import annotations
 
@@ -109,6 +109,10 @@ _CLIP_L = {
 }  # fmt: skip
 
 
+def _mrope(theta: float, sections: list[int]) -> dict[str, Any]:
+    return {"rope_type": "default", "rope_theta": theta, "mrope_section": sections}
+
+
 def _vicuna(name: str, licence: str, shape: Mapping[str, Any]) -> LanguageBackbone:
     # LLaVA pads with <unk>: the Llama tokenizer has no padding token of its own.
     return LanguageBackbone(
@@ -188,6 +192,47 @@ VISION_TOWERS: Mapping[str, Backbone] = {
     ),
 }  # fmt: skip
 
+# Of each the configuration that is published with it; what is not here are the defaults of its classes.
+IMAGE_TEXT_MODELS: Mapping[str, Backbone] = {
+    "llava-next-mistral-7b": Backbone(
+        "llava-hf/llava-v1.6-mistral-7b-hf", "Apache-2.0",
+        {
+            "model_type": "llava_next",
+            "text_config": {
+                "model_type": "mistral", "vocab_size": 32_064, "hidden_size": 4096, "intermediate_size": 14_336,
+                "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "rms_norm_eps": 1e-5,
+                "max_position_embeddings": 32_768, "sliding_window": None,
+                "rope_parameters": {"rope_type": "default", "rope_theta": 1_000_000.0},
+            },
+            "vision_config": _CLIP_L | {"image_size": 336},
+        },
+    ),
+    "qwen2.5-vl-7b": Backbone(
+        "Qwen/Qwen2.5-VL-7B-Instruct", "Apache-2.0",
+        {
+            "model_type": "qwen2_5_vl",
+            "text_config": {
+                "vocab_size": 152_064, "hidden_size": 3584, "intermediate_size": 18_944, "num_hidden_layers": 28,
+                "num_attention_heads": 28, "num_key_value_heads": 4, "rms_norm_eps": 1e-6,
+                "max_position_embeddings": 128_000, "rope_parameters": _mrope(1_000_000.0, [16, 24, 24]),
+            },
+            "vision_config": {"hidden_size": 1280, "tokens_per_second": 2},
+        },
+    ),
+    "qwen3-vl-8b": Backbone(
+        "Qwen/Qwen3-VL-8B-Instruct", "Apache-2.0",
+        {
+            "model_type": "qwen3_vl",
+            "text_config": {
+                "vocab_size": 151_936, "hidden_size": 4096, "intermediate_size": 12_288, "num_hidden_layers": 36,
+                "num_attention_heads": 32, "num_key_value_heads": 8, "max_position_embeddings": 262_144,
+                "rope_parameters": _mrope(5_000_000.0, [24, 20, 20]) | {"mrope_interleaved": True},
+            },
+            "vision_config": {"out_hidden_size": 4096},
+        },
+    ),
+}  # fmt: skip
+
 
 def language_config(name: str, revision: str = "") -> PreTrainedConfig:
     """The configuration of a language model: of the table without reading anything, of the hub or a folder otherwise.
@@ -208,9 +253,18 @@ def vision_config(name: str, revision: str = "") -> PreTrainedConfig:
     return getattr(config, "vision_config", config)
 
 
+def image_text_config(name: str, revision: str = "") -> PreTrainedConfig:
+    """The configuration of an image-text-to-text model.
+
+    Raises:
+        ValueError: it is neither in the table nor a name of the hub nor a folder.
+    """
+    return _config(IMAGE_TEXT_MODELS, name, revision)
+
+
 def source(name: str, revision: str = "") -> tuple[str, str]:
     """Where a backbone's weights are: a name on the hub or a folder, and the revision there."""
-    known = LANGUAGE_MODELS.get(name) or VISION_TOWERS.get(name)
+    known = LANGUAGE_MODELS.get(name) or VISION_TOWERS.get(name) or IMAGE_TEXT_MODELS.get(name)
     return (known.hub, revision or known.revision) if known else (name, revision or "main")
 
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import torch
 from pydantic import ValidationError
 from transformers import (
+    AutoTokenizer,
     CLIPVisionConfig,
     LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaImageProcessorPil,
     PreTrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
 from web2code.config import Config, ModelConfig, TemplateName
 from web2code.modelling.chat_templates import write_chat_template
+from web2code.modelling.image_text import ImageTextProcessor, load_processor
 from web2code.modelling.images import pixel_statistics
 from web2code.modelling.prompts import stop_ids
 from web2code.modelling.templates import TEMPLATES, Template
@@ -27,9 +31,17 @@ CHAT_TEMPLATE = "chat_template.jinja"
 
 
 class Prompting(Config):
-    """How a checkpoint is prompted: the whole template, which stays when ours change, or the name of one of ours."""
+    """How a checkpoint is prompted: the whole template, which stays when ours change, or the name of one of ours.
+
+    Its pictures are squares, as LLaVA's, or what the processor beside it makes of them.
+    """
 
     template: Template | TemplateName
+    pictures: Literal["square", "processor"] = "square"
+
+
+# What makes of texts a checkpoint's input, and where it is a processor of pictures as well.
+Reader: TypeAlias = PreTrainedTokenizerFast | ImageTextProcessor
 
 
 def build_model(config: ModelConfig, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditionalGeneration:
@@ -89,30 +101,48 @@ def image_processor(vision: PreTrainedConfig) -> LlavaImageProcessorPil:
 
 def save_checkpoint(
     directory: Path,
-    model: LlavaForConditionalGeneration,
-    tokenizer: PreTrainedTokenizerFast,
+    model: PreTrainedModel,
+    reader: Reader,
     template: Template,
     state_dict: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Write weights (safetensors), tokenizer, image processor and the template that the model was trained with.
 
-    The template is also the tokenizer's chat template, and its stop tokens are those of the generation config.
+    The template is also the tokenizer's chat template, and its stop tokens are those of the generation config; of a
+    model that is published whole both stay as they are.
     """
-    model.generation_config.eos_token_id = stop_ids(tokenizer, template)
-    model.save_pretrained(directory, state_dict=state_dict, safe_serialization=True)
-    tokenizer.save_pretrained(directory)
-    image_processor(model.config.vision_config).save_pretrained(directory)
-    (directory / CHAT_TEMPLATE).write_text(write_chat_template(template))
-    (directory / PROMPTING).write_text(Prompting(template=template).model_dump_json(indent=1))
+    if isinstance(reader, ImageTextProcessor):
+        model.save_pretrained(directory, state_dict=state_dict, safe_serialization=True)
+        reader.save(directory)
+        prompting = Prompting(template=template, pictures="processor")
+    else:
+        model.generation_config.eos_token_id = stop_ids(reader, template)
+        model.save_pretrained(directory, state_dict=state_dict, safe_serialization=True)
+        reader.save_pretrained(directory)
+        image_processor(model.config.vision_config).save_pretrained(directory)
+        (directory / CHAT_TEMPLATE).write_text(write_chat_template(template))
+        prompting = Prompting(template=template)
+    (directory / PROMPTING).write_text(prompting.model_dump_json(indent=1))
 
 
 def load_template(directory: Path) -> Template:
     """The template that a checkpoint was trained with; ValueError where it does not say, or says it wrongly."""
+    template = _prompting(directory).template
+    return template if isinstance(template, Template) else TEMPLATES[template]
+
+
+def load_reader(directory: Path) -> Reader:
+    """A checkpoint's tokenizer, or the processor that it has in place of one; ValueError as `load_template`."""
+    if _prompting(directory).pictures == "processor":
+        return ImageTextProcessor(load_processor(directory))
+    return AutoTokenizer.from_pretrained(directory)
+
+
+def _prompting(directory: Path) -> Prompting:
     path = directory / PROMPTING
     if not path.exists():
         raise ValueError(f"{path} is missing, so nothing tells how the model is prompted: write one")
     try:
-        template = Prompting.model_validate_json(path.read_text()).template
+        return Prompting.model_validate_json(path.read_text())
     except ValidationError as error:
         raise ValueError(f"{path} is neither the name of a template nor a template: {error}") from error
-    return template if isinstance(template, Template) else TEMPLATES[template]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby, takewhile
+from typing import Any, TypeAlias
 
 from jinja2 import TemplateError
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast, ProcessorMixin
 
 from web2code.modelling.ordinary_text import TextEncoder, text_encoder
 from web2code.modelling.prompts import Conversation, Turn, conversation_sample
-from web2code.modelling.templates import Piece, Template, Text, Token
+from web2code.modelling.templates import BOS, Piece, Template, Text, Token
 
 # Harmless contents to look between: a system text, then questions and answers.
 PROBES = (
@@ -93,41 +95,100 @@ def _expression(piece: Piece | None) -> str:
     return " ~ ".join(values) or '""'
 
 
-def read_chat_template(tokenizer: PreTrainedTokenizerFast) -> Template:
+@dataclass(frozen=True)
+class ProcessorChat:
+    """A processor's chat template, called as a tokenizer's: what it makes of texts."""
+
+    processor: ProcessorMixin
+
+    @property
+    def chat_template(self) -> str | dict[str, str] | None:
+        """None where there is none."""
+        return self.processor.chat_template
+
+    def apply_chat_template(
+        self, messages: list[dict[str, Any]], tokenize: bool = True, add_generation_prompt: bool = False,
+        return_dict: bool = False,
+    ) -> Any:  # fmt: skip
+        """A string, or its token ids, as tokenizers give them without a beginning of their own."""
+        parts = [message | {"content": [{"type": "text", "text": message["content"]}]} for message in messages]
+        if not tokenize:
+            return self.processor.apply_chat_template(parts, add_generation_prompt=add_generation_prompt)
+        made = self.processor.apply_chat_template(
+            parts, tokenize=True, return_dict=True, processor_kwargs={"add_special_tokens": False}
+        )
+        return list(made["input_ids"][0])
+
+
+Chat: TypeAlias = PreTrainedTokenizerFast | ProcessorChat
+
+
+def read_processor_template(processor: ProcessorMixin) -> Template:
+    """The template that a processor's chat template amounts to, with what it writes around an image.
+
+    Where the chat template leaves it to the tokenizer to write a beginning of sequence, that is there as well.
+    ValueError as `read_chat_template`, or where it does not write the processor's image token before a question.
+    """
+    tokenizer = processor.tokenizer
+    template = read_chat_template(tokenizer, ProcessorChat(processor))
+    question = {"type": "text", "text": PROBES[0][1]}
+    plain, pictured = (
+        processor.apply_chat_template([{"role": "user", "content": [*image, question]}]).partition(question["text"])[0]
+        for image in ([], [{"type": "image"}])
+    )
+    encoder = text_encoder(tokenizer)
+    units = _units(encoder, pictured.removeprefix(plain))
+    if not pictured.startswith(plain) or units.count(processor.image_token) != 1:
+        raise _refusal("does not write an image before the question as one image token")
+    place = units.index(processor.image_token)
+    read: dict[str, Any] = {
+        "image": processor.image_token,
+        "before_image": _parts(encoder, units[:place]),
+        "after_image": _parts(encoder, units[place + 1 :]),
+    }
+    if "bos" in encoder.own and not plain.startswith(tokenizer.bos_token) and tokenizer("")["input_ids"]:
+        read["open"] = (BOS, *template.open)
+        read["open_system"] = None if template.open_system is None else (BOS, *template.open_system)
+    return template.model_copy(update=read)
+
+
+def read_chat_template(tokenizer: PreTrainedTokenizerFast, chat: Chat | None = None) -> Template:
     """The template that a tokenizer's chat template amounts to, found between contents that are put through it.
 
-    An answer is learned with the spaces before it and with what follows it up to the first control token. A date that
-    is written into the pieces stays that of the reading. ValueError where there is no chat template, where its pieces
-    depend on the contents, or where other token ids come of it.
+    The chat template may be another's, whose texts the tokenizer reads. An answer is learned with the spaces before it
+    and with what follows it up to the first control token. A date that is written into the pieces stays that of the
+    reading. ValueError where there is no chat template, where its pieces depend on the contents, or where other token
+    ids come of it.
     """
-    if not tokenizer.chat_template:
+    chat = chat or tokenizer
+    if not chat.chat_template:
         raise ValueError("this tokenizer has no chat template: name a template of ours")
-    template, *others = [_read(tokenizer, system, contents) for system, *contents in PROBES]
+    encoder = text_encoder(tokenizer)
+    template, *others = [_read(encoder, chat, system, contents) for system, *contents in PROBES]
     if any(other != template for other in others):
         raise _refusal("writes other pieces around other contents")
     for system, *contents in PROBES:
         for given in (None,) if template.open_system is None else (None, system):
             for length in (2, 4, 6):
                 said = contents[:length]
-                if _ids(tokenizer, template, said, given) != tokenizer.apply_chat_template(
+                if _ids(tokenizer, template, said, given) != chat.apply_chat_template(
                     _messages(said, given), return_dict=False
                 ):
                     raise _refusal("gives other token ids than its pieces do")
     return template
 
 
-def _read(tokenizer: PreTrainedTokenizerFast, system: str, contents: Sequence[str]) -> Template:
+def _read(encoder: TextEncoder, chat: Chat, system: str, contents: Sequence[str]) -> Template:
     """The template as it shows between a system text and three questions with their answers."""
-    opening, ask_past, following, ask, close = _between(tokenizer, contents[:4])
+    opening, ask_past, following, ask, close = _between(chat, contents[:4])
     for num_past in (0, 1, 2):
         before = [opening, *[ask_past, following] * num_past]
-        if _between(tokenizer, contents[: 2 * num_past + 2]) != [*before, ask, close]:
+        if _between(chat, contents[: 2 * num_past + 2]) != [*before, ask, close]:
             raise _refusal("writes other pieces in longer conversations")
-        *past, prompt = _between(tokenizer, contents[: 2 * num_past + 1])
+        *past, prompt = _between(chat, contents[: 2 * num_past + 1])
         if past != before or not ask.startswith(prompt.rstrip(" ")):
             raise _refusal("prompts for an answer otherwise than it begins one")
-    encoder = text_encoder(tokenizer)
-    before_system, after_system = _around_system(tokenizer, system, contents)
+    before_system, after_system = _around_system(chat, system, contents)
     following_units, close_units = _units(encoder, following), _units(encoder, close)
     shared = _shared_start(following_units, close_units)
     end = _to_control(encoder, shared)
@@ -148,11 +209,11 @@ def _read(tokenizer: PreTrainedTokenizerFast, system: str, contents: Sequence[st
     )
 
 
-def _between(tokenizer: PreTrainedTokenizerFast, contents: Sequence[str], system: str | None = None) -> list[str]:
+def _between(chat: Chat, contents: Sequence[str], system: str | None = None) -> list[str]:
     """What a chat template writes before, between and after contents; where they end with a question, it prompts."""
     asks = len(contents) % 2 == 1
     try:
-        text = tokenizer.apply_chat_template(_messages(contents, system), tokenize=False, add_generation_prompt=asks)
+        text = chat.apply_chat_template(_messages(contents, system), tokenize=False, add_generation_prompt=asks)
     except TemplateError as error:
         raise _refusal(f"does not take plain conversations ({error})") from error
     pieces = []
@@ -164,15 +225,15 @@ def _between(tokenizer: PreTrainedTokenizerFast, contents: Sequence[str], system
     return [*pieces, text]
 
 
-def _around_system(tokenizer: PreTrainedTokenizerFast, system: str, contents: Sequence[str]) -> tuple[str | None, str]:
+def _around_system(chat: Chat, system: str, contents: Sequence[str]) -> tuple[str | None, str]:
     """What stands before and after a system text; None where none is taken, or not before the first question."""
     before, after = None, ""
     for length in (2, 6):
         try:
-            before, after, *rest = _between(tokenizer, contents[:length], system)
+            before, after, *rest = _between(chat, contents[:length], system)
         except ValueError:
             return None, ""
-        if rest != _between(tokenizer, contents[:length])[1:]:
+        if rest != _between(chat, contents[:length])[1:]:
             return None, ""
     return before, after
 

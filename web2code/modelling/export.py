@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
-from transformers import AutoTokenizer, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+from transformers import AutoConfig, AutoTokenizer, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
 from transformers.conversion_mapping import get_model_conversion_mapping
 
 from web2code.artifacts import RECORD, publish, sha256_of
@@ -57,7 +57,9 @@ def export_checkpoint(checkpoint: Path, out: Path, dtype: Dtype = "auto") -> Exp
 def _refuse_what_cannot_be_served(checkpoint: Path) -> None:
     if not (checkpoint / "config.json").exists():
         raise ValueError(f"{checkpoint} is not a checkpoint: it has no config.json")
-    config = LlavaConfig.from_pretrained(checkpoint)
+    config = AutoConfig.from_pretrained(checkpoint)
+    if not isinstance(config, LlavaConfig):
+        raise ValueError(f"{checkpoint} needs no export: it has the layout that its model was published in")
     if config.vision_config.model_type not in CLASS_TOKENS:
         reason = f"no vision tower {config.vision_config.model_type!r}"
     elif config.text_config.model_type == CrystalCoderConfig.model_type:

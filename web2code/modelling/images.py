@@ -19,18 +19,24 @@ HALF = (0.5, 0.5, 0.5)
 MAX_PIXELS = 64_000_000
 
 
+def decoded(encoded: bytes) -> Image.Image:
+    """A picture in RGB.
+
+    Raises:
+        ValueError: it has more than `MAX_PIXELS` pixels, which is refused before decoding.
+    """
+    with Image.open(io.BytesIO(encoded)) as opened:
+        if opened.width * opened.height > MAX_PIXELS:
+            raise ValueError(f"a picture of {opened.width}x{opened.height} pixels is over the limit of {MAX_PIXELS}")
+        return opened.convert("RGB")
+
+
 def square_pixels(png: bytes, size: int, mean: Channels = CLIP_MEAN) -> np.ndarray:
     """The picture padded to a square with the tower's mean colour and resized: uint8 of shape (size, size, 3).
 
-    The padding is LLaVA-1.5's `expand2square` (`image_aspect_ratio pad`).
-
-    Raises:
-        ValueError: the picture has more than `MAX_PIXELS` pixels, which is refused before decoding.
+    The padding is LLaVA-1.5's `expand2square` (`image_aspect_ratio pad`). ValueError as `decoded`.
     """
-    with Image.open(io.BytesIO(png)) as opened:
-        if opened.width * opened.height > MAX_PIXELS:
-            raise ValueError(f"a picture of {opened.width}x{opened.height} pixels is over the limit of {MAX_PIXELS}")
-        image = opened.convert("RGB")
+    image = decoded(png)
     side = max(image.size)
     if image.width != image.height:
         square = Image.new("RGB", (side, side), tuple(int(255 * channel) for channel in mean))

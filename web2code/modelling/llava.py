@@ -13,7 +13,9 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import (
     MODEL_MAPPING,
+    AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForImageTextToText,
     AutoTokenizer,
     CLIPVisionConfig,
     CLIPVisionModel,
@@ -30,6 +32,7 @@ from web2code.config import PretrainedModelConfig
 from web2code.modelling.backbones import LANGUAGE_MODELS, VISION_TOWERS, language_config, source, vision_config
 from web2code.modelling.convnext_weights import from_timm
 from web2code.modelling.dual_tower import DualTower, DualTowerConfig
+from web2code.modelling.image_text import ImageTextProcessor
 
 IMAGE_TOKEN = "<image>"
 # Embeddings grow to a multiple of this, for the sake of tensor cores.
@@ -70,10 +73,11 @@ class LinearLlavaForConditionalGeneration(LlavaForConditionalGeneration):
 
 @dataclass(frozen=True)
 class Assembled:
-    """A base checkpoint in memory."""
+    """A base checkpoint in memory; a model that is published whole has a processor besides."""
 
-    model: LlavaForConditionalGeneration
+    model: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
+    processor: ImageTextProcessor | None = None
 
 
 def llava_config(model: PretrainedModelConfig, num_tokens: int | None = None) -> LlavaConfig:
@@ -113,15 +117,19 @@ def model_class(config: LlavaConfig) -> type[LlavaForConditionalGeneration]:
     return LinearLlavaForConditionalGeneration if linear else LlavaForConditionalGeneration
 
 
-def empty_model(config: LlavaConfig) -> LlavaForConditionalGeneration:
+def empty_model(config: PreTrainedConfig) -> PreTrainedModel:
     """The model on the meta device: every parameter's shape, and no memory."""
     with torch.device("meta"):
+        if not isinstance(config, LlavaConfig):
+            return AutoModelForImageTextToText.from_config(config)
         return model_class(config)._from_config(config)
 
 
-def load_model(directory: Path, dtype: torch.dtype | Literal["auto"] = "auto") -> LlavaForConditionalGeneration:
-    """A saved model, whichever projector it has; `auto` keeps the weights as they were saved."""
-    config = LlavaConfig.from_pretrained(directory)
+def load_model(directory: Path, dtype: torch.dtype | Literal["auto"] = "auto") -> PreTrainedModel:
+    """A saved model, of LLaVA whichever projector it has; `auto` keeps the weights as they were saved."""
+    config = AutoConfig.from_pretrained(directory)
+    if not isinstance(config, LlavaConfig):
+        return AutoModelForImageTextToText.from_pretrained(directory, config=config, dtype=dtype)
     return model_class(config).from_pretrained(directory, config=config, dtype=dtype)
 
 

@@ -6,7 +6,7 @@ strikethrough) or `<image>` (SVG) is ordinary text, and cannot move the label ma
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 from typing import ClassVar
@@ -60,20 +60,26 @@ class Sample:
     labels: list[int]
 
 
-def about_image(*turns: tuple[str, str | None]) -> Conversation:
-    """Questions and answers about one image, which stands on a line of its own before the first question."""
+def about_image(*turns: tuple[str, str | None], line: str = "\n") -> Conversation:
+    """Questions and answers about one image, before the first question and, unless `line` is empty, a line of its own.
+
+    It is empty where the template itself says what stands after an image.
+    """
     (question, answer), *others = turns
-    first = Turn((IMAGE, "\n" + question), answer)
+    first = Turn((IMAGE, line + question), answer)
     return Conversation((first, *(Turn((question,), answer) for question, answer in others)))
 
 
 def conversation_sample(
-    tokenizer: PreTrainedTokenizerFast, template: Template, conversation: Conversation, image_tokens: int
+    tokenizer: PreTrainedTokenizerFast,
+    template: Template,
+    conversation: Conversation,
+    image_tokens: int | Sequence[int],
 ) -> Sample:
     """A conversation to learn from: every answer is learned, with what the template learns beside it.
 
-    An image takes `image_tokens` positions. ValueError where the last answer is missing, or where template or
-    tokenizer lack what the conversation needs.
+    An image takes `image_tokens` positions, or is these token ids. ValueError where the last answer is missing, or
+    where template or tokenizer lack what the conversation needs.
     """
     if conversation.turns[-1].answer is None:
         raise ValueError("a training sample needs an answer to its last question")
@@ -81,7 +87,10 @@ def conversation_sample(
 
 
 def conversation_prompt(
-    tokenizer: PreTrainedTokenizerFast, template: Template, conversation: Conversation, image_tokens: int
+    tokenizer: PreTrainedTokenizerFast,
+    template: Template,
+    conversation: Conversation,
+    image_tokens: int | Sequence[int],
 ) -> list[int]:
     """Token ids up to where the awaited answer starts: as a training sample begins, whatever its answer."""
     if conversation.turns[-1].answer is not None:
@@ -134,8 +143,7 @@ def _pieces(template: Template, conversation: Conversation) -> Iterator[tuple[Pa
             if template.next is None:
                 raise ValueError(f"template {template.name} holds one question and its answer: give one turn")
             yield template.next
-        parts = (part if isinstance(part, Image) else Text(part) for part in turn.question)
-        yield tuple(part for part in parts if isinstance(part, Image) or not template.images_only)
+        yield tuple(chain.from_iterable(_asked(template, part) for part in turn.question))
         past = number < len(conversation.turns)
         ask = template.ask_past if past and template.ask_past is not None else template.ask
         if turn.answer is None:
@@ -145,7 +153,16 @@ def _pieces(template: Template, conversation: Conversation) -> Iterator[tuple[Pa
     yield template.close
 
 
-def _join(encoder: TextEncoder, template: Template, conversation: Conversation, image_tokens: int) -> Sample:
+def _asked(template: Template, part: str | Image) -> tuple[Part, ...]:
+    """What a part of a question becomes."""
+    if isinstance(part, Image):
+        return (*template.before_image, part, *template.after_image)
+    return () if template.images_only else (Text(part),)
+
+
+def _join(
+    encoder: TextEncoder, template: Template, conversation: Conversation, image_tokens: int | Sequence[int]
+) -> Sample:
     """Token ids and labels of a conversation, in which every control token is given by its id."""
     tokens: list[int] = []
     labels: list[int] = []
@@ -156,7 +173,8 @@ def _join(encoder: TextEncoder, template: Template, conversation: Conversation, 
             ids, starts = encoder.encode(part.text, starts), False
         else:
             control = encoder.token(template.image if isinstance(part, Image) else part.token)
-            ids, starts = [control.id] * (image_tokens if isinstance(part, Image) else 1), control.starts_text
+            taken = image_tokens if isinstance(part, Image) else 1
+            ids, starts = [control.id] * taken if isinstance(taken, int) else [*taken], control.starts_text
         tokens += ids
         labels += ids if part.learned else [IGNORED] * len(ids)
     return Sample(tokens, labels)

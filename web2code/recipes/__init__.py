@@ -9,7 +9,7 @@ import pydantic
 import yaml
 
 from web2code.config import Recipe
-from web2code.recipes import llava, llavar2, web2code
+from web2code.recipes import image_text, llava, llavar2, web2code
 from web2code.recipes.tiny import tiny
 
 # A new recipe is a function and a line here.
@@ -32,9 +32,13 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "llavar2_3_8b": llavar2.llavar2_3_8b,
     "llavar2_8b": llavar2.llavar2_8b,
     "llavar2_13b": llavar2.llavar2_13b,
+    "llava_next_mistral_7b": image_text.llava_next_mistral_7b,
+    "qwen25_vl_7b": image_text.qwen25_vl_7b,
+    "qwen25_vl_7b_lora": image_text.qwen25_vl_7b_lora,
+    "qwen3_vl_8b": image_text.qwen3_vl_8b,
 }
 # Tags of the union of models, which no key of a recipe names.
-_TAGS = ("scratch", "pretrained")
+_TAGS = ("scratch", "pretrained", "image_text")
 
 
 def resolve(name: str, overrides: dict[str, Any] | None = None) -> Recipe:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from web2code.config import PreparedLayout, PreparedPart
+from web2code.modelling.image_text import ImageTextProcessor, load_processor
 from web2code.modelling.prompts import IGNORED, Sample
 from web2code.training.pictures import Pictures, open_pictures
 
@@ -34,7 +35,7 @@ class Arrays:
 
     `tokens` is flat; sample i is the `lengths[i]` of them from `offsets[i]` on, of which those are learned where
     `learned` is true, `label_counts[i]` in all. It belongs to `layout.parts[parts[i]]` and shows picture `pages[i]` of
-    `pixels`, or none where that is negative; pictures are uint8 of shape (size, size, 3).
+    `pixels`, or none where that is negative; pictures are uint8 of shape (size, size, 3), or files for `processor`.
     """
 
     layout: PreparedLayout
@@ -46,11 +47,18 @@ class Arrays:
     pages: np.ndarray
     offsets: np.ndarray
     pixels: np.ndarray | Pictures
+    processor: ImageTextProcessor | None = None
 
     def shown(self, indices: np.ndarray) -> np.ndarray:
         """The pictures of some samples, in their order: uint8 of shape (num_pictures, size, size, 3)."""
         pages = self.pages[indices]
         return self.pixels[pages[pages >= 0]]
+
+    def files(self, indices: np.ndarray) -> list[bytes]:
+        """The pictures of some samples, in their order, as the files that they are in the dataset."""
+        assert isinstance(self.pixels, Pictures)
+        pages = self.pages[indices]
+        return self.pixels.files(pages[pages >= 0])
 
     def sample(self, index: int) -> Sample:
         """One sample as token ids and labels."""
@@ -81,10 +89,15 @@ def columns_of(samples: Iterable[tuple[Sample, int, int]]) -> dict[str, np.ndarr
     return {name: np.asarray(values[name], dtype) for name, (dtype, _) in COLUMNS.items()}
 
 
-def arrays_of(columns: dict[str, np.ndarray], pixels: np.ndarray | Pictures, layout: PreparedLayout) -> Arrays:
+def arrays_of(
+    columns: dict[str, np.ndarray],
+    pixels: np.ndarray | Pictures,
+    layout: PreparedLayout,
+    processor: ImageTextProcessor | None = None,
+) -> Arrays:
     """Samples in memory, or on disk."""
-    lengths = columns["lengths"]
-    return Arrays(layout=layout, **columns, offsets=np.cumsum(lengths, dtype=np.int64) - lengths, pixels=pixels)
+    offsets = np.cumsum(columns["lengths"], dtype=np.int64) - columns["lengths"]
+    return Arrays(layout=layout, **columns, offsets=offsets, pixels=pixels, processor=processor)
 
 
 def write_columns(directory: Path, columns: dict[str, np.ndarray]) -> None:
@@ -121,4 +134,5 @@ def load_arrays(directory: Path) -> Arrays:
         name: np.load(directory / f"{name}.npy", mmap_mode="r" if per_token else None)
         for name, (_, per_token) in COLUMNS.items()
     }
-    return arrays_of(columns, open_pictures([directory / shard for shard in layout.shards]), layout)
+    processor = ImageTextProcessor(load_processor(directory / layout.processor)) if layout.processor else None
+    return arrays_of(columns, open_pictures([directory / shard for shard in layout.shards]), layout, processor)

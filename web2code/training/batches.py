@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from web2code.modelling.image_text import ImageTextProcessor
 from web2code.modelling.images import normalise
-from web2code.modelling.prompts import IGNORED
+from web2code.modelling.prompts import IGNORED, Sample
 from web2code.training.arrays import Arrays
 
 LENGTH_MULTIPLE = 16
@@ -17,7 +18,28 @@ Batch = dict[str, Any]
 
 def collate(arrays: Arrays, indices: np.ndarray, pad_token: int, dtype: torch.dtype) -> Batch:
     """Token ids and labels (batch, length), padded at the right, and pixels (num_images, 3, size, size)."""
-    samples = [arrays.sample(int(index)) for index in indices]
+    rows = _rows([arrays.sample(int(index)) for index in indices], pad_token)
+    return {**rows, **_pictures(arrays, indices, dtype)}
+
+
+def collate_processed(
+    arrays: Arrays, processor: ImageTextProcessor, indices: np.ndarray, pad_token: int, dtype: torch.dtype
+) -> Batch:
+    """The same for an image-text-to-text model: pictures, and what is told of every position, are its processor's.
+
+    Where no sample has a picture one more row shows a small one, of which nothing is learned: so all workers compute
+    with the same weights.
+    """
+    samples, files = [arrays.sample(int(index)) for index in indices], arrays.files(indices)
+    if not files:
+        tokens, file = processor.stand_in
+        samples.append(Sample(tokens, [IGNORED] * len(tokens)))
+        files.append(file)
+    rows = _rows(samples, pad_token)
+    return {**rows, **processor.positions(rows["input_ids"]), **processor.tensors(files, dtype)}
+
+
+def _rows(samples: list[Sample], pad_token: int) -> Batch:
     longest = max(len(sample.tokens) for sample in samples)
     length = -(-longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
     input_ids = torch.full((len(samples), length), pad_token)
@@ -25,7 +47,7 @@ def collate(arrays: Arrays, indices: np.ndarray, pad_token: int, dtype: torch.dt
     for row, sample in enumerate(samples):
         input_ids[row, : len(sample.tokens)] = torch.tensor(sample.tokens)
         labels[row, : len(sample.labels)] = torch.tensor(sample.labels)
-    return {"input_ids": input_ids, "labels": labels, **_pictures(arrays, indices, dtype)}
+    return {"input_ids": input_ids, "labels": labels}
 
 
 def collate_packed(arrays: Arrays, indices: np.ndarray, dtype: torch.dtype) -> Batch:

@@ -13,7 +13,7 @@ import torch
 
 from web2code.config import StageConfig
 from web2code.training.arrays import Arrays
-from web2code.training.batches import Batch, collate, collate_packed
+from web2code.training.batches import Batch, collate, collate_packed, collate_processed
 from web2code.training.deepspeed_config import accumulation_steps
 from web2code.training.order import Order
 from web2code.training.packing import lay_out
@@ -96,6 +96,8 @@ def _micro_batch(
 ) -> Batch:
     dtype = torch.bfloat16 if stage.precision == "bf16" else torch.float32
     mine = of_all_workers[rank]
+    if arrays.processor:
+        return collate_processed(arrays, arrays.processor, mine, pad_token, dtype)
     tensors = collate_packed(arrays, mine, dtype) if stage.pack_tokens else collate(arrays, mine, pad_token, dtype)
     # Under ZeRO-3 all workers gather the tower's weights together, so that one without a picture needs a stand-in.
     somewhere = (arrays.pages[np.concatenate(of_all_workers)] >= 0).any()

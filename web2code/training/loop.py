@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from deepspeed.utils import safe_get_full_fp32_param
-from transformers import LlavaForConditionalGeneration
+from transformers import PreTrainedModel
 
 from web2code.config import StageConfig
 from web2code.modelling.attention import VARLEN, register_varlen
@@ -35,7 +35,7 @@ BETA1 = 0.9
 
 
 def train_stage(
-    model: LlavaForConditionalGeneration,
+    model: PreTrainedModel,
     stage: StageConfig,
     arrays: Arrays,
     seed: int,
@@ -64,7 +64,7 @@ def train_stage(
         history.num_workers.append(dist.get_world_size())
     watchdog = watchdog or Watchdog()
     began = time.perf_counter() - history.seconds
-    pad_token = model.config.text_config.pad_token_id
+    pad_token = padding_of(model)
     shares = ahead(steps(arrays, stage, order, start, num_steps, pad_token, dist.get_rank(), dist.get_world_size()))
     for step in range(start, num_steps):
         watchdog.begin(step + 1)
@@ -105,6 +105,11 @@ def learning_rate(stage: StageConfig, step: int, num_steps: int) -> float:
     return stage.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def padding_of(model: PreTrainedModel) -> int:
+    """What fills the rows of a batch: at the right, where nothing that is learned sees it, any text will do."""
+    return model.config.get_text_config().pad_token_id or 0
+
+
 def trained_weights(engine: deepspeed.DeepSpeedEngine) -> dict[str, torch.Tensor]:
     """The trained parameters in float32, gathered from all workers; every worker must call this."""
     return {
@@ -114,7 +119,7 @@ def trained_weights(engine: deepspeed.DeepSpeedEngine) -> dict[str, torch.Tensor
     }
 
 
-def save_weights(source: Path, weights: dict[str, torch.Tensor]) -> LlavaForConditionalGeneration:
+def save_weights(source: Path, weights: dict[str, torch.Tensor]) -> PreTrainedModel:
     """The model of `source` with `weights` in place of its own."""
     model = load_model(source)
     unexpected = model.load_state_dict(weights, strict=False).unexpected_keys
@@ -122,7 +127,7 @@ def save_weights(source: Path, weights: dict[str, torch.Tensor]) -> LlavaForCond
     return model
 
 
-def _build_engine(model: LlavaForConditionalGeneration, stage: StageConfig) -> deepspeed.DeepSpeedEngine:
+def _build_engine(model: PreTrainedModel, stage: StageConfig) -> deepspeed.DeepSpeedEngine:
     register_varlen()
     tower_attention = "sdpa" if stage.attention == VARLEN else stage.attention
     model.set_attn_implementation({"text_config": stage.attention, "vision_config": tower_attention})
@@ -178,7 +183,7 @@ def on_device(engine: deepspeed.DeepSpeedEngine, tensors: Batch) -> Batch:
 def held_out_loss(engine: deepspeed.DeepSpeedEngine, stage: StageConfig, arrays: Arrays, held_out: np.ndarray) -> float:
     """Nats a token of samples that are as many as some global batches; every worker must call this."""
     num_tokens = float(arrays.label_counts[held_out].sum())
-    pad_token = engine.module.llava.config.text_config.pad_token_id
+    pad_token = padding_of(engine.module.llava)
     total = torch.zeros(1)
     engine.eval()
     for batch in held_out.reshape(-1, stage.global_batch):

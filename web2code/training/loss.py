@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
-from transformers import LlavaForConditionalGeneration
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from web2code.modelling.prompts import IGNORED
@@ -23,30 +25,29 @@ class AnswerLoss(nn.Module):
     `token_losses` are those of the last forward pass, one of each learned token, without a gradient.
     """
 
-    def __init__(self, llava: LlavaForConditionalGeneration) -> None:
+    def __init__(self, llava: PreTrainedModel) -> None:
         super().__init__()
         self.llava = llava
         self.token_losses = torch.empty(0)
 
-    def forward(
-        self,
-        labels: torch.Tensor,
-        num_tokens: float,
-        pixel_values: torch.Tensor,
-        num_images: int,
-        **inputs: torch.Tensor | int,
-    ) -> torch.Tensor:
+    def forward(self, labels: torch.Tensor, num_tokens: float, **inputs: torch.Tensor | int) -> torch.Tensor:
         """The loss of a micro batch; `inputs` are what the model takes besides.
 
         Padding is at the right and needs no mask: nothing that is learned comes after it. A cache would have
-        transformers mix the samples of a pack. Only the first `num_images` pictures are shown; one more may stand in.
+        transformers mix the samples of a pack. Of LLaVA's pictures only the first `num_images` are shown; one more may
+        stand in.
         """
-        images = BaseModelOutputWithPooling(pooler_output=[self._features(pixel_values)[:num_images].flatten(0, 1)])
-        hidden = self.llava.model(**inputs, mm_encoder_outputs={"image": images}, use_cache=False).last_hidden_state
+        inputs = self._shown(**inputs) if "num_images" in inputs else inputs
+        hidden = self.llava.model(**inputs, use_cache=False).last_hidden_state
         targets = labels[:, 1:]
         learned = targets != IGNORED
         loss, self.token_losses = self._cross_entropy(hidden[:, :-1][learned], targets[learned])
         return loss / num_tokens
+
+    def _shown(self, pixel_values: torch.Tensor, num_images: int, **inputs: Any) -> dict[str, Any]:
+        """The inputs with features in place of pictures."""
+        images = BaseModelOutputWithPooling(pooler_output=[self._features(pixel_values)[:num_images].flatten(0, 1)])
+        return {**inputs, "mm_encoder_outputs": {"image": images}}
 
     def _features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(num_images, image tokens, width). Without a picture the projector still gets its zero gradient."""

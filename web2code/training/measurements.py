@@ -12,7 +12,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from deepspeed.accelerator import get_accelerator
-from transformers import LlavaForConditionalGeneration
+from transformers import PreTrainedModel
 
 from web2code.estimate.devices import peak_flops
 from web2code.training.arrays import Arrays
@@ -129,9 +129,13 @@ class Meter:
         return self.arrays.label_counts[indices] - self.arrays.learned[self.arrays.offsets[indices]]
 
 
-def stage_meter(model: LlavaForConditionalGeneration, arrays: Arrays, precision: str) -> Meter:
-    """A meter of a model that is not under DeepSpeed yet; with MFU in bfloat16 on GPUs whose peak is known."""
-    peak = peak_flops(torch.cuda.get_device_name()) if _on_gpu() and precision == "bf16" else None
+def stage_meter(model: PreTrainedModel, arrays: Arrays, precision: str) -> Meter:
+    """A meter of a model that is not under DeepSpeed yet; with MFU in bfloat16 on GPUs whose peak is known.
+
+    Of an image-text-to-text model there is none, as what its pictures take differs from one to the next.
+    """
+    counted = _on_gpu() and precision == "bf16" and arrays.processor is None
+    peak = peak_flops(torch.cuda.get_device_name()) if counted else None
     return Meter(arrays, model_flops(model), dist.get_world_size() * peak) if peak else Meter(arrays)
 
 

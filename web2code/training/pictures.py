@@ -1,10 +1,11 @@
-"""Pictures at training size, as they are or as JPEG, read in any order."""
+"""Pictures at training size, as they are or as JPEG, or files of pictures, read in any order."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -34,6 +35,12 @@ class Pictures:
         return np.stack([self.shards[shard][index - self.starts[shard]]
                          for shard, index in zip(shards, indices, strict=True)])  # fmt: skip
 
+    def files(self, indices: np.ndarray) -> list[bytes]:
+        """Encoded pictures as they were written."""
+        shards = np.searchsorted(self.starts, indices, side="right") - 1
+        return [self.shards[shard].file(index - self.starts[shard])
+                for shard, index in zip(shards, indices, strict=True)]  # fmt: skip
+
     @property
     def shape(self) -> tuple[int, ...]:
         """(size, size, 3), of which all pictures are."""
@@ -42,7 +49,7 @@ class Pictures:
 
 
 class EncodedPictures:
-    """JPEG pictures of one shard."""
+    """Encoded pictures of one shard."""
 
     def __init__(self, data: np.ndarray, offsets: np.ndarray) -> None:
         self.data, self.offsets = data, offsets
@@ -52,16 +59,19 @@ class EncodedPictures:
 
     def __getitem__(self, index: int) -> np.ndarray:
         """uint8 of shape (size, size, 3)."""
-        encoded = self.data[self.offsets[index] : self.offsets[index + 1]].tobytes()
-        return np.asarray(Image.open(io.BytesIO(encoded)))
+        return np.asarray(Image.open(io.BytesIO(self.file(index))))
+
+    def file(self, index: int) -> bytes:
+        """A picture as it was written."""
+        return self.data[self.offsets[index] : self.offsets[index + 1]].tobytes()
 
 
-def write_pictures(directory: Path, pictures: Sequence[np.ndarray], form: PictureFormat) -> None:
-    """Write a shard's pictures, each uint8 of shape (size, size, 3)."""
+def write_pictures(directory: Path, pictures: Sequence[Any], form: PictureFormat) -> None:
+    """Write a shard's pictures, each uint8 of shape (size, size, 3), or originals, which are files in bytes."""
     if form == "raw":
         np.save(directory / PIXELS, np.stack(pictures) if pictures else np.empty((0, 1, 1, 3), np.uint8))
         return
-    encoded = [_jpeg(picture) for picture in pictures]
+    encoded = [picture if form == "original" else _jpeg(picture) for picture in pictures]
     np.save(directory / PIXELS, np.frombuffer(b"".join(encoded), np.uint8))
     np.save(directory / OFFSETS, np.cumsum([0, *map(len, encoded)], dtype=np.int64))
 

@@ -9,17 +9,29 @@ import torch
 from web2code.config import Module, StageConfig
 from web2code.modelling.adapters import ADAPTER
 
+# What transformers calls the parts of its image-text-to-text models; a Qwen's projector is within its tower.
 MODULES: dict[Module, tuple[str, ...]] = {
-    "projector": ("model.multi_modal_projector.",),
+    "projector": (
+        "model.multi_modal_projector.", "model.image_newline", "model.visual.merger.",
+        "model.visual.deepstack_merger_list.",
+    ),
     "language_model": ("model.language_model.", "lm_head."),
     "vision_merge": ("model.vision_tower.merge.",),
-    "vision_tower": ("model.vision_tower.",),
-}
+    "vision_tower": ("model.vision_tower.", "model.visual."),
+}  # fmt: skip
 
 
 def module_of(name: str) -> Module:
-    """The module that a parameter of a LLaVA model belongs to: the first of `MODULES` that its name begins with."""
-    return next(module for module, prefixes in MODULES.items() if name.startswith(prefixes))
+    """The module that a parameter belongs to: the first of `MODULES` that its name begins with.
+
+    Raises:
+        ValueError: it belongs to none.
+    """
+    for module, prefixes in MODULES.items():
+        if name.startswith(prefixes):
+            return module
+    known = ", ".join(prefix.rstrip(".") for prefixes in MODULES.values() for prefix in prefixes)
+    raise ValueError(f"the model has a parameter {name}, which is in no known module ({known}): choose another model")
 
 
 def set_trainable(model: torch.nn.Module, trainable: tuple[Module, ...]) -> int:

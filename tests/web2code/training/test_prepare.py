@@ -13,7 +13,7 @@ from web2code.modelling.prompts import CODE_PROMPT, IGNORED, answer_text
 from web2code.modelling.templates import TEMPLATES
 from web2code.modelling.tokenizer import train_tokenizer
 from web2code.training.arrays import join_shards, load_arrays
-from web2code.training.prepare import Preparation, owners, prepare_shard
+from web2code.training.prepare import Preparation, SquarePictures, owners, prepare_shard
 
 HTML = "<html><body><s>old</s> <image> new</body></html>"
 TALK = [("Is it a page?", "Yes, it is"), ("Is it red?", "No")]
@@ -53,7 +53,7 @@ def preparation(folder, template="user_assistant", **changes):
     tokenizer = train_tokenizer(texts, 600, 512, used["instruct"].control_tokens)
     return Preparation(**{
         "folder": folder, "tokenizer": tokenizer, "templates": used, "parts": PARTS, "kept": {}, "excluded": (),
-        "image_tokens": 4, "max_length": 4096, "picture_size": 16, "pixel_mean": CLIP_MEAN, "picture_format": "raw",
+        "max_length": 4096, "pictures": SquarePictures(num_tokens=4, size=16, mean=CLIP_MEAN, form="raw"),
     } | changes)  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def test_every_answer_is_learned_in_every_template(tmp_path, template):
 
 @pytest.mark.parametrize("form", ["raw", "jpeg"])
 def test_a_picture_is_stored_once_at_training_size(tmp_path, form):
-    arrays, _ = prepared(tmp_path, preparation(tmp_path, picture_format=form))
+    arrays, _ = prepared(tmp_path, preparation(tmp_path, pictures=SquarePictures(4, 16, CLIP_MEAN, form)))
     assert len(arrays.pixels) == 2, "all pages look the same, and one conversation is about them"
     talk = np.flatnonzero(arrays.parts == 2)
     assert (arrays.pages[talk] >= 0).tolist() == [True, True, False]
@@ -102,6 +102,13 @@ def test_a_picture_is_stored_once_at_training_size(tmp_path, form):
     expected = np.stack([square_pixels(sample.image, 16) for sample in samples("talk")[:2]])
     assert shown.shape == (2, 16, 16, 3)
     assert np.abs(shown.astype(int) - expected).max() <= (0 if form == "raw" else 8)
+
+
+def test_pictures_of_the_first_part_alone_are_stored(tmp_path):
+    arrays, _ = prepared(tmp_path, preparation(tmp_path, parts=PARTS[:1]))
+    assert set(arrays.parts) == {0}
+    assert len(arrays.pixels) == 1
+    assert arrays.shown(np.arange(3)).shape == (3, 16, 16, 3)
 
 
 def test_what_is_excluded_or_over_the_cap_is_left_out(tmp_path):
