@@ -1,5 +1,7 @@
 """A model is asked what benchmarks ask, its pages are rendered, judged and scored, and nothing is done twice."""
 
+import base64
+import io
 import json
 import os
 import signal
@@ -56,11 +58,22 @@ def job_of(folder, home, server, *names, **changed):
     )  # fmt: skip
 
 
+def shown(body):
+    """Which page a request shows, by its background."""
+    url = body["messages"][-1]["content"][0]["image_url"]["url"]
+    colour = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).getpixel((310, 230))
+    return [(0xFF, 0xEE, 0xEE), (0xEE, 0xFF, 0xEE), (0xEE, 0xEE, 0xFF)].index(colour)
+
+
 def test_pages_are_answered_rendered_judged_and_scored_once(local_ray, pages, tmp_path, server):
-    order = iter([f"Here it is:\n```html\n{PAGES['page0']}\n```", "I cannot see a page.", "<html></html>"])
-    server.reply = lambda body: (
-        json.dumps(dict.fromkeys(ASPECTS, 7)) if body["messages"][0]["role"] == "system" else next(order)
-    )
+    answers = [f"Here it is:\n```html\n{PAGES['page0']}\n```", "I cannot see a page.", "<html></html>"]
+
+    def reply(body):
+        if body["messages"][0]["role"] == "system":
+            return json.dumps(dict.fromkeys(ASPECTS, 7))
+        return answers[shown(body)]
+
+    server.reply = reply
     job = job_of(pages, tmp_path, server, "wcgb", "wcgb_judge")
     scores = main(job)
     assert scores == read_scores(tmp_path / "results")
