@@ -6,61 +6,65 @@ import base64
 import contextlib
 import os
 import re
-import signal
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from playwright.sync_api import Error, Playwright
+from playwright.sync_api import Error, sync_playwright
 
 from web2code.config import Viewport
-from web2code.rendering.chromium import FLAGS, find_chromium
+from web2code.rendering.chromium import FLAGS, alone, find_chromium
+from web2code.rendering.limits import Limits
+from web2code.rendering.modes import FULL_SIZE, PAGE_DOWN, TO_THE_TOP, Capture
 from web2code.rendering.pictures import with_local_pictures
-from web2code.rendering.snapshot import STYLES, Snapshot, parse_elements
+from web2code.rendering.snapshot import STYLES, Snapshot, count_boxes, parse_elements
 from web2code.rendering.stylesheets import with_local_stylesheets
+from web2code.rendering.watchdog import Watchdog, resident_megabytes
 
-TIMEOUT_SECONDS = 10.0
-MAX_HTML_BYTES = 2_000_000
 MAX_VIEWPORT_HEIGHTS = 8
+# Of a whole page, in pixels.
 MAX_LENGTH = 16_384
 MAX_PIXELS = 32_000_000
 TRIES = 5
 PASSING_ERRORS = ("Unable to capture screenshot", "Not attached to an active page")
+CRASHED = "the page crashed Chromium"
+GONE = ("has been closed", "Connection closed")
 NAVIGATION_EVENTS = ("Page.frameRequestedNavigation", "Page.frameScheduledNavigation", "Page.frameStartedNavigating")
 
 # Runs in a page whose own scripts are off. What moves is put at its end, and pictures and fonts in data URLs are waited
-# for: without it the same page gives different pixels each time.
-SETTLE = """globalThis.settled = false;
+# for: without it the same page gives different pixels each time. Elements named after what a document or a form has
+# hide it, so that all is taken from the prototypes. At the end it holds the number of elements.
+SETTLE = """globalThis.settled = 0;
+globalThis.loaded = () => {};
 (async () => {
-  if (document.readyState !== 'complete') await new Promise(done => addEventListener('load', done, {once: true}));
-  document.documentElement?.getBoundingClientRect();  // a layout asks for the fonts
-  if (document.fonts.status !== 'loaded') await document.fonts.ready;
-  const images = [...document.images];
+  const own = name => Reflect.get(Document.prototype, name, document);
+  const all = selector => own('querySelectorAll').call(document, selector);
+  if (own('readyState') !== 'complete') await new Promise(done => {
+    globalThis.loaded = done;
+    addEventListener('load', done, {once: true});
+  });
+  own('documentElement')?.getBoundingClientRect();  // a layout asks for the fonts
+  if (own('fonts').status !== 'loaded') await own('fonts').ready;
+  const images = [...own('images')];
   if (images.length) await Promise.all(images.map(image => image.decode().catch(() => {})));
-  for (const animation of document.getAnimations()) {
+  for (const animation of own('getAnimations').call(document)) {
     try { animation.finish(); } catch { animation.cancel(); }
   }
-  for (const marquee of document.querySelectorAll('marquee')) marquee.replaceWith(...marquee.childNodes);
-  for (const focused of document.querySelectorAll('[autofocus]')) {
-    const copy = focused.cloneNode(true);
-    copy.removeAttribute('autofocus');
-    focused.replaceWith(copy);
+  for (const marquee of all('marquee')) marquee.replaceWith(...marquee.childNodes);
+  for (const focused of all('[autofocus]')) {
+    const copy = Element.prototype.cloneNode.call(focused, true);
+    Element.prototype.removeAttribute.call(copy, 'autofocus');
+    Element.prototype.replaceWith.call(focused, copy);
   }
-  for (const bar of document.querySelectorAll('progress:indeterminate')) bar.value = 0;
-  for (const svg of document.querySelectorAll('svg')) { svg.pauseAnimations(); svg.setCurrentTime(0); }
-  globalThis.settled = true;
-})();
+  for (const bar of all('progress:indeterminate')) bar.value = 0;
+  for (const svg of all('svg')) if (svg instanceof SVGSVGElement) { svg.pauseAnimations(); svg.setCurrentTime(0); }
+})().finally(() => {
+  globalThis.settled = Document.prototype.getElementsByTagName.call(document, '*').length || 1;
+});
 """
-SETTLED = "globalThis.settled === true"
-
-# The size that Playwright gives a screenshot of a full page: what overflows the window to the right is part of it.
-FULL_SIZE = """(() => {
-  const parts = [document.documentElement, document.body].filter(part => part);
-  const sizes = ["scroll", "offset", "client"];
-  const largest = side => Math.max(0, ...parts.flatMap(part => sizes.map(size => part[size + side])));
-  return [largest("Width"), largest("Height")];
-})()"""
+# Some documents are complete without a load event: a stylesheet whose address is a script, in one of ten times.
+SETTLED = """if (Reflect.get(Document.prototype, 'readyState', document) === 'complete') globalThis.loaded?.();
+globalThis.settled || 0"""
 
 # What real pages have in their heads: values are of no consequence where the names are none. A quote that another kind
 # of quote seems to end would hide what follows.
@@ -80,72 +84,95 @@ TRACES = re.compile(r"<meta|link\s*=", re.IGNORECASE)
 
 
 class BrowserDiedError(RuntimeError):
-    """Chromium crashed, or was killed because a page took too long."""
+    """A page ended its browser, or had it ended; the message is why."""
 
 
 class Browser:
-    """A page with scripts off and no way out: no network, no files, no navigation."""
+    """A page with scripts off and no way out: no network, no files, no navigation, no downloads."""
 
     def __init__(
-        self, playwright: Playwright, viewport: Viewport, layout: bool, whole: bool, pictures: Mapping[str, str]
+        self, viewport: Viewport, layout: bool, capture: Capture, limits: Limits, pictures: Mapping[str, str]
     ) -> None:
-        self.viewport, self.layout, self.whole, self.pictures = viewport, layout, whole, pictures
+        self.viewport, self.layout, self.capture, self.limits = viewport, layout, capture, limits
+        self.pictures = pictures
+        executable = find_chromium()
         root = hasattr(os, "geteuid") and os.geteuid() == 0
-        self.browser = playwright.chromium.launch(
-            executable_path=find_chromium(), args=list(FLAGS), chromium_sandbox=not root
-        )
-        processes = self.browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
-        self.pid = next(process["id"] for process in processes if process["type"] == "browser")
+        with contextlib.ExitStack() as opened:
+            # The driver's process ends with the browser: what a page does to one may have hurt the other.
+            playwright = opened.enter_context(sync_playwright())
+            self.browser = playwright.chromium.launch(
+                executable_path=executable,
+                args=list(FLAGS),
+                chromium_sandbox=not root,
+                env=opened.enter_context(alone()),
+            )
+            opened.callback(self._end)
+            processes = self.browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+            self.pid = next(process["id"] for process in processes if process["type"] == "browser")
+            self._open_page()
+            self.idle_megabytes = resident_megabytes(self.pid)
+            self.watchdog = Watchdog(self.pid, self.idle_megabytes, limits)
+            self._opened = opened.pop_all()
+
+    @property
+    def worn(self) -> bool:
+        """Whether the last page cost so much that the next one should meet another browser."""
+        return self.watchdog.strained
+
+    def render(self, html: str, viewport: Viewport | None = None) -> Snapshot:
+        """The picture and elements of a document.
+
+        Raises:
+            BrowserDiedError: the page cost more than `limits` allow, or Chromium crashed; this browser is gone.
+        """
+        if len(html.encode("utf-8", "replace")) > self.limits.html_bytes:
+            return Snapshot("failed", f"the document is larger than {self.limits.html_bytes} bytes")
+        self.watchdog = Watchdog(self.pid, self.idle_megabytes, self.limits)
+        try:
+            with self.watchdog:
+                document = with_local_pictures(with_local_stylesheets(html), self.pictures)
+                snapshot = self._render(document, viewport or self.viewport)
+        except Error as error:
+            raise BrowserDiedError(self.watchdog.reason or what_happened(error)) from error
+        if self.watchdog.reason:
+            raise BrowserDiedError(self.watchdog.reason)
+        return snapshot
+
+    def close(self) -> None:
+        """End the browser."""
+        self._opened.close()
+
+    def _open_page(self) -> None:
         context = self.browser.new_context(
-            viewport={"width": viewport.width, "height": viewport.height}, java_script_enabled=False, offline=True
+            viewport={"width": self.viewport.width, "height": self.viewport.height},
+            java_script_enabled=False,
+            offline=True,
+            accept_downloads=False,
         )
-        page = context.new_page()
-        self.session = context.new_cdp_session(page)
+        self.page, self.shown = context.new_page(), self.viewport
+        self.page.on("crash", lambda page: self.watchdog.end(CRASHED))
+        self.session = context.new_cdp_session(self.page)
         self.session.send("Page.enable")
         self.session.send("Network.enable")
         self.session.send(
             "Network.setBlockedURLs", {"urls": ["http://*", "https://*", "ws*://*", "file://*", "ftp://*"]}
         )
-        if layout:
+        if self.layout:
             self.session.send("DOMSnapshot.enable")
         self.frame = self.session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
         self.navigated = False
         for event in NAVIGATION_EVENTS:
             self.session.on(event, self._on_navigation)
 
-    def render(self, html: str) -> Snapshot:
-        """The picture and elements of a document.
-
-        Raises:
-            BrowserDiedError: the page took more than `TIMEOUT_SECONDS`, or Chromium crashed; this browser is gone.
-        """
-        if len(html.encode("utf-8", "replace")) > MAX_HTML_BYTES:
-            return Snapshot("failed", f"the document is larger than {MAX_HTML_BYTES} bytes")
-        watchdog = threading.Timer(TIMEOUT_SECONDS, self.kill)
-        watchdog.start()
-        try:
-            return self._render(with_local_pictures(with_local_stylesheets(html), self.pictures))
-        except Error as error:
-            raise BrowserDiedError(str(error).splitlines()[0]) from error
-        finally:
-            watchdog.cancel()
-
-    def kill(self) -> None:
-        """End the browser's whole process group at once; what waits for it fails."""
-        with contextlib.suppress(ProcessLookupError):
-            leads_a_group = os.getpgid(self.pid) == self.pid
-            (os.killpg if leads_a_group else os.kill)(self.pid, signal.SIGKILL)
-
-    def close(self) -> None:
-        """End the browser."""
+    def _end(self) -> None:
         with contextlib.suppress(Error):
             self.browser.close()
 
-    def _render(self, html: str) -> Snapshot:
+    def _render(self, html: str, viewport: Viewport) -> Snapshot:
         self.navigated = False
         snapshot = Snapshot("failed", "the page navigated away")
         try:
-            drawn = self._draw(html)
+            drawn = self._draw(html, viewport)
             snapshot = snapshot if self.navigated else drawn
         except Error:
             # A page on its way to another address refuses most commands.
@@ -155,42 +182,62 @@ class Browser:
             self._reset()
         return snapshot
 
-    def _draw(self, html: str) -> Snapshot:
+    def _draw(self, html: str, viewport: Viewport) -> Snapshot:
+        if viewport != self.shown:
+            self.page.set_viewport_size({"width": viewport.width, "height": viewport.height})
+            self.shown = viewport
         self.session.send("Page.setDocumentContent", {"frameId": self.frame, "html": html})
-        self._settle()
-        width, height = self._size()
-        picture = self._capture(width, height)
-        elements = parse_elements(self._snapshot(), width, height) if self.layout else ()
+        too_many = Snapshot("failed", f"the page has more than {self.limits.elements} elements")
+        if self._settle() > self.limits.elements and self.layout:
+            return too_many
+        top, width, height = self._part()
+        picture = self._capture(top, width, height)
+        boxes = self._boxes() if self.layout else None
+        if boxes and count_boxes(boxes) > self.limits.elements:
+            return too_many
+        if self.capture == "page_down":
+            self._evaluate(TO_THE_TOP)
+        elements = parse_elements(boxes, width, height, top) if boxes else ()
         return Snapshot("rendered", "", picture, width, height, elements)
 
-    def _settle(self) -> None:
+    def _settle(self) -> int:
+        """Wait until the page stands still; the number of its elements."""
         # Asked for again and again, not awaited: a promise of a document that is navigated away never ends.
-        answer = self.session.send("Runtime.evaluate", {"expression": SETTLE + SETTLED})
-        while not (self.navigated or answer["result"]["value"]):
+        num_elements = self._evaluate(SETTLE + SETTLED)
+        while not (self.navigated or num_elements):
             time.sleep(0.002)
-            answer = self.session.send("Runtime.evaluate", {"expression": SETTLED})
+            num_elements = self._evaluate(SETTLED)
+        return num_elements
 
-    def _size(self) -> tuple[int, int]:
-        if self.whole:
-            answer = self.session.send("Runtime.evaluate", {"expression": FULL_SIZE, "returnByValue": True})
-            width, height = answer["result"]["value"]
-            width = min(max(self.viewport.width, int(width)), MAX_LENGTH)
-            return width, min(max(self.viewport.height, int(height)), MAX_LENGTH, MAX_PIXELS // width)
+    def _part(self) -> tuple[float, int, int]:
+        """Where in the page the picture begins, its width and its height."""
+        if self.capture == "page_down":
+            return self._evaluate(PAGE_DOWN), self.shown.width, self.shown.height
+        if self.capture == "screen":
+            return 0, self.shown.width, self.shown.height
+        if self.capture == "whole":
+            width, height = self._evaluate(FULL_SIZE)
+            width = min(max(self.shown.width, int(width)), MAX_LENGTH)
+            return 0, width, min(max(self.shown.height, int(height)), MAX_LENGTH, MAX_PIXELS // width)
         size = self.session.send("Page.getLayoutMetrics")["cssContentSize"]
-        tallest = self.viewport.height * MAX_VIEWPORT_HEIGHTS
-        return self.viewport.width, min(max(self.viewport.height, int(size["height"])), tallest)
+        tallest = self.shown.height * MAX_VIEWPORT_HEIGHTS
+        return 0, self.shown.width, min(max(self.shown.height, int(size["height"])), tallest)
 
-    def _capture(self, width: int, height: int) -> bytes:
+    def _capture(self, top: float, width: int, height: int) -> bytes:
         options = {
             "format": "png",
             "optimizeForSpeed": True,
-            "captureBeyondViewport": (width, height) != (self.viewport.width, self.viewport.height),
-            "clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1},
+            "captureBeyondViewport": (width, height) != (self.shown.width, self.shown.height),
+            "clip": {"x": 0, "y": top, "width": width, "height": height, "scale": 1},
         }
         return base64.b64decode(self._send("Page.captureScreenshot", options)["data"])
 
-    def _snapshot(self) -> dict[str, Any]:
+    def _boxes(self) -> dict[str, Any]:
         return self.session.send("DOMSnapshot.captureSnapshot", {"computedStyles": list(STYLES)})
+
+    def _evaluate(self, script: str) -> Any:
+        options = {"expression": script, "returnByValue": True}
+        return self.session.send("Runtime.evaluate", options)["result"].get("value")
 
     def _send(self, command: str, options: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a command, again where Chromium was just exchanging the page for another."""
@@ -211,6 +258,12 @@ class Browser:
         self._send("Page.stopLoading")
         self._send("Page.navigate", {"url": "about:blank"})
         self.frame = self.session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+
+
+def what_happened(error: Error) -> str:
+    """Why a browser that nobody killed did not answer a command."""
+    line = str(error).splitlines()[0]
+    return CRASHED if any(gone in line for gone in GONE) else f"Chromium refused the page: {line}"
 
 
 def leaves_traces(html: str) -> bool:

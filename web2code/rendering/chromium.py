@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -50,6 +53,14 @@ def find_chromium() -> str:
     raise ValueError(
         "no Chromium on PATH: install it with 'apt-get install chromium' or 'playwright install chromium' and run again"
     )
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[dict[str, str | float | bool]]:
+    """An environment in which Chromium finds no program to hand addresses to: a page may lead to `mailto:`."""
+    with tempfile.TemporaryDirectory(prefix="web2code-") as folder:
+        os.symlink(shutil.which("false") or "/bin/false", Path(folder) / "xdg-open")
+        yield {**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])}
 
 
 @cache

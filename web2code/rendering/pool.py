@@ -6,14 +6,15 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from itertools import islice
 from types import TracebackType
-
-from playwright.sync_api import Playwright, sync_playwright
 
 from web2code.config import Viewport
 from web2code.rendering.browser import Browser, BrowserDiedError
+from web2code.rendering.limits import Limits
+from web2code.rendering.modes import Capture
 from web2code.rendering.pictures import data_urls
 from web2code.rendering.snapshot import Snapshot
 
@@ -26,9 +27,10 @@ class Browsers:
     """`num` browsers, each in its own thread. A page that kills its browser fails, and the browser is started again.
 
     Args:
-        layout: whether a snapshot has the page's elements.
-        whole: whether a picture has all of the page, not only what is at most `MAX_VIEWPORT_HEIGHTS` windows high and
-            as wide as the window.
+        viewport: the window, where a document is not given another.
+        layout: whether snapshots have elements.
+        capture: which part of a page is captured.
+        limits: what a page may cost.
         pictures: by file name, those that pages may show.
     """
 
@@ -37,12 +39,14 @@ class Browsers:
         num: int = BROWSERS,
         viewport: Viewport | None = None,
         layout: bool = True,
-        whole: bool = False,
+        capture: Capture = "page",
+        limits: Limits | None = None,
         pictures: Mapping[str, bytes] | None = None,
     ) -> None:
-        self.num, self.viewport, self.layout, self.whole = num, viewport or Viewport(), layout, whole
+        self.num, self.viewport, self.layout = num, viewport or Viewport(), layout
+        self.capture, self.limits = capture, limits or Limits()
         self.pictures = data_urls(pictures or {})
-        self._work: queue.Queue[tuple[str, Future[Snapshot]] | None] = queue.Queue()
+        self._work: queue.Queue[tuple[str, Viewport | None, Future[Snapshot]] | None] = queue.Queue()
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Browsers:
@@ -61,58 +65,70 @@ class Browsers:
     ) -> None:
         self.close()
 
-    def submit(self, html: str) -> Future[Snapshot]:
+    def submit(self, html: str, viewport: Viewport | None = None) -> Future[Snapshot]:
         """Render one document as soon as a browser is free.
 
         The future raises what keeps a browser from being started again; what a document does to one is an outcome.
         """
         answer: Future[Snapshot] = Future()
-        self._work.put((html, answer))
+        self._work.put((html, viewport, answer))
         return answer
 
     def render(self, htmls: Iterable[str]) -> Iterator[Snapshot]:
         """A snapshot for each document, in order, with a few documents rendered ahead."""
-        pending: deque[Future[Snapshot]] = deque()
-        for html in htmls:
-            pending.append(self.submit(html))
-            if len(pending) >= AHEAD * self.num:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        return self._rendered((html, None) for html in htmls)
+
+    def render_at(self, viewports: Sequence[Viewport], htmls: Iterable[str]) -> Iterator[tuple[Snapshot, ...]]:
+        """For each document, in order, a snapshot in each of the viewports."""
+        snapshots = self._rendered((html, viewport) for html in htmls for viewport in viewports)
+        while views := tuple(islice(snapshots, len(viewports))):
+            yield views
 
     def close(self) -> None:
         """End the browsers; documents that none has begun are dropped."""
         with contextlib.suppress(queue.Empty):
             while (task := self._work.get_nowait()) is not None:
-                task[1].cancel()
+                task[-1].cancel()
         for _ in self._threads:
             self._work.put(None)
         for thread in self._threads:
             thread.join(timeout=30)
 
-    def _start(self, playwright: Playwright) -> Browser:
-        return Browser(playwright, self.viewport, self.layout, self.whole, self.pictures)
+    def _rendered(self, documents: Iterable[tuple[str, Viewport | None]]) -> Iterator[Snapshot]:
+        pending: deque[Future[Snapshot]] = deque()
+        for html, viewport in documents:
+            pending.append(self.submit(html, viewport))
+            if len(pending) >= AHEAD * self.num:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
     def _serve(self, started: queue.Queue[Exception | None]) -> None:
         try:
-            with sync_playwright() as playwright:
-                browser: Browser | None = self._start(playwright)
-                started.put(None)
-                while (task := self._work.get()) is not None:
-                    html, answer = task
-                    try:
-                        browser = browser or self._start(playwright)
-                        answer.set_result(browser.render(html))
-                        continue
-                    except BrowserDiedError as error:
-                        answer.set_result(Snapshot("failed", f"Chromium died or took too long: {error}"))
-                    except Exception as error:
-                        # Whoever waits for this document must hear of it, or it waits for ever.
-                        answer.set_exception(error)
-                    if browser:
-                        browser.close()
-                    browser = None
-                if browser:
-                    browser.close()
+            browser: Browser | None = self._start()
         except Exception as error:
             started.put(error)
+            return
+        started.put(None)
+        while (task := self._work.get()) is not None:
+            html, viewport, answer = task
+            if not answer.set_running_or_notify_cancel():
+                continue
+            try:
+                browser = browser or self._start()
+                answer.set_result(browser.render(html, viewport))
+                if not browser.worn:
+                    continue
+            except BrowserDiedError as error:
+                answer.set_result(Snapshot("failed", str(error)))
+            except Exception as error:
+                # Whoever waits for this document must hear of it, or it waits for ever.
+                answer.set_exception(error)
+            if browser:
+                browser.close()
+            browser = None
+        if browser:
+            browser.close()
+
+    def _start(self) -> Browser:
+        return Browser(self.viewport, self.layout, self.capture, self.limits, self.pictures)

@@ -38,10 +38,18 @@ class Snapshot:
     elements: tuple[Element, ...] = ()
 
 
-def parse_elements(answer: dict[str, Any], page_width: float, page_height: float) -> tuple[Element, ...]:
+def count_boxes(answer: dict[str, Any]) -> int:
+    """Boxes in the layout of a `DOMSnapshot.captureSnapshot` answer, those of frames included."""
+    return sum(len(document["layout"]["nodeIndex"]) for document in answer["documents"])
+
+
+def parse_elements(
+    answer: dict[str, Any], page_width: float, page_height: float, top: float = 0
+) -> tuple[Element, ...]:
     """The visible elements of a `DOMSnapshot.captureSnapshot` answer made with `STYLES`, in document order.
 
-    What is hidden, fully transparent (itself or by what it lies in) or outside the page is not visible.
+    What is hidden, fully transparent (itself or by what it lies in) or outside the picture is not visible. The picture
+    begins `top` pixels down the page, and boxes are measured from there.
     """
     strings, document = answer["strings"], answer["documents"][0]
     nodes, layout = document["nodes"], document["layout"]
@@ -54,7 +62,8 @@ def parse_elements(answer: dict[str, Any], page_width: float, page_height: float
         styles = own or styles_of.get(parent, [])
         styles_of[node] = styles
         opacity_of[node] = opacity_of.get(parent, 1.0) * (float(own[7]) if own else 1.0)
-        x, y, width, height = box = tuple(layout["bounds"][position])
+        x, y, width, height = layout["bounds"][position]
+        y -= top
         outside = x >= page_width or y >= page_height or x + width <= 0 or y + height <= 0
         if len(styles) < len(STYLES) or styles[6] != "visible" or width * height == 0:
             continue
@@ -68,7 +77,7 @@ def parse_elements(answer: dict[str, Any], page_width: float, page_height: float
         elements.append(
             Element(
                 tag=tag,
-                box=box,
+                box=(x, y, width, height),
                 text=text if tag == "#text" else "",
                 background=parse_colour(styles[0]),
                 colour=parse_colour(styles[1]),

@@ -56,7 +56,7 @@ def test_scores_are_those_of_the_published_script(scorer):
 @pytest.mark.skipif(not published(), reason="the pages with published scores are not beside the repository")
 def test_scores_from_the_layout_are_near_the_published_ones():
     pairs = [tuple((SAMPLE / pair[side]).read_text() for side in ("reference", "candidate")) for pair in published()]
-    with Browsers(2, VIEWPORT, layout=True, whole=True) as browsers:
+    with Browsers(2, VIEWPORT, layout=True, capture="whole") as browsers:
         snapshots = list(browsers.render(html for pair in pairs for html in pair))
     differences = []
     for pair, reference, candidate in zip(published(), snapshots[::2], snapshots[1::2], strict=True):

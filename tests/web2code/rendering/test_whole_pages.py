@@ -23,7 +23,9 @@ def png():
 
 @pytest.fixture(scope="module")
 def browsers():
-    with Browsers(2, Viewport(width=256, height=128), layout=False, whole=True, pictures={"rick.png": png()}) as pool:
+    with Browsers(
+        2, Viewport(width=256, height=128), layout=False, capture="whole", pictures={"rick.png": png()}
+    ) as pool:
         yield pool
 
 
