@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from itertools import islice, tee
 from pathlib import Path
 
@@ -18,11 +20,14 @@ from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Outcome, Sample, Verdict
 from web2code.evaluation.engines.engine import Request
 from web2code.evaluation.journal import Journal
-from web2code.evaluation.results import Scores, make_row, write_benchmark
+from web2code.evaluation.results import SCORES, Scores, make_row, read_scores, write_benchmark
 from web2code.progress import report
+from web2code.rendering import chromium_version
 
 # Requests that are answered together where an engine batches them: always the same ones, whatever was done before.
 BUNDLE = {"vllm": 1, "transformers": 16, "openai": 1}
+# What may differ between two evaluations of one model whose scores stand side by side.
+CHANGING = ("date", "hardware", "benchmarks")
 
 
 def main(job: BenchmarkJob) -> Scores:
@@ -33,25 +38,31 @@ def main(job: BenchmarkJob) -> Scores:
     """
     out = Path(job.output())
     total = sum(count(job, name) for name in asked_anew(job))
-    replies = Journal(out / f"answers-{answers_digest(job)}.jsonl")
-    verdicts = Journal(out / f"verdicts-{job.fingerprint()}.jsonl")
+    replies = {name: Journal(out / f"answers-{name}-{answers_digest(job, name)}.jsonl") for name in asked_anew(job)}
+    verdicts = {name: Journal(out / f"verdicts-{name}-{verdicts_digest(job, name)}.jsonl") for name in job.benchmarks}
     benchmarks = {name: BENCHMARKS[name] for name in job.benchmarks}
     with Scorers(benchmarks, job.where.folders, out / "renderings", verdicts) as scorers:
         asked: dict[str, tuple[str, Sample]] = {}
         bundles = to_ask(job, replies, scorers, asked)
         for reply in answer(partial(start_engine, job), max(1, job.where.num_workers), bundles):
-            replies.add(reply.key, text=reply.text, error=reply.error)
+            name, sample = asked.pop(reply.key)
+            replies[name].add(sample.id, text=reply.text, error=reply.error)
             if not reply.error:
-                scorers.take(*asked[reply.key], reply.text)
-            del asked[reply.key]
-            report("answer", len(replies), total, f"{scorers.collect(wait=False)} to score")
+                scorers.take(name, sample, reply.text)
+            done = sum(len(journal) for journal in replies.values())
+            report("answer", done, total, f"{scorers.collect(wait=False)} to score")
         scorers.collect()
     return write(job, replies, verdicts)
 
 
-def answers_digest(job: BenchmarkJob) -> str:
-    """What the answers depend on: the model and the files, and not how they are scored."""
-    return digest([job.checkpoint, job.engine.model_dump(), job.benchmarks, code_digest(("modelling",))])[:16]
+def answers_digest(job: BenchmarkJob, name: str) -> str:
+    """What answers depend on: the model and the files, and not how they are scored."""
+    return digest([job.checkpoint, job.engine.model_dump(), job.benchmarks[name], code_digest(("modelling",))])[:16]
+
+
+def verdicts_digest(job: BenchmarkJob, name: str) -> str:
+    """What verdicts depend on: the answers, and how they are scored."""
+    return digest([answers_digest(job, name), code_digest(job.code)])[:16]
 
 
 def asked_anew(job: BenchmarkJob) -> list[str]:
@@ -78,7 +89,7 @@ def count(job: BenchmarkJob, name: str) -> int:
 
 
 def to_ask(
-    job: BenchmarkJob, replies: Journal, scorers: Scorers, asked: dict[str, tuple[str, Sample]]
+    job: BenchmarkJob, replies: dict[str, Journal], scorers: Scorers, asked: dict[str, tuple[str, Sample]]
 ) -> Iterator[list[Request]]:
     """Bundles of requests that are not answered yet; what is answered goes straight to the scorers.
 
@@ -88,12 +99,13 @@ def to_ask(
     for name in asked_anew(job):
         found = samples(job, name)
         while bundle := list(islice(found, BUNDLE[job.engine.kind])):
-            keys = [f"{name}/{sample.id}" for sample in bundle]
-            if all(key in replies for key in keys):
-                for key, sample in zip(keys, bundle, strict=True):
-                    if not replies[key]["error"]:
-                        scorers.take(name, sample, replies[key]["text"])
+            known = replies[name]
+            if all(sample.id in known for sample in bundle):
+                for sample in bundle:
+                    if not known[sample.id]["error"]:
+                        scorers.take(name, sample, known[sample.id]["text"])
                 continue
+            keys = [f"{name}/{sample.id}" for sample in bundle]
             asked |= {key: (name, sample) for key, sample in zip(keys, bundle, strict=True)}
             yield [
                 Request(key, sample.images, sample.prompt, sample.max_new_tokens)
@@ -101,31 +113,48 @@ def to_ask(
             ]
 
 
-def write(job: BenchmarkJob, replies: Journal, verdicts: Journal) -> Scores:
-    """The rows of every benchmark, and `scores.json`."""
+def write(job: BenchmarkJob, replies: dict[str, Journal], verdicts: dict[str, Journal]) -> Scores:
+    """The rows of every benchmark, and `scores.json`, beside what the same model was asked there before."""
     out = Path(job.output())
     scores = Scores(
         model=job.name, checkpoint=job.checkpoint, engine=job.engine.kind, precision=job.engine.dtype,
-        evaluator=job.fingerprint(), code=code_digest(job.code), seed=job.seed,
+        evaluator=f"web2code {version('web2code')}, {chromium_version()}", code=code_digest(job.code), seed=job.seed,
         date=datetime.now(UTC).isoformat(timespec="seconds"), hardware=hardware(),
         bootstrap_samples=job.bootstrap_samples,
     )  # fmt: skip
+    if (out / SCORES).exists():
+        before = read_scores(out)
+        if dict(before) | dict.fromkeys(CHANGING) == dict(scores) | dict.fromkeys(CHANGING):
+            scores = Scores.model_validate(dict(scores) | {"benchmarks": before.benchmarks})
     for name, dataset in job.benchmarks.items():
         benchmark = BENCHMARKS[name]
         answers = (answered(job, name, sample, replies, verdicts) for sample in samples(job, name))
         judged = (
-            by_model(job, benchmark, answers) if benchmark.model_judge else judge_answers(benchmark, answers, verdicts)
+            by_model(job, benchmark, answers)
+            if benchmark.model_judge
+            else judge_answers(benchmark, answers, verdicts[name])
         )
         rows = [make_row(out, one.sample, one.text, verdict, one.picture) for one, verdict in judged]
-        scores = write_benchmark(out, benchmark, rows, scores, dataset)
+        scores = write_benchmark(out, titled(job, benchmark), rows, scores, dataset)
     return scores
 
 
-def answered(job: BenchmarkJob, name: str, sample: Sample, replies: Journal, verdicts: Journal) -> Answered:
+def titled(job: BenchmarkJob, benchmark: Benchmark) -> Benchmark:
+    """The benchmark, with its judge in its title where it has one."""
+    if not (job.judge and benchmark.model_judge):
+        return benchmark
+    times = f", {job.judge.repeats} replies each" if job.judge.repeats > 1 else ""
+    return replace(benchmark, title=f"{benchmark.title} ({job.judge.model}{times})")
+
+
+def answered(
+    job: BenchmarkJob, name: str, sample: Sample, replies: dict[str, Journal], verdicts: dict[str, Journal]
+) -> Answered:
     """A sample with its answer and what was rendered of it."""
     source = BENCHMARKS[name].answers_of or name
-    reply, kept = replies[f"{source}/{sample.id}"], verdicts.entries.get(f"{source}/{sample.id}", {})
-    picture = Path(job.output()) / "renderings" / source / f"{sample.id}.png"
+    scored = name if BENCHMARKS[name].scorer else source
+    reply, kept = replies[source][sample.id], verdicts[scored].entries.get(sample.id, {})
+    picture = Path(job.output()) / "renderings" / scored / f"{sample.id}.png"
     failure: tuple[Outcome, str] | None = ("no_answer", reply["error"]) if reply["error"] else None
     if kept and kept["outcome"] != "scored":
         failure = kept["outcome"], kept["reason"]
@@ -138,7 +167,7 @@ def judge_answers(
     """Verdicts that the benchmark's scorer gave, or that its judge gives."""
     for one in answers:
         sample = one.sample
-        kept = verdicts.entries.get(f"{benchmark.name}/{sample.id}", {})
+        kept = verdicts.entries.get(sample.id, {})
         if one.failure:
             yield one, Verdict(sample.id, one.failure[0], reason=one.failure[1])
         elif benchmark.judge:

@@ -34,18 +34,24 @@ class ScorerActor:
 
 
 class Scorers:
-    """Scorers for those benchmarks whose answers are pages; each verdict is kept in the journal as it comes.
+    """Scorers for those benchmarks whose answers are pages; each verdict is kept in a journal as it comes.
 
     Args:
         files: by benchmark, the folder of its files.
         folder: where the pictures of answers go, in one folder for each benchmark.
+        journals: by benchmark, verdicts by sample.
     """
 
     def __init__(
-        self, benchmarks: dict[str, Benchmark], files: dict[str, str], folder: Path, journal: Journal, num: int = 0
+        self,
+        benchmarks: dict[str, Benchmark],
+        files: dict[str, str],
+        folder: Path,
+        journals: dict[str, Journal],
+        num: int = 0,
     ) -> None:
-        self.journal = journal
-        self.running: dict[Any, tuple[str, Any]] = {}
+        self.journals, self.benchmarks = journals, benchmarks
+        self.running: dict[Any, tuple[str, str, Any]] = {}
         num = num or max(1, int(ray.cluster_resources().get("CPU", 1)))
         actor = ray.remote(num_cpus=0.25, max_concurrency=THREADS, max_restarts=-1, max_task_retries=1)(ScorerActor)
         self.actors = {
@@ -64,13 +70,13 @@ class Scorers:
         if every:
             ray.wait([actor.close.remote() for actor in every], num_returns=len(every), timeout=30)
 
-    def take(self, benchmark: str, sample: Sample, text: str) -> None:
-        """Have an answer scored, where its benchmark has scorers and its verdict is not known yet."""
-        key = f"{benchmark}/{sample.id}"
-        if benchmark in self.actors and key not in self.journal:
-            load = Counter(actor for _, actor in self.running.values())
-            actor = min(self.actors[benchmark], key=load.__getitem__)
-            self.running[actor.score.remote(sample, text)] = (key, actor)
+    def take(self, asked: str, sample: Sample, text: str) -> None:
+        """Have an answer scored by every benchmark that scores the answers of `asked`, where it has not done so yet."""
+        for name, actors in self.actors.items():
+            if asked in (name, self.benchmarks[name].answers_of) and sample.id not in self.journals[name]:
+                load = Counter(actor for *_, actor in self.running.values())
+                actor = min(actors, key=load.__getitem__)
+                self.running[actor.score.remote(sample, text)] = (name, sample.id, actor)
         self.collect(wait=False)
 
     def collect(self, wait: bool = True) -> int:
@@ -79,7 +85,7 @@ class Scorers:
             done, _ = ray.wait(list(self.running), num_returns=1, timeout=None if wait else 0)
             if not done:
                 break
-            key, _ = self.running.pop(done[0])
+            name, key, _ = self.running.pop(done[0])
             verdict = asdict(ray.get(done[0]))
-            self.journal.add(key, **{name: verdict[name] for name in ("outcome", "values", "reason")})
+            self.journals[name].add(key, **{field: verdict[field] for field in ("outcome", "values", "reason")})
         return len(self.running)

@@ -97,12 +97,14 @@ def find_folders(benchmarks: str, data: Path) -> dict[str, Path]:
     """
     from web2code.evaluation.benchmarks import BENCHMARKS  # reading them takes a second that --help should not
 
-    folders = {}
+    folders: dict[str, Path] = {}
     for text in filter(None, benchmarks.split(",")):
         key, _, folder = text.strip().partition("=")
         if key not in BENCHMARKS:
             raise ValueError(f"no benchmark is called {key!r}: there are {', '.join(sorted(BENCHMARKS))}")
-        folders[key] = Path(folder) if folder else data / key
+        source = BENCHMARKS[key].answers_of or key
+        folders[key] = Path(folder) if folder else folders.get(source, data / source)
+        folders.setdefault(source, folders[key])
         if not folders[key].is_dir():
             raise ValueError(f"{key}: {folders[key]} is not there: make it, and put into it {BENCHMARKS[key].fetch}")
     if not folders:

@@ -74,7 +74,7 @@ def test_pages_are_answered_rendered_judged_and_scored_once(local_ray, pages, tm
         return answers[shown(body)]
 
     server.reply = reply
-    job = job_of(pages, tmp_path, server, "wcgb", "wcgb_judge")
+    job = job_of(pages, tmp_path, server, "wcgb", "wcgb_judge", "wcgb_widths", "wcgb_page_down")
     scores = main(job)
     assert scores == read_scores(tmp_path / "results")
     rows = {row.id: row for row in read_rows(tmp_path / "results", "wcgb")}
@@ -86,6 +86,10 @@ def test_pages_are_answered_rendered_judged_and_scored_once(local_ray, pages, tm
     figures = {figure.name: figure for figure in scores.benchmarks["wcgb_judge"].figures}
     assert figures["overall"].value == pytest.approx(14 / 3)
     assert figures["overall (published)"].value == pytest.approx(7)
+    for name in ("wcgb_widths", "wcgb_page_down"):
+        seen = {row.id: row for row in read_rows(tmp_path / "results", name)}
+        assert [seen[page].outcome for page in PAGES] == ["scored", "unparsed", "scored"]
+        assert seen["page0"].values["overall"] == pytest.approx(10)
     visual = scores.benchmarks["wcgb"].figures[0]
     assert visual.value == pytest.approx(10 / 3)
     assert visual.low < visual.value < visual.high
@@ -93,6 +97,9 @@ def test_pages_are_answered_rendered_judged_and_scored_once(local_ray, pages, tm
     again = main(job)
     assert len(server.seen) == asked
     assert again.benchmarks == scores.benchmarks
+    alone = main(job_of(pages, tmp_path, server, "wcgb"))
+    assert alone.benchmarks.keys() == scores.benchmarks.keys()
+    assert len(server.seen) == asked
 
 
 def test_killed_while_it_asks_it_goes_on(local_ray, pages, tmp_path, server):
@@ -112,7 +119,7 @@ def test_killed_while_it_asks_it_goes_on(local_ray, pages, tmp_path, server):
         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while not any((tmp_path / "results").glob("answers-*.jsonl")):
+    while not any(path.stat().st_size for path in (tmp_path / "results").glob("answers-*.jsonl")):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)

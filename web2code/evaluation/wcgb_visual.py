@@ -5,19 +5,25 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from web2code.config import Viewport
+from web2code.config import ASPECTS, Viewport
 from web2code.evaluation.answers import extract_html
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
 from web2code.evaluation.features import page_features
 from web2code.evaluation.visual import score_aspects, score_groups
 from web2code.rendering import Browsers, Snapshot
+from web2code.rendering.modes import Capture
 
 
 class VisualScorer:
-    """Renders a reference and an answer, and computes the ten aspects of `wcgb_visual`."""
+    """Renders a reference and an answer, and computes the ten aspects of `wcgb_visual`.
 
-    def __init__(self, pictures: Path) -> None:
-        self.pictures = pictures
+    Args:
+        viewports: windows that pages are seen in, whose scores are averaged; none means that of the screenshot.
+        capture: which part of a page is seen.
+    """
+
+    def __init__(self, pictures: Path, viewports: tuple[Viewport, ...] = (), capture: Capture = "page") -> None:
+        self.pictures, self.viewports, self.capture = pictures, viewports, capture
         self.browsers: dict[Viewport, Browsers] = {}
         self.starting = threading.Lock()
 
@@ -30,15 +36,19 @@ class VisualScorer:
         document = extract_html(text)
         if document is None:
             return Verdict(sample.id, "unparsed", reason="the answer holds no HTML document")
-        browsers = self._browsers(Viewport(**sample.facts["viewport"]))
-        reference, candidate = (browsers.submit(html) for html in (sample.facts["html"], document))
-        expected, found = reference.result(), candidate.result()
-        if expected.outcome == "failed":
-            raise ValueError(f"wcgb: reference page {sample.id} does not render ({expected.reason})")
-        if found.outcome == "failed":
-            return Verdict(sample.id, "failed", reason=found.reason)
-        self._keep(sample.id, found)
-        aspects = score_aspects(page_features(expected), page_features(found))
+        views: list[dict[str, float]] = []
+        for viewport in self.viewports or (Viewport(**sample.facts["viewport"]),):
+            browsers = self._browsers(viewport)
+            reference, candidate = (browsers.submit(html) for html in (sample.facts["html"], document))
+            expected, found = reference.result(), candidate.result()
+            if expected.outcome == "failed":
+                raise ValueError(f"wcgb: reference page {sample.id} does not render ({expected.reason})")
+            if found.outcome == "failed":
+                return Verdict(sample.id, "failed", reason=found.reason)
+            if not views:
+                self._keep(sample.id, found)
+            views.append(score_aspects(page_features(expected), page_features(found)))
+        aspects = {name: sum(view[name] for view in views) / len(views) for name in ASPECTS}
         return Verdict(sample.id, "scored", {**score_groups(aspects), **aspects})
 
     def close(self) -> None:
@@ -49,7 +59,7 @@ class VisualScorer:
     def _browsers(self, viewport: Viewport) -> Browsers:
         with self.starting:
             if viewport not in self.browsers:
-                self.browsers[viewport] = Browsers(viewport=viewport, layout=True).__enter__()
+                self.browsers[viewport] = Browsers(viewport=viewport, capture=self.capture).__enter__()
             return self.browsers[viewport]
 
     def _keep(self, name: str, snapshot: Snapshot) -> None:

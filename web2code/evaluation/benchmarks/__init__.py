@@ -17,7 +17,7 @@ from web2code.evaluation.benchmarks.ocrbench import OCRBENCH
 from web2code.evaluation.benchmarks.pope import POPE
 from web2code.evaluation.benchmarks.scienceqa import SCIENCEQA, SCIENCEQA_IMG
 from web2code.evaluation.benchmarks.vqa import GQA, TEXTVQA, TEXTVQA_OCR, VQAV2
-from web2code.evaluation.benchmarks.wcgb import WCGB, WCGB_JUDGE
+from web2code.evaluation.benchmarks.wcgb import WCGB, WCGB_JUDGE, WCGB_PAGE_DOWN, WCGB_WIDTHS
 from web2code.evaluation.benchmarks.wub import WUB
 
 # A new benchmark needs a line here.
@@ -46,5 +46,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "vqav2": VQAV2,
     "wcgb": WCGB,
     "wcgb_judge": WCGB_JUDGE,
+    "wcgb_page_down": WCGB_PAGE_DOWN,
+    "wcgb_widths": WCGB_WIDTHS,
     "wub": WUB,
 }

@@ -89,7 +89,7 @@ class Benchmark:
         fetch: what to fetch, and the names that the files have in the folder.
         scorer: starts what scores answers that are pages, from the folder for their pictures and that of the files.
         model_judge: has a model judge answers.
-        answers_of: the benchmark whose answers are judged, where nothing is asked anew.
+        answers_of: the benchmark whose answers are scored or judged, where nothing is asked anew.
     """
 
     name: str

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from web2code.artifacts import RECORD
-from web2code.config import ASPECTS, GROUPS, JudgeConfig
+from web2code.config import ASPECTS, GROUPS, JudgeConfig, Viewport
 from web2code.data.images import image_size
 from web2code.data.pages import read_pages
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, PageScorer, Sample, Verdict
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from web2code.endpoint import Client
 
 MAX_NEW_TOKENS = 3000
+WIDTHS = (Viewport(width=1280, height=720), Viewport(width=390, height=844))
 
 
 def load(folder: Path) -> Iterator[Sample]:
@@ -58,6 +59,21 @@ def start_scorer(pictures: Path, files: Path) -> PageScorer:
     return VisualScorer(pictures)
 
 
+def start_published_scorer(pictures: Path, files: Path) -> PageScorer:
+    """What looks at pages as the published script does: the window of 1920 x 1080 after one page down."""
+    from web2code.evaluation.wcgb_visual import VisualScorer
+    from web2code.rendering.modes import PUBLISHED_VIEWPORT
+
+    return VisualScorer(pictures, (PUBLISHED_VIEWPORT,), "page_down")
+
+
+def start_scorer_of_widths(pictures: Path, files: Path) -> PageScorer:
+    """What looks at pages on a desktop and on a telephone."""
+    from web2code.evaluation.wcgb_visual import VisualScorer
+
+    return VisualScorer(pictures, WIDTHS)
+
+
 def judged_measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
     """Groups and aspects as a model judged them."""
     from web2code.evaluation.judges import wcgb  # heavy: it brings the endpoint's client
@@ -90,6 +106,26 @@ WCGB = Benchmark(
     measures,
     "a dataset that `web2code data build` made, or NAME.png with NAME.html beside it for each page",
     start_scorer,
+)
+WCGB_PAGE_DOWN = Benchmark(
+    "wcgb_page_down",
+    "WCGB, visual scores in the published window",
+    load,
+    None,
+    measures,
+    WCGB.fetch,
+    start_published_scorer,
+    answers_of=WCGB.name,
+)
+WCGB_WIDTHS = Benchmark(
+    "wcgb_widths",
+    "WCGB, visual scores on desktop and telephone",
+    load,
+    None,
+    measures,
+    WCGB.fetch,
+    start_scorer_of_widths,
+    answers_of=WCGB.name,
 )
 WCGB_JUDGE = Benchmark(
     "wcgb_judge",
