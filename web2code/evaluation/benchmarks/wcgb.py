@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from web2code.artifacts import RECORD
 from web2code.config import ASPECTS, GROUPS, JudgeConfig, Viewport
 from web2code.data.images import image_size
 from web2code.data.pages import read_pages
+from web2code.data.shards import RECORD
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, PageScorer, Sample, Verdict
 from web2code.evaluation.measure import Measure, mean
 
