@@ -104,8 +104,8 @@ def answer(start: Callable[[], Any], num: int, bundles: Iterable[list[Request]])
     seats = [seat(start) for _ in range(num)]
     try:
         while True:
-            for one in seats:
-                fill(one, source)
+            while any([fill(one, source) for one in seats]):
+                pass  # a bundle each in turn, until all have what they may hold
             busy = [one for one in seats if one.asked]
             if not busy:
                 return
@@ -131,14 +131,15 @@ def seat(start: Callable[[], Any]) -> Seat:
     return Seat(actor, actor.replies.options(num_returns="streaming").remote())
 
 
-def fill(one: Seat, source: Iterator[list[Request]]) -> None:
-    """Ask an engine as much as it may hold; after a death, one bundle at a time until all of them are answered."""
+def fill(one: Seat, source: Iterator[list[Request]]) -> bool:
+    """Put one more bundle to an engine that may hold it; after a death, only when the one before is answered."""
     if one.again:
-        if not one.asked:
-            ask(one, one.again.popleft())
-        return
-    while len(one.asked) < WINDOW and (bundle := next(source, None)):
+        bundle = None if one.asked else one.again.popleft()
+    else:
+        bundle = next(source, None) if len(one.asked) < WINDOW else None
+    if bundle:
         ask(one, bundle)
+    return bundle is not None
 
 
 def ask(one: Seat, bundle: list[Request]) -> None:

@@ -1,6 +1,7 @@
 """Engines on the cluster: order does not matter, death does not either, and who causes it is named."""
 
 import os
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,15 @@ class Echo:
                 yield Reply(request.key, request.prompt.upper())
 
 
+class Who:
+    """Answers with the number of its process."""
+
+    def stream(self, inbox):
+        while (bundle := inbox.take()) is not None:
+            for request in bundle:
+                yield Reply(request.key, str(os.getpid()))
+
+
 def start():
     return ray.remote(num_cpus=0.1, max_concurrency=3)(EngineActor).remote(Echo)
 
@@ -40,6 +50,15 @@ def test_every_request_is_answered_by_one_of_the_engines(local_ray):
     replies = list(answer(start, 2, requests(f"word {number}" for number in range(700))))
     assert {reply.key: reply.text for reply in replies} == {str(n): f"WORD {n}" for n in range(700)}
     assert len(replies) == 700
+
+
+def test_engines_share_what_there_is_to_ask(local_ray):
+    def start_pair():
+        return ray.remote(num_cpus=0.1, max_concurrency=3)(EngineActor).remote(Who)
+
+    counts = Counter(reply.text for reply in answer(start_pair, 2, requests(["word"] * 100)))
+    assert len(counts) == 2
+    assert min(counts.values()) >= 40
 
 
 def test_a_request_that_ends_its_engine_is_found_and_named(local_ray):
