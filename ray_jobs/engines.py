@@ -38,10 +38,6 @@ class EngineActor:
         """Take requests that may be answered together."""
         self.inbox.put(requests)
 
-    def close(self) -> None:
-        """Nothing more will come."""
-        self.inbox.close()
-
     def replies(self) -> Iterator[Reply]:
         """Replies as they are finished."""
         yield from self.engine.stream(self.inbox)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from web2code.config import EvaluationConfig
+from web2code.evaluation.journal import Journal
 from web2code.modelling.prompts import CODE_PROMPT
 from web2code.progress import report
 
@@ -98,11 +99,4 @@ def write_answers(
 
 def read_answers(path: Path) -> dict[str, str]:
     """Complete lines of an answers file; one that a kill cut off is removed. Of two for a key the last holds."""
-    if not path.exists():
-        return {}
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        path.write_bytes(whole)
-    lines = [json.loads(line) for line in whole.splitlines()]
-    return {line["key"]: line["text"] for line in lines}
+    return {key: entry["text"] for key, entry in Journal(path).entries.items()}

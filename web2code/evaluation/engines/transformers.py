@@ -10,11 +10,12 @@ from typing import Protocol
 
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText
 
 from web2code.evaluation.engines.engine import Inbox, Reply, Request
 from web2code.modelling.base import PROMPTING
 from web2code.modelling.generation import Generator
+from web2code.modelling.image_text import load_processor
 
 MAX_PIXELS = 64_000_000
 
@@ -81,7 +82,7 @@ class AnyModel:
     """A public model with its own processor and chat template."""
 
     def __init__(self, model: str, device: str, batch: int) -> None:
-        self.processor = AutoProcessor.from_pretrained(model)
+        self.processor = load_processor(model)
         self.processor.tokenizer.padding_side = "left"
         if self.processor.tokenizer.pad_token is None:
             self.processor.tokenizer.pad_token = self.processor.tokenizer.eos_token
