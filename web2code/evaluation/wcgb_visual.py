@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
 from web2code.config import ASPECTS, Viewport
 from web2code.evaluation.answers import extract_html
-from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
+from web2code.evaluation.benchmarks.benchmark import Folders, Sample, Verdict
 from web2code.evaluation.features import page_features
 from web2code.evaluation.visual import score_aspects, score_groups
 from web2code.rendering import Browsers, Snapshot
+from web2code.rendering.kept import Kept
 from web2code.rendering.modes import Capture
 
 
 class VisualScorer:
     """Renders a reference and an answer, and computes the ten aspects of `wcgb_visual`.
 
+    References are rendered once, whatever is evaluated.
+
     Args:
         viewports: windows that pages are seen in, whose scores are averaged; none means that of the screenshot.
         capture: which part of a page is seen.
     """
 
-    def __init__(self, pictures: Path, viewports: tuple[Viewport, ...] = (), capture: Capture = "page") -> None:
-        self.pictures, self.viewports, self.capture = pictures, viewports, capture
+    def __init__(self, folders: Folders, viewports: tuple[Viewport, ...] = (), capture: Capture = "page") -> None:
+        self.pictures, self.viewports, self.capture = folders.pictures, viewports, capture
+        self.references = Kept(folders.kept, capture)
         self.browsers: dict[Viewport, Browsers] = {}
         self.starting = threading.Lock()
 
@@ -38,9 +41,7 @@ class VisualScorer:
             return Verdict(sample.id, "unparsed", reason="the answer holds no HTML document")
         views: list[dict[str, float]] = []
         for viewport in self.viewports or (Viewport(**sample.facts["viewport"]),):
-            browsers = self._browsers(viewport)
-            reference, candidate = (browsers.submit(html) for html in (sample.facts["html"], document))
-            expected, found = reference.result(), candidate.result()
+            expected, found = self.render(sample, document, viewport)
             if expected.outcome == "failed":
                 raise ValueError(f"wcgb: reference page {sample.id} does not render ({expected.reason})")
             if found.outcome == "failed":
@@ -50,6 +51,15 @@ class VisualScorer:
             views.append(score_aspects(page_features(expected), page_features(found)))
         aspects = {name: sum(view[name] for view in views) / len(views) for name in ASPECTS}
         return Verdict(sample.id, "scored", {**score_groups(aspects), **aspects})
+
+    def render(self, sample: Sample, document: str, viewport: Viewport) -> tuple[Snapshot, Snapshot]:
+        """The reference and the page of an answer in one window."""
+        browsers, html = self._browsers(viewport), sample.facts["html"]
+        candidate, known = browsers.submit(document), self.references.find(html, viewport)
+        if known is None:
+            known = browsers.submit(html).result()
+            self.references.add(html, viewport, known)
+        return known, candidate.result()
 
     def close(self) -> None:
         """End the browsers."""

@@ -3,7 +3,7 @@ import io
 import pytest
 from PIL import Image
 
-from web2code.evaluation.benchmarks.benchmark import Verdict
+from web2code.evaluation.benchmarks.benchmark import Folders, Verdict
 from web2code.evaluation.benchmarks.design2code import load, measures, start_scorer
 
 PAGE = "<html><body style='margin:0'><h1>Page {}</h1><img src=rick.jpg width=300></body></html>"
@@ -48,7 +48,7 @@ def test_an_empty_folder_says_what_to_fetch(tmp_path):
 def test_answers_are_judged_against_the_page_with_its_picture(folder, tmp_path):
     samples = list(load(folder))
     answers = [f"Here it is:\n```html\n{PAGE.format(1)}\n```", "I cannot do that.", "<html><body><![what["]
-    scorer = start_scorer(tmp_path / "pictures", folder)
+    scorer = start_scorer(Folders(tmp_path / "pictures", folder, tmp_path / "kept"))
     try:
         verdicts = [scorer.score(sample, answer) for sample, answer in zip(samples, answers, strict=True)]
         with Image.open(tmp_path / "pictures" / "1.png") as image:
