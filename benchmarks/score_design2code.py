@@ -6,6 +6,7 @@ import difflib
 import itertools
 import json
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -206,9 +207,10 @@ def published(pair: Pair, folder: Path) -> dict[str, float]:
     }
 
 
-def main() -> None:
+def main(num_pages: int = PAGES) -> None:
     """Measure both in turns."""
-    pairs, arms = pages(), {"published": Arm("as published, step by step"), "ours": Arm("ours, four browsers")}
+    pairs = pages()[:num_pages]
+    arms = {"published": Arm("as published, step by step"), "ours": Arm("ours, four browsers")}
     with tempfile.TemporaryDirectory() as folder, open_browsers(BROWSERS) as browsers:
         scorer = Scorer(browsers)
         list(scorer.scores(pairs[:4]))
@@ -230,8 +232,8 @@ def main() -> None:
     )
     report("Scoring pages as Design2Code", 1, "pairs", arms, note)
     print(f"{arms['published'].median / arms['ours'].median:.0f} times as fast; {PAGES} pages take "
-          f"{PAGES * arms['ours'].median:.0f} s")  # fmt: skip
+          f"{PAGES * arms['ours'].median:.0f} s, by {num_pages} of them")  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))
