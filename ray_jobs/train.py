@@ -37,13 +37,9 @@ def main(job: TrainJob) -> StageRecord:
     require_four_bits(job.lora)
     with loading():
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchConfig, TorchTrainer
+        from ray.train.torch import TorchConfig
 
-    class Trainer(TorchTrainer):
-        """Without the actor that hands out Ray's datasets: there are none, and it takes seconds to start."""
-
-        def _create_default_callbacks(self) -> list[Any]:
-            return [one for one in super()._create_default_callbacks() if type(one).__name__ != "DatasetsCallback"]
+        from ray_jobs.trainer import Trainer
 
     gpu = job.where.gpus_per_worker > 0
     resources = {"CPU": job.where.cpus_per_worker} | ({"GPU": job.where.gpus_per_worker} if gpu else {})
