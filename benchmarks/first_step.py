@@ -57,12 +57,15 @@ def as_it_comes(specification: str) -> None:
         if name.startswith("RAY_TRAIN"):
             os.environ.pop(name, None)
     import ray
-    from ray.train.torch import TorchTrainer
+    from ray.train.torch import TorchConfig, TorchTrainer
 
     import ray_jobs.trainer
     from ray_jobs.train import main as train
 
-    ray_jobs.trainer.Trainer = TorchTrainer  # type: ignore[misc, assignment]
+    def trainer(work, backend_config, **options):
+        return TorchTrainer(work, torch_config=TorchConfig(backend=backend_config.name), **options)
+
+    ray_jobs.trainer.Trainer = trainer  # type: ignore[misc, assignment]
     ray.init()
     train(TrainJob.model_validate_json(Path(specification).read_text()))
 

@@ -1,8 +1,8 @@
 """Ray Train's trainer with its controller in the driver's own process: three processes less to wait for.
 
-Ray Train runs the controller as an actor, which imports all of Ray Train a second time. Beside it run an actor that frees
-the workers' resources should the controller die, and one that asks for machines on behalf of Ray Train and Ray Data. Here
-the controller ends with the driver, whose placement groups Ray frees; and they ask for machines themselves.
+Ray Train runs the controller as an actor, which imports all of Ray Train a second time. Beside it run an actor that
+frees the workers' resources should the controller die, and one that asks for machines on behalf of Ray Train and Ray
+Data. Here the controller ends with the driver, whose placement groups Ray frees; and they ask for machines themselves.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 
 import ray
 from ray.train import Result
-from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 from ray.train.v2._internal.execution.worker_group import WorkerGroup
+from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
 # What hands out Ray's datasets, of which there are none; and what frees the resources of a controller that died.
 UNUSED = ("DatasetsCallback", "PlacementGroupCleanerCallback")
 
 
-class Trainer(TorchTrainer):
-    """Trains as `TorchTrainer` does; what it starts ends with this process."""
+class Trainer(DataParallelTrainer):
+    """Trains as Ray Train's does; what it starts ends with this process."""
 
     def _create_default_callbacks(self) -> list[Any]:
         return [one for one in super()._create_default_callbacks() if type(one).__name__ not in UNUSED]

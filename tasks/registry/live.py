@@ -81,7 +81,7 @@ class LiveSteps:
 
 
 def fail_run(home: Path, recipe: Recipe, candidate: str) -> None:
-    """Say of a candidate's run that it failed, where it is still in progress; a store that fails itself is left alone."""
+    """Say of a candidate's run that it failed, where it is in progress; a store that fails itself is left alone."""
     store = mlflow_store(home)
     if (database := sqlite_path(store)) and not database.exists():
         return
