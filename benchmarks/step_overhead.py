@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.arms import ROUNDS, apart, machine
 
-STEPS, CHECKPOINT_EVERY = 8, 4
+STEPS, CHECKPOINT_EVERY = 4, 2
 COMPUTED = ("forward", "backward", "step")
 
 
