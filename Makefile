@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements/base.txt requirements/torch-cpu.txt requirements/torch-cuda.txt
-VLLM_LOCKS := requirements/vllm-cpu.txt requirements/torch-cpu.txt
+VLLM_LOCKS := $(if $(shell command -v nvidia-smi 2>/dev/null),requirements/vllm-cuda.txt requirements/torch-cuda.txt,requirements/vllm-cpu.txt requirements/torch-cpu.txt)
 LIFECYCLE := tests/flows tests/ray_jobs tests/tasks
 STAMP := $(VENV)/.complete-$(shell cat $(LOCKS) 2>/dev/null | sha256sum | cut -c1-16)
 export DS_ACCELERATOR ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,cpu)
@@ -39,7 +39,7 @@ bench: setup $(VENV)/peers vllm  ## speed and memory beside what people use toda
 $(VENV)/peers: $(STAMP) requirements/peers.txt
 	@$(BIN)/python -m pip install -q --no-deps --require-hashes --upgrade --target $@ -r requirements/peers.txt && touch $@
 
-vllm: $(VENV)/vllm/.complete  ## vLLM for CPUs, in an environment of its own
+vllm: $(VENV)/vllm/.complete  ## vLLM, for GPUs where there are any, in an environment of its own
 
 $(VENV)/vllm/.complete: $(VLLM_LOCKS) | $(STAMP)
 	@PYTHON=$(PYTHON) sh requirements/vllm.sh $(@D)

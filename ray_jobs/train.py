@@ -18,7 +18,7 @@ import ray
 from ray_jobs.attempts import WORKERS, endings, fence, preemption_notice, train_until_done
 from ray_jobs.metrics import StepGauges
 from web2code.artifacts import publish, read_record
-from web2code.config import StageRecord, TrainJob
+from web2code.config import LoraConfig, StageRecord, TrainJob
 from web2code.plan import require_four_bits
 from web2code.progress import report
 
@@ -26,8 +26,8 @@ from web2code.progress import report
 SUBMITTED_AT = "WEB2CODE_SUBMITTED_AT"
 # transformers and DeepSpeed import these where they are installed, in three seconds, for what training does not use.
 UNUSED = ("sklearn", "scipy", "mlflow")
-# And these, in most of another second, for adapters alone.
-FOR_ADAPTERS = ("accelerate", "peft")
+# And these, in most of another second, for adapters alone; and these, in one more, for adapters in four bits.
+FOR_ADAPTERS, FOR_FOUR_BITS = ("accelerate", "peft"), ("bitsandbytes",)
 
 
 def main(job: TrainJob) -> StageRecord:
@@ -91,10 +91,15 @@ def import_muon() -> None:
         compiler.compile = compiled
 
 
+def unused(lora: LoraConfig | None) -> tuple[str, ...]:
+    """What a worker goes without."""
+    return UNUSED + (() if lora else FOR_ADAPTERS) + (() if lora and lora.four_bit else FOR_FOUR_BITS)
+
+
 def train_worker(config: dict[str, Any]) -> None:
     """What each training worker runs."""
     job = TrainJob.model_validate_json(config["job"])
-    for name in UNUSED if job.lora else UNUSED + FOR_ADAPTERS:
+    for name in unused(job.lora):
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     with loading():
         import ray.train.torch
