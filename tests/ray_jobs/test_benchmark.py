@@ -53,7 +53,7 @@ def job_of(folder, home, server, *names, **changed):
             folders=dict.fromkeys(names, str(folder)), endpoint=endpoint, judge=endpoint,
         ),
         name="model", checkpoint="m", engine=EngineConfig(kind="openai", model="m"),
-        benchmarks=dict.fromkeys(names, digest_tree(folder)), judge=JudgeConfig(model="j"), bootstrap_samples=100,
+        benchmarks=dict.fromkeys(names, digest_tree(folder)), judge=JudgeConfig(models=("j",)), bootstrap_samples=100,
         **changed,
     )  # fmt: skip
 

@@ -23,11 +23,6 @@ def bootstrap_interval(values: Sequence[float] | np.ndarray, samples: int, seed:
     return Interval(mean=float(data.mean()), low=float(low), high=float(high))
 
 
-def paired_difference(first: Sequence[float], second: Sequence[float], samples: int, seed: int) -> Interval:
-    """How much more `first` scores than `second` on the same pages: pages that are easy for both cancel out."""
-    return bootstrap_interval(np.asarray(first, float) - np.asarray(second, float), samples, seed)
-
-
 def difference(first: Measure, second: Measure, samples: int, seed: int) -> Interval:
     """The figure of `first` less that of `second`, with the 95 % interval of resamplings that both have in common.
 

@@ -1,51 +1,47 @@
 """ScienceQA by two models: complement, judge, and the published rules."""
 
 import json
+import string
 
 import pytest
 
 from web2code.config import Endpoint
 from web2code.endpoint import Client
-from web2code.evaluation.judges.scienceqa_complement import Problem, choice, complement, differing, measures, requery
+from web2code.evaluation.benchmarks.benchmark import Answered, Sample
+from web2code.evaluation.benchmarks.verdicts import LETTER
+from web2code.evaluation.judges.scienceqa_ensemble import choice, judge, measures, verdict
 
 
-def problem(name, answer=0, num=3) -> Problem:
-    return Problem(name, f"Question {name}?", tuple(f"choice {number}" for number in range(num)), answer)
+def sample(name, answer="A", num=3) -> Sample:
+    options = {letter: f"choice {letter}" for letter in string.ascii_uppercase[:num]}
+    return Sample(name, (), f"Question {name}?{LETTER}", 16, {"answer": answer, "options": options})
 
 
 def says(letter) -> str:
     return f"Because of this. The answer is {letter}."
 
 
-def by_name(*arguments):
-    return {measure.name: measure.value for measure in measures(*arguments)}
+def by_name(samples, verdicts):
+    return {measure.name: measure.value for measure in measures(samples, verdicts)}
 
 
 @pytest.mark.parametrize(("text", "expected"), [
-    ("B", 1), (" B.", 1), ("B. a plant", 1), (says("B"), 1), ("The answer is B", 1), (says("B") + says("B"), 1),
-    ("A. The answer is B.", 1), ("D", None), (says("D"), None), (says("A") + says("B"), None), ("Both", None),
-    ("BC", None), ("", None), ("The answer is Bees.", None), ("b", None),
+    ("B", "B"), (" B.", "B"), ("B. a plant", "B"), (says("B"), "B"), ("The answer is B", "B"),
+    (says("B") + says("B"), "B"), ("A. The answer is B.", "B"), ("D", ""), (says("D"), ""),
+    (says("A") + says("B"), ""), ("Both", ""), ("BC", ""), ("", ""), ("The answer is Bees.", ""), ("b", ""),
 ])  # fmt: skip
 def test_the_choice_that_an_answer_names(text, expected):
-    assert choice(text, 3) == expected
+    assert choice(text, "ABC") == expected
 
 
-def test_the_complement_takes_the_model_only_where_the_text_model_has_none():
-    assert (complement(0, None), complement(0, 1), complement(None, 1), complement(None, None)) == (0, 1, 1, None)
-
-
-PROBLEMS = [problem(name) for name in "abcdef"]
+SAMPLES = [sample(name) for name in "abcdef"]
 MODEL = {"a": says("A"), "b": says("A"), "c": says("B"), "d": says("A"), "e": "no idea", "f": says("B")}
 TEXT = {"a": says("A"), "b": says("B"), "c": says("A"), "d": "I cannot see it.", "e": says("A"), "f": says("B")}
 
 
-def test_the_judge_is_asked_where_the_two_differ():
-    assert [one.id for one in differing(PROBLEMS, MODEL, TEXT)] == ["b", "c", "d", "e"]
-
-
 def test_accuracies_of_both_the_complement_the_judge_and_the_oracle():
-    replies = {"b": says("A"), "c": says("B"), "d": "hard to say", "e": says("A")}
-    found = by_name(PROBLEMS, MODEL, TEXT, replies)
+    again = {"b": says("A"), "c": says("B"), "d": "hard to say", "e": says("A")}
+    found = by_name(SAMPLES, [verdict(one, MODEL[one.id], TEXT[one.id], again.get(one.id, "")) for one in SAMPLES])
     assert found["model"] == pytest.approx(3 / 6)
     assert found["text model"] == pytest.approx(3 / 6)
     assert found["complement"] == pytest.approx(4 / 6)  # a, c, d, e
@@ -54,14 +50,15 @@ def test_accuracies_of_both_the_complement_the_judge_and_the_oracle():
     assert found["not judged"] == pytest.approx(1 / 6)
 
 
-def test_a_reply_about_a_problem_without_difference_changes_nothing():
-    assert by_name(PROBLEMS, MODEL, TEXT, {"a": says("C")})["judge"] == by_name(PROBLEMS, MODEL, TEXT, {})["judge"]
+def test_a_reply_about_a_question_without_difference_changes_nothing():
+    values = [verdict(sample("x"), says("A"), says("A"), reply).values for reply in ("", says("C"))]
+    assert values[0]["judge"] == values[1]["judge"] == 1.0
 
 
-def published(model, text_model, reply, num=3, answer=0):
-    """What the published scripts give one problem, by their own random draws."""
-    found = by_name([problem("x", answer, num)], {"x": model}, {"x": text_model}, {"x": reply} if reply else {})
-    return {name.removesuffix(" (published)"): value for name, value in found.items() if name.endswith(")")}
+def published(model, text_model, reply, num=3):
+    """What the published scripts give one question, by their own random draws."""
+    values = verdict(sample("x", num=num), model, text_model, reply).values
+    return {name.removesuffix(" (published)"): value for name, value in values.items() if name.endswith(")")}
 
 
 def test_the_published_rules_draw_a_choice_where_none_is_stated():
@@ -81,36 +78,42 @@ def test_the_published_rules_complete_no_letter_that_is_out_of_range():
 
 def test_the_published_rules_miss_an_answer_without_a_full_stop():
     assert published("The answer is A", says("B"), "")["model"] == pytest.approx(1 / 3)
-    assert by_name([problem("x")], {"x": "The answer is A"}, {"x": says("B")}, {})["model"] == 1.0
+    assert verdict(sample("x"), "The answer is A", says("B"), "").values["model"] == 1.0
 
 
-def client(url, cache) -> Client:
-    return Client("judge", Endpoint(url=url, retries=0), "m", 0.0, 512, cache, alike=True)
+def judged(chat, cache):
+    client = Client("judge", Endpoint(url=chat.url, retries=0), "m", 0.0, 512, cache, alike=True)
+    return list(judge(client, [Answered(one, MODEL[one.id]) for one in SAMPLES]))
 
 
-def asked(body):
-    text = body["messages"][1]["content"][0]["text"]
-    return json.loads(text[text.index("\n\n") :])
+def text_of(body):
+    return body["messages"][1]["content"][0]["text"]
 
 
-def test_the_judge_reads_both_answers_and_names_a_choice(chat, tmp_path):
+def test_the_text_model_answers_and_where_the_two_differ_reads_both_answers(chat, tmp_path):
     def answer(body):
-        return {"Question b?": says("A"), "Question c?": "C", "Question d?": says("D")}.get(
-            asked(body)["question"], "I do not know."
-        )
+        text = text_of(body)
+        name = text.partition("Question ")[2][0]
+        if "Two students" not in text:
+            return TEXT[name]
+        return {"b": says("A"), "c": "C", "d": says("D")}.get(name, "I do not know.")
 
     chat.reply = answer
-    replies = requery(client(chat.url, tmp_path), PROBLEMS, MODEL, TEXT)
-    assert replies == {"b": says("A"), "c": "C"}
-    first = next(found for found in map(asked, chat.seen) if found["question"] == "Question b?")
-    assert first["choices"] == {"A": "choice 0", "B": "choice 1", "C": "choice 2"}
-    assert (first["student who saw the picture"], first["student who did not"]) == (says("A"), says("B"))
-    assert len(chat.seen) == 2 + 2 * 3  # those that could not be read were asked for again
+    verdicts = judged(chat, tmp_path)
+    assert [one.values["judge"] for one in verdicts] == [1, 1, 0, 1, 0, 0]
+    assert [one.values["not judged"] for one in verdicts] == [0, 0, 0, 1, 1, 0]
+    own = [text_of(body) for body in chat.seen if "Two students" not in text_of(body)]
+    assert len(own) == 6
+    assert not any(LETTER in text or says("A") in text for text in own)
+    both = next(text_of(body) for body in chat.seen if "Two students" in text_of(body))
+    assert json.loads(both[both.index("\n\n") :])["student who saw the picture"] in MODEL.values()
+    assert len(chat.seen) == 6 + 2 + 2 * 3  # those that could not be read were asked for again
+    assert judged(chat, tmp_path) == verdicts
+    assert len(chat.seen) == 6 + 2 + 2 * 3
 
 
-def test_a_judge_that_fails_leaves_the_models_answers(chat, tmp_path):
-    chat.reply = 500
-    replies = requery(client(chat.url, tmp_path), PROBLEMS, MODEL, TEXT)
-    found = by_name(PROBLEMS, MODEL, TEXT, replies)
-    assert replies == {}
-    assert (found["judge"], found["not judged"]) == pytest.approx((3 / 6, 4 / 6))
+def test_a_text_model_that_fails_leaves_the_models_answers(chat, tmp_path):
+    client = Client("judge", Endpoint(url=chat.url, retries=0, concurrency=1), "m", 0.0, 512, tmp_path)
+    chat.script = [500, says("A")]
+    (one,) = judge(client, [Answered(SAMPLES[2], MODEL["c"])])
+    assert (one.values["complement"], one.values["judge"], one.values["not judged"]) == (0, 1, 1)
