@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from itertools import islice, tee
 from pathlib import Path
+from typing import Any
 
 import ray
 
-from ray_jobs.engines import answer, start_engine
+from ray_jobs.engines import answer, engine_starter
 from ray_jobs.scorers import Scorers
 from web2code.config import BenchmarkJob, code_digest, digest
 from web2code.evaluation.benchmarks import BENCHMARKS
@@ -41,18 +41,29 @@ def main(job: BenchmarkJob) -> Scores:
     replies = {name: Journal(out / f"answers-{name}-{answers_digest(job, name)}.jsonl") for name in asked_anew(job)}
     verdicts = {name: Journal(out / f"verdicts-{name}-{verdicts_digest(job, name)}.jsonl") for name in job.benchmarks}
     benchmarks = {name: BENCHMARKS[name] for name in job.benchmarks}
-    with Scorers(benchmarks, job.where.folders, out / "renderings", verdicts) as scorers:
-        asked: dict[str, tuple[str, Sample]] = {}
-        bundles = to_ask(job, replies, scorers, asked)
-        for reply in answer(partial(start_engine, job), max(1, job.where.num_workers), bundles):
-            name, sample = asked.pop(reply.key)
-            replies[name].add(sample.id, text=reply.text, error=reply.error)
-            if not reply.error:
-                scorers.take(name, sample, reply.text)
-            done = sum(len(journal) for journal in replies.values())
-            report("answer", done, total, f"{scorers.collect(wait=False)} to score")
-        scorers.collect()
+    num = num_scorers(job, any_to_ask=sum(map(len, replies.values())) < total)
+    with Scorers(benchmarks, job.where.folders, out / "renderings", verdicts, num) as scorers:
+        ask(job, engine_starter(job), replies, scorers, total)
     return write(job, replies, verdicts)
+
+
+def num_scorers(job: BenchmarkJob, any_to_ask: bool) -> int:
+    """One for each of the cluster's cores that no engine needs: one behind an endpoint computes elsewhere."""
+    engines = job.where.num_workers if any_to_ask and job.engine.kind != "openai" else 0
+    return max(1, int(ray.cluster_resources().get("CPU", 1)) - engines)
+
+
+def ask(job: BenchmarkJob, start: Callable[[], Any], replies: dict[str, Journal], scorers: Scorers, total: int) -> None:
+    """Ask what is not answered yet, and have each answer scored as it comes."""
+    asked: dict[str, tuple[str, Sample]] = {}
+    for reply in answer(start, max(1, job.where.num_workers), to_ask(job, replies, scorers, asked)):
+        name, sample = asked.pop(reply.key)
+        replies[name].add(sample.id, text=reply.text, error=reply.error)
+        if not reply.error:
+            scorers.take(name, sample, reply.text)
+        done = sum(len(journal) for journal in replies.values())
+        report("answer", done, total, f"{scorers.collect(wait=False)} to score")
+    scorers.collect()
 
 
 def answers_digest(job: BenchmarkJob, name: str) -> str:
