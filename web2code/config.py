@@ -224,6 +224,7 @@ class EvaluationConfig(Config):
     max_new_tokens: int = Field(320, ge=1)
     bootstrap_samples: int = Field(1000, ge=100)
     constant_candidates: int = Field(32, ge=1, description="training pages tried as the best constant answer")
+    engine: Literal["transformers", "vllm"] = Field("transformers", description="what answers; vllm on GPUs is faster")
     screenshots_digest: str = ""
 
 
