@@ -95,7 +95,7 @@ def count(job: BenchmarkJob, name: str) -> int:
             raise ValueError(f"{name}: two samples in {job.where.folders[name]} are called {sample.id}: fetch it again")
         seen.add(sample.id)
     if not seen:
-        raise ValueError(f"{name}: {job.where.folders[name]} holds no sample; it should hold {BENCHMARKS[name].fetch}")
+        raise ValueError(f"{name}: {job.where.folders[name]} holds no sample: {BENCHMARKS[name].fetch}")
     return len(seen)
 
 

@@ -28,8 +28,8 @@ from web2code.evaluation.engines.engine import Request
 from web2code.evaluation.features import PageFeatures
 from web2code.evaluation.journal import Journal
 from web2code.evaluation.references import References
-from web2code.evaluation.screenshots import read_screenshots, write_screenshots
-from web2code.evaluation.writing import Screenshot, asks, bundles
+from web2code.evaluation.screenshots import Screenshot, read_screenshots, write_screenshots
+from web2code.evaluation.writing import asks, bundles
 from web2code.progress import report
 
 PAGES_PER_SCORER = 16

@@ -118,15 +118,15 @@ def find_folders(benchmarks: str, data: Path) -> dict[str, Path]:
     from web2code.evaluation.benchmarks import BENCHMARKS  # reading them takes a second that --help should not
 
     folders: dict[str, Path] = {}
-    for text in filter(None, benchmarks.split(",")):
-        key, _, folder = text.strip().partition("=")
+    for text in filter(None, map(str.strip, benchmarks.split(","))):
+        key, _, folder = text.partition("=")
         if key not in BENCHMARKS:
             raise ValueError(f"no benchmark is called {key!r}: there are {', '.join(sorted(BENCHMARKS))}")
         source = BENCHMARKS[key].answers_of or key
         folders[key] = Path(folder) if folder else folders.get(source, data / source)
         folders.setdefault(source, folders[key])
         if not folders[key].is_dir():
-            raise ValueError(f"{key}: {folders[key]} is not there: make it, and put into it {BENCHMARKS[key].fetch}")
+            raise ValueError(f"{key}: {folders[key]} is not there: make it, and {BENCHMARKS[key].fetch}")
     if not folders:
         raise ValueError("no benchmark is named: give --benchmarks, e.g. wub,wcgb")
     return folders

@@ -13,10 +13,10 @@ import numpy as np
 from web2code.config import GROUPS, EvaluationConfig, EvaluationRecord, Interval, PixelResult, SystemResult, Visual
 from web2code.evaluation.answers import extract_html
 from web2code.evaluation.measure import Measure, mean, ratio
+from web2code.evaluation.screenshots import Screenshot
 from web2code.evaluation.statistics import bootstrap_interval, difference
 from web2code.evaluation.understanding import parse_answer, score_understanding
 from web2code.evaluation.visual import ASPECTS, score_groups
-from web2code.evaluation.writing import Screenshot
 
 
 @dataclass(frozen=True)

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from web2code.config import EvaluationConfig
 from web2code.evaluation.engines.engine import Request
+from web2code.evaluation.screenshots import Screenshot
 from web2code.modelling.prompts import CODE_PROMPT
 
 ANSWER_TOKENS = 4
 BATCH = 64
-
-
-@dataclass(frozen=True)
-class Screenshot:
-    """A real screenshot without reference HTML; `problem` says why it cannot be used."""
-
-    id: str
-    png: bytes
-    problem: str = ""
 
 
 def asks(

@@ -4,7 +4,8 @@ import pytest
 
 from web2code.config import EvaluationConfig
 from web2code.evaluation.journal import Journal
-from web2code.evaluation.writing import ANSWER_TOKENS, BATCH, Screenshot, asks, bundles
+from web2code.evaluation.screenshots import Screenshot
+from web2code.evaluation.writing import ANSWER_TOKENS, BATCH, asks, bundles
 
 ROWS = [
     {"id": f"p{number}", "image": b"", "questions": [{"question": "Is it?", "answer": "Yes"}] * 2}

@@ -10,8 +10,8 @@ from web2code.evaluation.measure import Measure, mean
 
 PLACEHOLDER = "rick.jpg"
 FETCH = (
-    f"the test set of SALT-NLP/Design2Code (or Design2Code-HARD) as one folder: N.html, N.png, and {PLACEHOLDER}, the "
-    "picture that its pages show; for the CLIP score also openai/clip-vit-base-patch32, as the folder clip/ in it"
+    f"fetch the test set of SALT-NLP/Design2Code (or Design2Code-HARD) as one folder: N.html, N.png, {PLACEHOLDER}, "
+    "the picture that its pages show; for the CLIP score also openai/clip-vit-base-patch32, as the folder clip/ in it"
 )
 CLIP = "clip"
 PROMPT = (
@@ -43,7 +43,7 @@ def load(folder: Path) -> Iterator[Sample]:
     """
     pages = [path for path in folder.glob("*.html") if path.stem.isdecimal()]
     if not pages:
-        raise ValueError(f"{folder} has no page N.html: fetch {FETCH}")
+        raise ValueError(f"{folder} has no page N.html: {FETCH}")
     _content(folder / PLACEHOLDER)
     if (folder / CLIP).is_dir():
         from web2code.evaluation.design2code.clip import check_clip  # heavy: only this score needs it
@@ -75,7 +75,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
 
 def _content(path: Path) -> bytes:
     if not path.is_file():
-        raise ValueError(f"{path} is missing: fetch {FETCH}")
+        raise ValueError(f"{path} is missing: {FETCH}")
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path} is larger than {MAX_BYTES} bytes: fetch it again")
     return path.read_bytes()

@@ -104,7 +104,7 @@ WCGB = Benchmark(
     load,
     None,
     measures,
-    "a dataset that `web2code data build` made, or NAME.png with NAME.html beside it for each page",
+    "name a dataset that `web2code data build` made, or put NAME.png with NAME.html beside it for each page there",
     start_scorer,
 )
 WCGB_PAGE_DOWN = Benchmark(

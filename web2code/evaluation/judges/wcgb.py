@@ -7,21 +7,19 @@ is the mean of the four groups. The published figures leave out pages that were 
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from web2code.config import GROUPS
 from web2code.endpoint import Client, Question, Unanswered
 from web2code.evaluation.benchmarks.benchmark import Verdict
 from web2code.evaluation.judges.scores import read_scores, scores_schema
 from web2code.evaluation.measure import Measure, mean, ratio
-from web2code.evaluation.screenshots import FORMATS, MAX_PIXELS
+from web2code.evaluation.screenshots import scaled_png
 from web2code.evaluation.visual import ASPECTS, score_groups
 
 BEST = 10.0
@@ -132,26 +130,6 @@ def merged(replies: Sequence[dict[str, float]]) -> dict[str, float]:
         deviations = rows.std(axis=0, ddof=1).tolist()
         values |= {f"sd {name}": deviation for name, deviation in zip(NAMES, deviations, strict=True)}
     return values
-
-
-def scaled_png(data: bytes, max_side: int) -> bytes:
-    """The picture as PNG in RGB, without whatever else its file says, and with no side longer than `max_side` pixels.
-
-    Raises:
-        ValueError: it cannot be decoded, or has more than `MAX_PIXELS`.
-    """
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError("the picture has too many pixels")
-            picture = image.convert("RGB")
-    except (OSError, SyntaxError, Image.DecompressionBombError):
-        raise ValueError("the picture cannot be decoded") from None
-    picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-    picture.info.clear()
-    stream = io.BytesIO()
-    picture.save(stream, "PNG")
-    return stream.getvalue()
 
 
 def measures(verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:

@@ -23,9 +23,9 @@ from web2code.evaluation.judges.wcgb import (
     WcgbJudge,
     measures,
     merged,
-    scaled_png,
 )
 from web2code.evaluation.measure import interval
+from web2code.evaluation.screenshots import scaled_png
 from web2code.evaluation.visual import ASPECTS
 
 
