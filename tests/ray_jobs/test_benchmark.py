@@ -178,9 +178,6 @@ def test_killed_while_it_asks_everything_it_goes_on(local_ray, public, tmp_path,
     assert sum(benchmark.outcomes.get("unjudged", 0) for benchmark in scores.benchmarks.values()) == 0
     judged = {figure.name: figure.value for figure in scores.benchmarks["wcgb_judge"].figures}
     assert judged["overall"] == pytest.approx((len("j") + len("other")) / 2)
-    whole = len(server.seen)
-    assert main(job).benchmarks == scores.benchmarks
-    assert len(server.seen) == whole
 
 
 def test_a_bad_picture_costs_no_engine(pages, tmp_path, server):
