@@ -37,13 +37,9 @@ def main(job: TrainJob) -> StageRecord:
     require_four_bits(job.lora)
     with loading():
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchConfig, TorchTrainer
 
-    class Trainer(TorchTrainer):
-        """Without the actor that hands out Ray's datasets: there are none, and it takes seconds to start."""
-
-        def _create_default_callbacks(self) -> list[Any]:
-            return [one for one in super()._create_default_callbacks() if type(one).__name__ != "DatasetsCallback"]
+        from ray_jobs.process_group import ProcessGroup
+        from ray_jobs.trainer import Trainer
 
     gpu = job.where.gpus_per_worker > 0
     resources = {"CPU": job.where.cpus_per_worker} | ({"GPU": job.where.gpus_per_worker} if gpu else {})
@@ -52,7 +48,7 @@ def main(job: TrainJob) -> StageRecord:
         Trainer,
         train_worker,
         train_loop_config={"job": job.model_dump_json(), "started": started},
-        torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+        backend_config=ProcessGroup("nccl" if gpu else "gloo"),
         scaling_config=ScalingConfig(num_workers=job.where.num_workers, use_gpu=gpu, resources_per_worker=resources),
         run_config=RunConfig(
             name=job.fingerprint(),
@@ -116,11 +112,13 @@ def train_worker(config: dict[str, Any]) -> None:
     home, rank = Path(job.where.home), ray.train.get_context().get_world_rank()
     prepared = home / "artifacts" / "prepared" / job.prepared
     source = home / "artifacts" / "stage" / job.previous / "model" if job.previous else prepared / "base"
+    if (device := ray.train.torch.get_device()).type == "cuda":
+        torch.cuda.set_device(device)
     torch.manual_seed(job.seed)
     model = load_model(source)
     dtype = model.dtype
     if job.lora:
-        adapt(model, job.lora, job.seed, ray.train.torch.get_device())
+        adapt(model, job.lora, job.seed, device)
     gauges = StepGauges(job.stage.name, job.fingerprint())
     folder = checkpoint_folder(job)
     check_fence = fence(folder)
