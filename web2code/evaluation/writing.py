@@ -9,7 +9,7 @@ from typing import Any
 from web2code.config import EvaluationConfig
 from web2code.evaluation.engines.engine import Request
 from web2code.evaluation.screenshots import Screenshot
-from web2code.modelling.prompts import CODE_PROMPT
+from web2code.modelling.templates import CODE_PROMPT
 
 ANSWER_TOKENS = 4
 BATCH = 64
