@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import sys
-import threading
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
 from itertools import chain
 from math import ceil
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 import ray
 
-from ray_jobs.engines import answer, engine_starter
 from ray_jobs.scorers import Scorers
+from ray_jobs.writers import Written, start_writers, written
 from web2code.artifacts import publish, read_record
-from web2code.config import BenchmarkJob, EngineConfig, EvaluateJob, EvaluationRecord, code_digest
+from web2code.config import EvaluateJob, EvaluationRecord, code_digest
 from web2code.data.pages import read_pages
 from web2code.evaluation import summary
 from web2code.evaluation.benchmarks.benchmark import Sample
 from web2code.evaluation.benchmarks.wcgb import WCGB
 from web2code.evaluation.constant import best_constant, constant_answers, constant_candidates
-from web2code.evaluation.engines.engine import Request
 from web2code.evaluation.features import PageFeatures
 from web2code.evaluation.journal import Journal
 from web2code.evaluation.references import References
 from web2code.evaluation.screenshots import Screenshot, read_screenshots, write_screenshots
-from web2code.evaluation.writing import asks, bundles
-from web2code.progress import report
+from web2code.evaluation.writing import asks
 
 PAGES_PER_SCORER = 16
 PICTURES = "pictures"
 Rows = list[dict[str, Any]]
-# A system, what it was asked, and its `text`, or the `error` that there is in place of one.
-Written = tuple[str, str, dict[str, str]]
 
 
 def main(job: EvaluateJob) -> EvaluationRecord:
@@ -62,7 +56,7 @@ def main(job: EvaluateJob) -> EvaluationRecord:
     same = constant_answers(constant, rows, shots)
     answers = chain(
         (("constant_page", asked, {"text": text}) for asked, text in same.items()),
-        written(writers, len(checkpoints(job)), len(todo)),
+        written(writers, len(todo)),
     )
     texts, verdicts = score_as_written(answers, facts_of(job, features, shots), out, num_processes(rows))
     seconds["answers"] = time.perf_counter() - started - seconds["references"]
@@ -74,62 +68,6 @@ def main(job: EvaluateJob) -> EvaluationRecord:
     )  # fmt: skip
     publish(out, job.output(), record)
     return record
-
-
-def checkpoints(job: EvaluateJob) -> dict[str, Path]:
-    """Where the weights of each model lie."""
-    artifacts = Path(job.where.home) / "artifacts"
-    found = {
-        "candidate": artifacts / "stage" / job.candidate / "model",
-        "untrained": artifacts / "prepared" / job.prepared / "base",
-    }
-    return found | ({"champion": artifacts / "stage" / job.champion / "model"} if job.champion else {})
-
-
-def start_writers(job: EvaluateJob, out: Path, todo: list[Request]) -> Queue[Any]:
-    """Have each model asked what is to do, and its answers put into a queue; a thread follows each model's engines."""
-    found: Queue[Any] = Queue()
-    for name, checkpoint in checkpoints(job).items():
-        arguments = (job, name, checkpoint, Journal(out / f"answers-{name}.jsonl"), todo, found)
-        threading.Thread(target=write_answers, args=arguments, daemon=True).start()
-    return found
-
-
-def write_answers(
-    job: EvaluateJob, name: str, checkpoint: Path, journal: Journal, todo: list[Request], found: Queue[Any]
-) -> None:
-    """Put a model's answers into the queue: those that are there already, then others as they are written, then None.
-
-    A bundle that was answered in part is asked again as a whole, for an answer may depend on its batch in the last
-    bits; what was answered first stays.
-    """
-    try:
-        missing = []
-        for bundle in bundles(todo):
-            if not all(request.key in journal for request in bundle):
-                missing.append(bundle)
-                continue
-            for request in bundle:
-                found.put((name, request.key, journal[request.key]))
-        start, num = engine_starter(engine_job(job, name, checkpoint)), num_engines(job)
-        for reply in answer(start, num, missing):
-            if reply.key not in journal:
-                journal.add(reply.key, text=reply.text, error=reply.error)
-            found.put((name, reply.key, journal[reply.key]))
-        found.put(None)
-    except Exception as error:
-        found.put(error)
-
-
-def engine_job(job: EvaluateJob, name: str, checkpoint: Path) -> BenchmarkJob:
-    """What `web2code evaluate` would ask engines of this checkpoint for."""
-    engine = EngineConfig(kind=job.evaluation.engine, model=str(checkpoint))
-    return BenchmarkJob(where=job.where, name=name, checkpoint=str(checkpoint), engine=engine, benchmarks={})
-
-
-def num_engines(job: EvaluateJob) -> int:
-    """Copies of each model: they share the GPUs; on CPUs one keeps a core busy."""
-    return max(1, job.where.num_workers // len(checkpoints(job))) if job.where.gpus_per_worker else 1
 
 
 def num_processes(rows: Rows) -> int:
@@ -157,21 +95,6 @@ def facts_of(job: EvaluateJob, features: dict[str, PageFeatures], shots: list[Sc
     viewport = {"viewport": job.viewport.model_dump()}
     pages = {f"page/{page}": viewport | {"features": found} for page, found in features.items()}
     return pages | {f"screenshot/{shot.id}": viewport | {"screenshot": shot.png} for shot in shots}
-
-
-def written(writers: Queue[Any], num: int, total: int) -> Iterator[Written]:
-    """Answers of all models as they are written."""
-    counts: Counter[str] = Counter()
-    while num:
-        found = writers.get()
-        if isinstance(found, Exception):
-            raise found
-        if found is None:
-            num -= 1
-            continue
-        counts[found[0]] += 1
-        report(f"write {found[0]}", counts[found[0]], total, "answers")
-        yield found
 
 
 def score_as_written(
