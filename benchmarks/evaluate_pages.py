@@ -15,7 +15,7 @@ from benchmarks.generate_answers import demo_model
 from benchmarks.render_pages import published as render_as_published
 from web2code.config import BenchmarkJob, EngineConfig, Where, digest_tree
 from web2code.evaluation.answers import extract_html
-from web2code.modelling.prompts import CODE_PROMPT
+from web2code.modelling.templates import CODE_PROMPT
 from web2code.plan import home_folder
 
 NUM, NUM_PUBLISHED = 100, 3

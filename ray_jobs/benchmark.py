@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from importlib.metadata import version
 from itertools import islice, tee
 from pathlib import Path
+from typing import Any
 
 import ray
 
-from ray_jobs.engines import answer, start_engine
+from ray_jobs.engines import answer, engine_starter
 from ray_jobs.scorers import Scorers
 from web2code.config import BenchmarkJob, code_digest, digest
 from web2code.evaluation.benchmarks import BENCHMARKS
@@ -41,18 +41,29 @@ def main(job: BenchmarkJob) -> Scores:
     replies = {name: Journal(out / f"answers-{name}-{answers_digest(job, name)}.jsonl") for name in asked_anew(job)}
     verdicts = {name: Journal(out / f"verdicts-{name}-{verdicts_digest(job, name)}.jsonl") for name in job.benchmarks}
     benchmarks = {name: BENCHMARKS[name] for name in job.benchmarks}
-    with Scorers(benchmarks, job.where.folders, out / "renderings", verdicts) as scorers:
-        asked: dict[str, tuple[str, Sample]] = {}
-        bundles = to_ask(job, replies, scorers, asked)
-        for reply in answer(partial(start_engine, job), max(1, job.where.num_workers), bundles):
-            name, sample = asked.pop(reply.key)
-            replies[name].add(sample.id, text=reply.text, error=reply.error)
-            if not reply.error:
-                scorers.take(name, sample, reply.text)
-            done = sum(len(journal) for journal in replies.values())
-            report("answer", done, total, f"{scorers.collect(wait=False)} to score")
-        scorers.collect()
+    num = num_scorers(job, any_to_ask=sum(map(len, replies.values())) < total)
+    with Scorers(benchmarks, job.where.folders, out / "renderings", verdicts, num) as scorers:
+        ask(job, engine_starter(job), replies, scorers, total)
     return write(job, replies, verdicts)
+
+
+def num_scorers(job: BenchmarkJob, any_to_ask: bool) -> int:
+    """One for each of the cluster's cores that no engine needs: one behind an endpoint computes elsewhere."""
+    engines = job.where.num_workers if any_to_ask and job.engine.kind != "openai" else 0
+    return max(1, int(ray.cluster_resources().get("CPU", 1)) - engines)
+
+
+def ask(job: BenchmarkJob, start: Callable[[], Any], replies: dict[str, Journal], scorers: Scorers, total: int) -> None:
+    """Ask what is not answered yet, and have each answer scored as it comes."""
+    asked: dict[str, tuple[str, Sample]] = {}
+    for reply in answer(start, max(1, job.where.num_workers), to_ask(job, replies, scorers, asked)):
+        name, sample = asked.pop(reply.key)
+        replies[name].add(sample.id, text=reply.text, error=reply.error)
+        if not reply.error:
+            scorers.take(name, sample, reply.text)
+        done = sum(len(journal) for journal in replies.values())
+        report("answer", done, total, f"{scorers.collect(wait=False)} to score")
+    scorers.collect()
 
 
 def answers_digest(job: BenchmarkJob, name: str) -> str:
@@ -84,7 +95,7 @@ def count(job: BenchmarkJob, name: str) -> int:
             raise ValueError(f"{name}: two samples in {job.where.folders[name]} are called {sample.id}: fetch it again")
         seen.add(sample.id)
     if not seen:
-        raise ValueError(f"{name}: {job.where.folders[name]} holds no sample; it should hold {BENCHMARKS[name].fetch}")
+        raise ValueError(f"{name}: {job.where.folders[name]} holds no sample: {BENCHMARKS[name].fetch}")
     return len(seen)
 
 
@@ -130,7 +141,7 @@ def write(job: BenchmarkJob, replies: dict[str, Journal], verdicts: dict[str, Jo
         benchmark = BENCHMARKS[name]
         answers = (answered(job, name, sample, replies, verdicts) for sample in samples(job, name))
         judged = (
-            by_model(job, benchmark, answers)
+            by_models(job, benchmark, answers)
             if benchmark.model_judge
             else judge_answers(benchmark, answers, verdicts[name])
         )
@@ -144,7 +155,7 @@ def titled(job: BenchmarkJob, benchmark: Benchmark) -> Benchmark:
     if not (job.judge and benchmark.model_judge):
         return benchmark
     times = f", {job.judge.repeats} replies each" if job.judge.repeats > 1 else ""
-    return replace(benchmark, title=f"{benchmark.title} ({job.judge.model}{times})")
+    return replace(benchmark, title=f"{benchmark.title} ({', '.join(job.judge.models)}{times})")
 
 
 def answered(
@@ -176,20 +187,26 @@ def judge_answers(
             yield one, Verdict(sample.id, kept["outcome"], kept["values"], kept["reason"])
 
 
-def by_model(
+def by_models(
     job: BenchmarkJob, benchmark: Benchmark, answers: Iterable[Answered]
 ) -> Iterator[tuple[Answered, Verdict]]:
-    """Verdicts that a model gives, many at once; what it said of an answer before, it is not asked again."""
+    """Verdicts that models give, many at once; what they said of an answer before, they are not asked again."""
     from web2code.endpoint import Client  # heavy, and not needed without such a judge
+    from web2code.evaluation.judges.ensemble import joined
 
     judge, cache = job.judge, Path(job.where.home) / "cache" / "judged"
     assert judge, benchmark.name
     assert benchmark.model_judge, benchmark.name
-    client = Client("judge", job.where.judge, judge.model, judge.temperature, judge.max_tokens, cache, alike=True)
-    ours, theirs = tee(answers)
-    for done, pair in enumerate(zip(ours, benchmark.model_judge(client, judge, theirs), strict=True), 1):
-        report(f"judge {benchmark.name}", done, None, str(client.meter))
-        yield pair
+    clients = {
+        model: Client("judge", job.where.judge, model, judge.temperature, judge.max_tokens, cache, alike=True)
+        for model in judge.models
+    }
+    ours, *theirs = tee(answers, 1 + len(clients))
+    panel = [benchmark.model_judge(client, judge, part) for client, part in zip(clients.values(), theirs, strict=True)]
+    for done, (one, *verdicts) in enumerate(zip(ours, *panel, strict=True), 1):
+        meters = "; ".join(str(client.meter) for client in clients.values())
+        report(f"judge {benchmark.name}", done, None, meters)
+        yield one, joined(dict(zip(clients, verdicts, strict=True)))
 
 
 def hardware() -> str:

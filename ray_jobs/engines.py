@@ -6,7 +6,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from web2code.config import BenchmarkJob
 from web2code.endpoint import EndpointError
 from web2code.evaluation.engines import engine as seam
-from web2code.evaluation.engines import serving, vllm
+from web2code.evaluation.engines import vllm
 from web2code.evaluation.engines.engine import Engine, Inbox, Reply, Request
 
 # Requests that an engine holds: enough that it never waits for more, few enough that their pictures fit into memory.
@@ -43,22 +43,31 @@ class EngineActor:
         yield from self.engine.stream(self.inbox)
 
 
-def start_engine(job: BenchmarkJob) -> Any:
-    """The engine of a job, in a process of its own.
+def engine_starter(job: BenchmarkJob) -> Callable[[], Any]:
+    """What starts an engine of a job in a process of its own; what engines are made from is prepared once.
 
     vLLM lives in another environment, which needs Ray but not this project: what the actor consists of travels with it.
     """
-    gpus, environment = job.where.gpus_per_worker, {}
-    make: Callable[[], Engine]
-    if job.engine.kind == "vllm":
+    gpus = job.where.gpus_per_worker
+
+    @cache
+    def prepared() -> tuple[Callable[[], Engine], dict[str, Any]]:
+        if job.engine.kind != "vllm":
+            return partial(load_engine, job, "cuda" if gpus else "cpu"), {}
+        from web2code.evaluation.engines import serving  # heavy: what exports a checkpoint brings torch
+
         for module in (sys.modules[__name__], seam, vllm):
             cloudpickle.register_pickle_by_value(module)
+        arguments = serving.vllm_arguments(job.engine, Path(job.where.home), gpus)
         environment = {"py_executable": serving.vllm_python(), "env_vars": serving.vllm_variables(gpus)}
-        make = partial(vllm.VllmEngine, **serving.vllm_arguments(job.engine, Path(job.where.home), gpus))
-    else:
-        make = partial(load_engine, job, "cuda" if gpus else "cpu")
-    actor = ray.remote(num_cpus=0.5, num_gpus=gpus, max_concurrency=3, runtime_env=environment)(EngineActor)
-    return actor.remote(make)
+        return partial(vllm.VllmEngine, **arguments), environment
+
+    def start() -> Any:
+        make, environment = prepared()
+        actor = ray.remote(num_cpus=0.5, num_gpus=gpus, max_concurrency=3, runtime_env=environment)(EngineActor)
+        return actor.remote(make)
+
+    return start
 
 
 def load_engine(job: BenchmarkJob, device: str) -> Engine:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import ray
+from ray.exceptions import RayActorError
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, PageScorer, Sample, Verdict
 from web2code.evaluation.journal import Journal
 
 # A scorer has browsers of its own, and threads that keep them busy.
 THREADS = 4
+# Engines, whose processes have 15, go before.
+NICENESS = 19
+MAX_DEATHS = 12
+
+Make = Callable[[Path, Path], PageScorer]
 
 
 class ScorerActor:
     """A benchmark's scorer in a process of its own."""
 
-    def __init__(self, make: Callable[[Path, Path], PageScorer], pictures: Path, files: Path) -> None:
+    def __init__(self, make: Make, pictures: Path, files: Path) -> None:
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
         self.scorer = make(pictures, files)
 
     def score(self, sample: Sample, text: str) -> Verdict:
@@ -33,13 +41,27 @@ class ScorerActor:
         self.scorer.close()
 
 
+@dataclass(frozen=True)
+class Task:
+    """An answer that some scorer of a benchmark has been given."""
+
+    name: str
+    sample: Sample
+    text: str
+    actor: Any
+
+
 class Scorers:
     """Scorers for those benchmarks whose answers are pages; each verdict is kept in a journal as it comes.
+
+    A scorer that dies is replaced. What it may have died of is scored again at the end, each answer by a scorer of its
+    own: one that ends that one too is told by its verdict.
 
     Args:
         files: by benchmark, the folder of its files.
         folder: where the pictures of answers go, in one folder for each benchmark.
         journals: by benchmark, verdicts by sample.
+        num: scorers of each benchmark.
     """
 
     def __init__(
@@ -48,17 +70,14 @@ class Scorers:
         files: dict[str, str],
         folder: Path,
         journals: dict[str, Journal],
-        num: int = 0,
+        num: int,
     ) -> None:
-        self.journals, self.benchmarks = journals, benchmarks
-        self.running: dict[Any, tuple[str, str, Any]] = {}
-        num = num or max(1, int(ray.cluster_resources().get("CPU", 1)))
-        actor = ray.remote(num_cpus=0.25, max_concurrency=THREADS, max_restarts=-1, max_task_retries=1)(ScorerActor)
-        self.actors = {
-            name: [actor.remote(benchmark.scorer, folder / name, Path(files[name])) for _ in range(num)]
-            for name, benchmark in benchmarks.items()
-            if benchmark.scorer
-        }
+        self.benchmarks = {name: benchmark for name, benchmark in benchmarks.items() if benchmark.scorer}
+        self.files, self.folder, self.journals = files, folder, journals
+        self.actors = {name: [self._start(name) for _ in range(num)] for name in self.benchmarks}
+        self.running: dict[Any, Task] = {}
+        self.suspects: deque[Task] = deque()
+        self.deaths = 0
 
     def __enter__(self) -> Scorers:
         return self
@@ -72,11 +91,10 @@ class Scorers:
 
     def take(self, asked: str, sample: Sample, text: str) -> None:
         """Have an answer scored by every benchmark that scores the answers of `asked`, where it has not done so yet."""
-        for name, actors in self.actors.items():
-            if asked in (name, self.benchmarks[name].answers_of) and sample.id not in self.journals[name]:
-                load = Counter(actor for *_, actor in self.running.values())
-                actor = min(actors, key=load.__getitem__)
-                self.running[actor.score.remote(sample, text)] = (name, sample.id, actor)
+        told = replace(sample, images=())  # a scorer renders the reference
+        for name, benchmark in self.benchmarks.items():
+            if asked in (name, benchmark.answers_of) and sample.id not in self.journals[name]:
+                self._give(name, told, text)
         self.collect(wait=False)
 
     def collect(self, wait: bool = True) -> int:
@@ -84,8 +102,73 @@ class Scorers:
         while self.running:
             done, _ = ray.wait(list(self.running), num_returns=1, timeout=None if wait else 0)
             if not done:
-                break
-            name, key, _ = self.running.pop(done[0])
-            verdict = asdict(ray.get(done[0]))
-            self.journals[name].add(key, **{field: verdict[field] for field in ("outcome", "values", "reason")})
-        return len(self.running)
+                return len(self.running) + len(self.suspects)
+            self._finish(done[0])
+        while wait and self.suspects:
+            task = self.suspects.popleft()
+            self._keep(task.name, self._alone(task))
+        return len(self.suspects)
+
+    def _start(self, name: str) -> Any:
+        # Spread over the machines; a small claim, so that many benchmarks' scorers find room beside engines.
+        options = {"num_cpus": 0.1, "max_concurrency": THREADS, "scheduling_strategy": "SPREAD"}
+        actor = ray.remote(**options)(ScorerActor)
+        return actor.remote(self.benchmarks[name].scorer, self.folder / name, Path(self.files[name]))
+
+    def _give(self, name: str, sample: Sample, text: str) -> None:
+        load = Counter(id(task.actor) for task in self.running.values())
+        actor = min(self.actors[name], key=lambda one: load[id(one)])
+        self.running[actor.score.remote(sample, text)] = Task(name, sample, text, actor)
+
+    def _keep(self, name: str, verdict: Verdict) -> None:
+        fields = asdict(verdict)
+        self.journals[name].add(verdict.id, **{field: fields[field] for field in ("outcome", "values", "reason")})
+
+    def _finish(self, ref: Any) -> None:
+        task = self.running[ref]
+        try:
+            verdict = ray.get(ref)
+        except RayActorError as error:
+            self._count_death(error)
+            self._replace(task.name, task.actor)
+        else:
+            del self.running[ref]
+            self._keep(task.name, verdict)
+
+    def _replace(self, name: str, dead: Any) -> None:
+        """Put another scorer in the place of a dead one; what that had begun is under suspicion."""
+        ray.kill(dead)
+        place = self.actors[name].index(dead)
+        self.actors[name][place] = self._start(name)
+        unfinished = []
+        for ref in [ref for ref, task in self.running.items() if task.actor is dead]:
+            task = self.running.pop(ref)
+            try:
+                self._keep(name, ray.get(ref))
+            except RayActorError:
+                unfinished.append(task)
+        self.suspects.extend(unfinished[:THREADS])
+        for task in unfinished[THREADS:]:
+            self._give(name, task.sample, task.text)
+
+    def _alone(self, task: Task) -> Verdict:
+        actor = self._start(task.name)
+        try:
+            return ray.get(actor.score.remote(task.sample, task.text))
+        except RayActorError as error:
+            self._count_death(error)
+            return Verdict(task.sample.id, "failed", reason=f"the page ended its scorer: {last_line(error)[:200]}")
+        finally:
+            actor.close.remote()
+
+    def _count_death(self, error: RayActorError) -> None:
+        self.deaths += 1
+        if getattr(error, "actor_init_failed", False):
+            raise RuntimeError(f"a scorer does not start: {last_line(error)}")
+        if self.deaths > MAX_DEATHS:
+            raise RuntimeError(f"scorers died {self.deaths} times; the last time: {last_line(error)}")
+
+
+def last_line(error: Exception) -> str:
+    """What Ray says at the end of an error."""
+    return (str(error).strip().splitlines() or ["its process ended"])[-1]

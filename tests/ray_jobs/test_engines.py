@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 
-from ray_jobs.engines import EngineActor, answer, start_engine
+from ray_jobs.engines import EngineActor, answer, engine_starter
 from tests.web2code.modelling.checkpoints import save_llava
 from tests.web2code.modelling.test_export import QUESTION, screenshot
 from web2code.config import BenchmarkJob, EngineConfig, Where
@@ -101,7 +101,7 @@ def test_vllm_in_an_actor_writes_what_transformers_does(local_ray, tmp_path, mon
         where=Where(home=str(tmp_path), data_dir=""), name="small", checkpoint="small", benchmarks={},
         engine=EngineConfig(kind="vllm", model=str(checkpoint), max_length=1024),
     )  # fmt: skip
-    by_vllm = {reply.key: reply for reply in answer(partial(start_engine, job), 1, asked)}
+    by_vllm = {reply.key: reply for reply in answer(engine_starter(job), 1, asked)}
     inbox = Inbox()
     for bundle in asked:
         inbox.put(bundle)

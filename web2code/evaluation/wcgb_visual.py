@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from pathlib import Path
 
 from web2code.config import ASPECTS, Viewport
 from web2code.evaluation.answers import extract_html
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
-from web2code.evaluation.features import page_features
-from web2code.evaluation.visual import score_aspects, score_groups
+from web2code.evaluation.features import PageFeatures, page_features
+from web2code.evaluation.visual import pixel_similarity, score_aspects, score_groups
 from web2code.rendering import Browsers, Snapshot
 from web2code.rendering.modes import Capture
+
+# Documents that are kept rendered: the constant page answers everything.
+KEPT = 8
 
 
 class VisualScorer:
     """Renders a reference and an answer, and computes the ten aspects of `wcgb_visual`.
+
+    A sample's facts are `viewport`, and `html` or, where the reference was rendered before, its `features`. A real
+    `screenshot` has neither: it is compared by its pixels alone.
 
     Args:
         viewports: windows that pages are seen in, whose scores are averaged; none means that of the screenshot.
@@ -26,9 +33,10 @@ class VisualScorer:
         self.pictures, self.viewports, self.capture = pictures, viewports, capture
         self.browsers: dict[Viewport, Browsers] = {}
         self.starting = threading.Lock()
+        self.rendered = lru_cache(KEPT)(self._render)
 
     def score(self, sample: Sample, text: str) -> Verdict:
-        """An answer's aspects and groups; its picture is kept as `ID.png`.
+        """An answer's aspects and groups, or its `similarity` to a screenshot; its picture is kept as `ID.png`.
 
         Raises:
             ValueError: the reference does not render: the benchmark's files are bad.
@@ -38,16 +46,19 @@ class VisualScorer:
             return Verdict(sample.id, "unparsed", reason="the answer holds no HTML document")
         views: list[dict[str, float]] = []
         for viewport in self.viewports or (Viewport(**sample.facts["viewport"]),):
-            browsers = self._browsers(viewport)
-            reference, candidate = (browsers.submit(html) for html in (sample.facts["html"], document))
-            expected, found = reference.result(), candidate.result()
-            if expected.outcome == "failed":
-                raise ValueError(f"wcgb: reference page {sample.id} does not render ({expected.reason})")
-            if found.outcome == "failed":
+            reference = self._browsers(viewport).submit(sample.facts["html"]) if "html" in sample.facts else None
+            found, features = self.rendered(viewport, document)
+            expected = (
+                page_features(whole(sample.id, reference.result())) if reference else sample.facts.get("features")
+            )
+            if features is None:
                 return Verdict(sample.id, "failed", reason=found.reason)
             if not views:
                 self._keep(sample.id, found)
-            views.append(score_aspects(page_features(expected), page_features(found)))
+            if expected is None:
+                similarity = pixel_similarity(sample.facts["screenshot"], found.png)
+                return Verdict(sample.id, "scored", {"similarity": similarity})
+            views.append(score_aspects(expected, features))
         aspects = {name: sum(view[name] for view in views) / len(views) for name in ASPECTS}
         return Verdict(sample.id, "scored", {**score_groups(aspects), **aspects})
 
@@ -56,6 +67,10 @@ class VisualScorer:
         for browsers in self.browsers.values():
             browsers.close()
 
+    def _render(self, viewport: Viewport, document: str) -> tuple[Snapshot, PageFeatures | None]:
+        snapshot = self._browsers(viewport).submit(document).result()
+        return snapshot, None if snapshot.outcome == "failed" else page_features(snapshot)
+
     def _browsers(self, viewport: Viewport) -> Browsers:
         with self.starting:
             if viewport not in self.browsers:
@@ -63,5 +78,17 @@ class VisualScorer:
             return self.browsers[viewport]
 
     def _keep(self, name: str, snapshot: Snapshot) -> None:
-        self.pictures.mkdir(parents=True, exist_ok=True)
-        (self.pictures / f"{name}.png").write_bytes(snapshot.png)
+        path = self.pictures / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(snapshot.png)
+
+
+def whole(name: str, reference: Snapshot) -> Snapshot:
+    """A reference page that was rendered.
+
+    Raises:
+        ValueError: it was not.
+    """
+    if reference.outcome == "failed":
+        raise ValueError(f"reference page {name} does not render ({reference.reason}): rebuild the dataset")
+    return reference

@@ -1,0 +1,41 @@
+"""Scorers on the cluster: a page that ends one is found and named, and all others are scored."""
+
+import os
+from dataclasses import replace
+
+from ray_jobs.scorers import Scorers
+from web2code.evaluation.benchmarks import BENCHMARKS
+from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
+from web2code.evaluation.journal import Journal
+
+
+class Length:
+    """Scores an answer by its length; one kind of answer ends its process, as a crash in a decoder would."""
+
+    def __init__(self, pictures, files):
+        self.files = files
+
+    def score(self, sample, text):
+        if text == "poison":
+            os._exit(1)
+        return Verdict(sample.id, "scored", {"length": float(len(text))})
+
+    def close(self):
+        pass
+
+
+def test_a_page_that_ends_its_scorer_is_found_and_named(local_ray, tmp_path):
+    texts = {f"page{number}": "x" * number for number in range(20)} | {"page7": "poison"}
+    journal = Journal(tmp_path / "verdicts.jsonl")
+    benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=Length), "wub": BENCHMARKS["wub"]}
+    with Scorers(benchmarks, {"wcgb": str(tmp_path)}, tmp_path, {"wcgb": journal}, num=1) as scorers:
+        for name, text in texts.items():
+            scorers.take("wcgb", Sample(name, (b"picture",), "", 4), text)
+        assert scorers.collect() == 0
+    again = Journal(tmp_path / "verdicts.jsonl")
+    assert again.entries == journal.entries
+    assert journal.entries.keys() == texts.keys()
+    assert [name for name, entry in journal.entries.items() if entry["outcome"] != "scored"] == ["page7"]
+    assert journal["page7"]["outcome"] == "failed"
+    assert "ended its scorer" in journal["page7"]["reason"]
+    assert all(journal[name]["values"]["length"] == len(texts[name]) for name in texts if name != "page7")
