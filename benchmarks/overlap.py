@@ -7,7 +7,6 @@ there before.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import tempfile
 import time
 from collections import deque
@@ -18,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import ray
 
 from benchmarks.arms import ROUNDS, Arm, apart, report
@@ -50,7 +48,7 @@ class Done:
 
 def evaluate(
     folder: Path, kept: Path, model: Path, scorer: Make | None, texts: dict[str, str] | None = None,
-    engines: int = 1, url: str = "", scorers: int = 0, pinned: bool = False,
+    engines: int = 1, url: str = "", scorers: int = 0,
 ) -> Done:  # fmt: skip
     """Answers, verdicts or both; with `texts` nothing is asked. Everything runs before the clock does."""
     data = str(Path("data").resolve())
@@ -75,22 +73,11 @@ def evaluate(
         actors = pool.actors.get("wcgb", [])
         first = next(samples(job, "wcgb"))
         ray.get([actor.score.remote(first, first.facts["html"]) for actor in actors])
-        if pinned:
-            pin(actors)
         began = time.perf_counter()
         ask(job, ready.popleft, {"wcgb": replies}, pool, NUM)
         seconds = time.perf_counter() - began
     values = {name: entry["values"] for name, entry in verdicts.entries.items()}
     return Done(seconds, {name: entry["text"] for name, entry in replies.entries.items()}, values)
-
-
-def pin(actors: list[Any]) -> None:
-    """Keep every scorer, with its browsers, on a core of its own."""
-    for core, actor in enumerate(actors):
-        root = psutil.Process(ray.get(actor.__ray_call__.remote(lambda self: os.getpid())))
-        for process in [root, *root.children(recursive=True)]:
-            for thread in process.threads():
-                os.sched_setaffinity(thread.id, {core})
 
 
 @contextmanager
@@ -139,14 +126,14 @@ def one_round(model: Path, kept: Path, known: Done) -> dict[str, float]:
             "answers of two engines": {"scorer": None, "engines": 2},
             "answers of an endpoint": {"scorer": None, "url": url},
             "at once with an endpoint": {"scorer": scorer, "url": url},
-            "renderings and scores, a core": {"scorer": scorer, "texts": texts, "scorers": 1, "pinned": True},
-            "renderings and scores, two cores": {"scorer": scorer, "texts": texts, "scorers": 2, "pinned": True},
+            "renderings and scores of one scorer": {"scorer": scorer, "texts": texts, "scorers": 1},
+            "renderings and scores of two scorers": {"scorer": scorer, "texts": texts, "scorers": 2},
         }
         for name, options in ways.items():
             with tempfile.TemporaryDirectory() as folder:
                 done = evaluate(Path(folder), kept, model, **options)
             assert done.texts == texts, f"{name}: other answers"
-            if name in ("scores", "at once", "at once with an endpoint") or options.get("pinned"):
+            if name in ("scores", "at once", "at once with an endpoint") or options.get("scorers"):
                 assert done.values == known.values, f"{name}: other scores"
             seconds[name] = done.seconds
             print(f"{name:<40} {done.seconds:7.2f} s", flush=True)
@@ -167,11 +154,11 @@ def main() -> None:
     median = {name: arm.median for name, arm in arms.items()}
     slowest = max(median[name] for name in ("answers", "renderings", "scores"))
     behind = max(median[name] for name in ("answers of an endpoint", "renderings", "scores"))
+    one, two = median["renderings and scores of one scorer"], median["renderings and scores of two scorers"]
     print(
         f"at once {median['at once'] / slowest:.2f} of the slowest part alone, with an endpoint "
         f"{median['at once with an endpoint'] / behind:.2f}; two engines "
-        f"{median['answers'] / median['answers of two engines']:.2f} times one, two scorers "
-        f"{median['renderings and scores, a core'] / median['renderings and scores, two cores']:.2f} times one"
+        f"{median['answers'] / median['answers of two engines']:.2f} times one, two scorers {one / two:.2f} times one"
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from web2code.config import Viewport
 from web2code.evaluation.answers import extract_html
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
+from web2code.evaluation.features import PageFeatures, page_features
 from web2code.evaluation.wcgb_visual import VisualScorer
 from web2code.rendering import Snapshot
 
@@ -22,21 +23,20 @@ class Renderer(VisualScorer):
 
     def score(self, sample: Sample, text: str) -> Verdict:
         """Nothing."""
-        self.render(sample, extract_html(text) or "", Viewport(**sample.facts["viewport"]))
+        self._browsers(Viewport(**sample.facts["viewport"])).submit(extract_html(text) or "").result()
         return Verdict(sample.id, "scored")
 
 
 class Keeper(VisualScorer):
     """A scorer that keeps the pages of answers as it does references, and finds them the next time."""
 
-    def render(self, sample: Sample, document: str, viewport: Viewport) -> tuple[Snapshot, Snapshot]:
-        """From the folder where that is possible."""
-        known = [self.references.find(html, viewport) for html in (sample.facts["html"], document)]
-        if known[0] and known[1]:
-            return known[0], known[1]
-        reference, candidate = super().render(sample, document, viewport)
-        self.references.add(document, viewport, candidate)
-        return reference, candidate
+    def _render(self, viewport: Viewport, document: str) -> tuple[Snapshot, PageFeatures | None]:
+        known = self.references.find(document, viewport)
+        if known:
+            return known, page_features(known)
+        snapshot, features = super()._render(viewport, document)
+        self.references.add(document, viewport, snapshot)
+        return snapshot, features
 
 
 class PacedEndpoint(ThreadingHTTPServer):

@@ -25,6 +25,7 @@ def train_web2code(
     sources: dict[str, str] | None = None,
     workers: int = 2,
     gpus: int = 0,
+    where: dict[str, Any] | None = None,
 ) -> str:
     """Train, judge and register a screenshot-to-HTML model; returns the path of the report.
 
@@ -36,19 +37,20 @@ def train_web2code(
         sources: by source, the folder of the data that the recipe's mixture is made of.
         workers: training processes, where there is no GPU.
         gpus: GPUs to train on.
+        where: how it runs, such as `max_preemptions`; no result depends on it.
     """
-    plan = make_plan(recipe, overrides or {}, pages, screenshots, sources, workers, gpus)
+    plan = make_plan(recipe, overrides or {}, pages, screenshots, sources, workers, gpus, where)
     chosen, home, data = plan.recipe, plan.home, plan.data_dir
     with running(plan) as run:
         dataset = run.step("dataset", build_dataset, plan.build_job())
         version = run.step("version", version_dataset, plan.build_job().output(), data, home, dataset)
         verdict = run.step("validate", validate_dataset, data, home, chosen.validation)
         prepared = run.step("prepare", prepare, plan.prepare_job(version, verdict))
-        candidate = plan.candidate(prepared)
+        run.candidate = plan.candidate(prepared)
         stages: list[StageRecord] = []
         for stage in chosen.stages:
             job = plan.train_job(stage, prepared, *stages[-1:])
-            stages.append(run.step(stage.name, train, stage.name, job, chosen, candidate))
+            stages.append(run.step(stage.name, train, stage.name, job, chosen, run.candidate))
         champion = find_champion(chosen.model_name, home)
         judging = plan.evaluate_job(version, prepared, stages[-1], champion)
         evaluation = run.step("evaluate", evaluate, judging)

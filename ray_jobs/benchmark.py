@@ -102,7 +102,7 @@ def count(job: BenchmarkJob, name: str) -> int:
             raise ValueError(f"{name}: two samples in {job.where.folders[name]} are called {sample.id}: fetch it again")
         seen.add(sample.id)
     if not seen:
-        raise ValueError(f"{name}: {job.where.folders[name]} holds no sample; it should hold {BENCHMARKS[name].fetch}")
+        raise ValueError(f"{name}: {job.where.folders[name]} holds no sample: {BENCHMARKS[name].fetch}")
     return len(seen)
 
 
@@ -148,7 +148,7 @@ def write(job: BenchmarkJob, replies: dict[str, Journal], verdicts: dict[str, Jo
         benchmark = BENCHMARKS[name]
         answers = (answered(job, name, sample, replies, verdicts) for sample in samples(job, name))
         judged = (
-            by_model(job, benchmark, answers)
+            by_models(job, benchmark, answers)
             if benchmark.model_judge
             else judge_answers(benchmark, answers, verdicts[name])
         )
@@ -162,7 +162,7 @@ def titled(job: BenchmarkJob, benchmark: Benchmark) -> Benchmark:
     if not (job.judge and benchmark.model_judge):
         return benchmark
     times = f", {job.judge.repeats} replies each" if job.judge.repeats > 1 else ""
-    return replace(benchmark, title=f"{benchmark.title} ({job.judge.model}{times})")
+    return replace(benchmark, title=f"{benchmark.title} ({', '.join(job.judge.models)}{times})")
 
 
 def answered(
@@ -194,20 +194,26 @@ def judge_answers(
             yield one, Verdict(sample.id, kept["outcome"], kept["values"], kept["reason"])
 
 
-def by_model(
+def by_models(
     job: BenchmarkJob, benchmark: Benchmark, answers: Iterable[Answered]
 ) -> Iterator[tuple[Answered, Verdict]]:
-    """Verdicts that a model gives, many at once; what it said of an answer before, it is not asked again."""
+    """Verdicts that models give, many at once; what they said of an answer before, they are not asked again."""
     from web2code.endpoint import Client  # heavy, and not needed without such a judge
+    from web2code.evaluation.judges.ensemble import joined
 
     judge, cache = job.judge, Path(job.where.home) / "cache" / "judged"
     assert judge, benchmark.name
     assert benchmark.model_judge, benchmark.name
-    client = Client("judge", job.where.judge, judge.model, judge.temperature, judge.max_tokens, cache, alike=True)
-    ours, theirs = tee(answers)
-    for done, pair in enumerate(zip(ours, benchmark.model_judge(client, judge, theirs), strict=True), 1):
-        report(f"judge {benchmark.name}", done, None, str(client.meter))
-        yield pair
+    clients = {
+        model: Client("judge", job.where.judge, model, judge.temperature, judge.max_tokens, cache, alike=True)
+        for model in judge.models
+    }
+    ours, *theirs = tee(answers, 1 + len(clients))
+    panel = [benchmark.model_judge(client, judge, part) for client, part in zip(clients.values(), theirs, strict=True)]
+    for done, (one, *verdicts) in enumerate(zip(ours, *panel, strict=True), 1):
+        meters = "; ".join(str(client.meter) for client in clients.values())
+        report(f"judge {benchmark.name}", done, None, meters)
+        yield one, joined(dict(zip(clients, verdicts, strict=True)))
 
 
 def hardware() -> str:

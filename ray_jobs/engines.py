@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from web2code.config import BenchmarkJob
 from web2code.endpoint import EndpointError
 from web2code.evaluation.engines import engine as seam
-from web2code.evaluation.engines import serving, vllm
+from web2code.evaluation.engines import vllm
 from web2code.evaluation.engines.engine import Engine, Inbox, Reply, Request
 
 # Requests that an engine holds: enough that it never waits for more, few enough that their pictures fit into memory.
@@ -57,6 +57,8 @@ def engine_starter(job: BenchmarkJob) -> Callable[[], Any]:
     def prepared() -> tuple[Callable[[], Engine], dict[str, Any]]:
         if job.engine.kind != "vllm":
             return partial(load_engine, job, "cuda" if gpus else "cpu"), {}
+        from web2code.evaluation.engines import serving  # heavy: what exports a checkpoint brings torch
+
         for module in (sys.modules[__name__], seam, vllm):
             cloudpickle.register_pickle_by_value(module)
         arguments = serving.vllm_arguments(job.engine, Path(job.where.home), gpus)

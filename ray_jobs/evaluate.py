@@ -5,25 +5,32 @@ from __future__ import annotations
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from itertools import chain
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import ray
 
+from ray_jobs.scorers import Scorers
+from ray_jobs.writers import Written, start_writers, written
 from web2code.artifacts import publish, read_record
-from web2code.config import EvaluateJob, EvaluationRecord, Viewport, code_digest
+from web2code.config import EvaluateJob, EvaluationRecord, code_digest
 from web2code.data.pages import read_pages
 from web2code.evaluation import summary
+from web2code.evaluation.benchmarks.benchmark import Folders, Sample
+from web2code.evaluation.benchmarks.wcgb import WCGB
 from web2code.evaluation.constant import best_constant, constant_answers, constant_candidates
-from web2code.evaluation.judging import Judge
-from web2code.evaluation.screenshots import read_screenshots, write_screenshots
-from web2code.evaluation.writing import Screenshot, write_answers
-from web2code.progress import report
+from web2code.evaluation.features import PageFeatures
+from web2code.evaluation.journal import Journal
+from web2code.evaluation.references import References
+from web2code.evaluation.screenshots import Screenshot, read_screenshots, write_screenshots
+from web2code.evaluation.writing import asks
 
-PAGES_PER_JUDGE = 16
+PAGES_PER_SCORER = 16
+PICTURES = "pictures"
+Rows = list[dict[str, Any]]
 
 
 def main(job: EvaluateJob) -> EvaluationRecord:
@@ -41,16 +48,19 @@ def main(job: EvaluateJob) -> EvaluationRecord:
     if not rows:
         raise ValueError(f"{job.where.data_dir} holds no held-out page: build the dataset with pages.num_eval >= 1")
     shots = read_screenshots(job.where.screenshots_folder)
-    write_screenshots(shots, out / "pictures" / "screenshots")
-    writers = start_writers(job, out, rows, shots)
-    with started_judges(job.viewport, rows, shots, out) as judges:
-        train = read_pages(job.where.data_dir, "train", images=False)
-        candidates = constant_candidates(train or rows, job.evaluation.constant_candidates, job.seed)
-        constant = best_constant(candidates, ray.get([judge.constant_scores.remote(candidates) for judge in judges]))
-        seconds = {"references": time.perf_counter() - started}
-        batches = written(writers, {"constant_page": constant_answers(constant, rows, shots)})
-        systems = summary.in_order(judge_as_written(batches, judges, rows, shots), rows, shots)
-        seconds["answers"] = time.perf_counter() - started - seconds["references"]
+    write_screenshots(shots, out / PICTURES / "screenshots")
+    todo = list(asks(rows, shots, job.evaluation))
+    writers = start_writers(job, out, todo)
+    features, constant = look_at_references(job, rows, out)
+    seconds = {"references": time.perf_counter() - started}
+    same = constant_answers(constant, rows, shots)
+    answers = chain(
+        (("constant_page", asked, {"text": text}) for asked, text in same.items()),
+        written(writers, len(todo)),
+    )
+    texts, verdicts = score_as_written(answers, facts_of(job, features, shots), out, num_processes(rows))
+    seconds["answers"] = time.perf_counter() - started - seconds["references"]
+    systems = summary.judged_systems(texts, verdicts.entries, rows, shots)
     summary.write_samples(out, systems, rows)
     record = summary.evaluation_record(
         systems, rows, job.evaluation, job.seed, fingerprint=job.fingerprint(), dataset_version=job.dataset_version,
@@ -60,74 +70,53 @@ def main(job: EvaluateJob) -> EvaluationRecord:
     return record
 
 
-def checkpoints(job: EvaluateJob) -> dict[str, Path]:
-    """Where the weights of each model lie."""
-    artifacts = Path(job.where.home) / "artifacts"
-    found = {
-        "candidate": artifacts / "stage" / job.candidate / "model",
-        "untrained": artifacts / "prepared" / job.prepared / "base",
-    }
-    return found | ({"champion": artifacts / "stage" / job.champion / "model"} if job.champion else {})
+def num_processes(rows: Rows) -> int:
+    """Processes with browsers that are worth their start."""
+    return max(1, min(ceil(len(rows) / PAGES_PER_SCORER), int(ray.cluster_resources().get("CPU", 1))))
 
 
-def start_writers(job: EvaluateJob, out: Path, rows: list[dict[str, Any]], shots: list[Screenshot]) -> dict[str, Any]:
-    """A stream of answers from each model; a stream that broke and starts again yields the same batches."""
-    gpus = job.where.gpus_per_worker
-    write = ray.remote(num_cpus=0.5, num_gpus=gpus, num_returns="streaming")(write_answers)
-    inputs, device = (ray.put(rows), ray.put(shots), job.evaluation), "cuda" if gpus else "cpu"
-    return {
-        name: write.remote(name, str(path), str(out / f"answers-{name}.jsonl"), *inputs, device)
-        for name, path in checkpoints(job).items()
-    }
-
-
-@contextmanager
-def started_judges(
-    viewport: Viewport, rows: list[dict[str, Any]], shots: list[Screenshot], out: Path
-) -> Iterator[list[Any]]:
-    """Judges that share the reference pages between them: of n judges, judge i has page i, i + n, i + 2n and so on."""
-    num = max(1, min(ceil(len(rows) / PAGES_PER_JUDGE), int(ray.cluster_resources().get("CPU", 1))))
-    pictures = ray.put(shots)
-    judges = [ray.remote(num_cpus=0.25)(Judge).remote(viewport, pictures, out) for _ in range(num)]
+def look_at_references(job: EvaluateJob, rows: Rows, out: Path) -> tuple[dict[str, PageFeatures], str]:
+    """The features of every held-out page, and the training page that is the best constant answer to all of them."""
+    num = num_processes(rows)
+    start = ray.remote(num_cpus=0.25)(References).remote
+    actors = [start(job.viewport, out / PICTURES / "reference") for _ in range(num)]
     try:
-        ray.get([judge.add_references.remote(rows[i::num]) for i, judge in enumerate(judges)])
-        yield judges
+        shares = ray.get([actor.render.remote(rows[i::num]) for i, actor in enumerate(actors)])
+        train = read_pages(job.where.data_dir, "train", images=False)
+        candidates = constant_candidates(train or rows, job.evaluation.constant_candidates, job.seed)
+        totals = ray.get([actor.constant_scores.remote(candidates) for actor in actors])
     finally:
-        ray.wait([judge.close.remote() for judge in judges], num_returns=num, timeout=30)
+        ray.wait([actor.close.remote() for actor in actors], num_returns=num, timeout=30)
+    return dict(chain.from_iterable(share.items() for share in shares)), best_constant(candidates, totals)
 
 
-def written(writers: dict[str, Any], ready: dict[str, dict[str, str]]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Batches of answers with their system: those that are there already, then the others as they are written."""
-    yield from ready.items()
-    streams = {stream: name for name, stream in writers.items()}
-    while streams:
-        stream = ray.wait(list(streams), num_returns=1)[0][0]
-        try:
-            yield streams[stream], ray.get(next(stream))
-        except StopIteration:
-            del streams[stream]
+def facts_of(job: EvaluateJob, features: dict[str, PageFeatures], shots: list[Screenshot]) -> dict[str, dict[str, Any]]:
+    """What answers to pages and screenshots are compared with, by what was asked."""
+    viewport = {"viewport": job.viewport.model_dump()}
+    pages = {f"page/{page}": viewport | {"features": found} for page, found in features.items()}
+    return pages | {f"screenshot/{shot.id}": viewport | {"screenshot": shot.png} for shot in shots}
 
 
-def judge_as_written(
-    batches: Iterator[tuple[str, dict[str, str]]],
-    judges: list[Any],
-    rows: list[dict[str, Any]],
-    shots: list[Screenshot],
-) -> dict[str, summary.System]:
-    """All systems, judged; a batch is rendered and scored while the next ones are written."""
-    keys = [f"page/{row['id']}" for row in rows], [f"screenshot/{shot.id}" for shot in shots]
-    charge = {key: i % len(judges) for kind in keys for i, key in enumerate(kind)}
-    systems: dict[str, summary.System] = defaultdict(summary.System)
-    calls = []
-    for name, answers in batches:
-        systems[name].texts |= answers
-        for number, judge in enumerate(judges):
-            if share := {key: text for key, text in answers.items() if charge.get(key) == number}:
-                calls.append((name, judge.judge.remote(name, share)))
-    for number, (name, call) in enumerate(calls):
-        systems[name].add(ray.get(call))
-        report("judge", number + 1, len(calls), "batches of answers")
-    return systems
+def score_as_written(
+    answers: Iterable[Written], facts: dict[str, dict[str, Any]], out: Path, num: int
+) -> tuple[dict[str, dict[str, str]], Journal]:
+    """The texts of every system by what was asked, and verdicts on pages, which are scored while others are written."""
+    texts: dict[str, dict[str, str]] = defaultdict(dict)
+    verdicts = Journal(out / "verdicts.jsonl")
+    # What scores WCGB: pictures go to `pictures/SYSTEM/PAGE.png`, for that is what the samples are called.
+    folders = Folders(pictures=out / PICTURES, files=out, kept=out / "references")
+    with Scorers({PICTURES: WCGB}, {PICTURES: folders}, {PICTURES: verdicts}, num) as scorers:
+        for system, asked, entry in answers:
+            texts[system][asked] = entry["text"]
+            if asked not in facts:
+                continue
+            name = summary.sample_name(system, asked)
+            if error := entry.get("error"):
+                verdicts.add(name, outcome="no_answer", values={}, reason=error)
+            else:
+                scorers.take(PICTURES, Sample(name, (), "", 0, facts[asked]), entry["text"])
+        scorers.collect()
+    return texts, verdicts
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ class ScreenshotToHtml(mlflow.pyfunc.PythonModel):
 
     def predict(self, context, model_input: pd.DataFrame, params: dict | None = None) -> list[str]:
         """The HTML of every row."""
-        from web2code.modelling.prompts import CODE_PROMPT
+        from web2code.modelling.templates import CODE_PROMPT
 
         images = [base64.b64decode(image, validate=True) for image in model_input["image"]]
         prompts = [prompt or CODE_PROMPT for prompt in model_input["prompt"]]

@@ -18,7 +18,7 @@ import ray
 from ray_jobs.attempts import WORKERS, endings, fence, preemption_notice, train_until_done
 from ray_jobs.metrics import StepGauges
 from web2code.artifacts import publish, read_record
-from web2code.config import StageRecord, TrainJob
+from web2code.config import LoraConfig, StageRecord, TrainJob
 from web2code.plan import require_four_bits
 from web2code.progress import report
 
@@ -26,8 +26,8 @@ from web2code.progress import report
 SUBMITTED_AT = "WEB2CODE_SUBMITTED_AT"
 # transformers and DeepSpeed import these where they are installed, in three seconds, for what training does not use.
 UNUSED = ("sklearn", "scipy", "mlflow")
-# And these, in most of another second, for adapters alone.
-FOR_ADAPTERS = ("accelerate", "peft")
+# And these, in most of another second, for adapters alone; and these, in one more, for adapters in four bits.
+FOR_ADAPTERS, FOR_FOUR_BITS = ("accelerate", "peft"), ("bitsandbytes",)
 
 
 def main(job: TrainJob) -> StageRecord:
@@ -37,13 +37,9 @@ def main(job: TrainJob) -> StageRecord:
     require_four_bits(job.lora)
     with loading():
         from ray.train import FailureConfig, RunConfig, ScalingConfig
-        from ray.train.torch import TorchConfig, TorchTrainer
 
-    class Trainer(TorchTrainer):
-        """Without the actor that hands out Ray's datasets: there are none, and it takes seconds to start."""
-
-        def _create_default_callbacks(self) -> list[Any]:
-            return [one for one in super()._create_default_callbacks() if type(one).__name__ != "DatasetsCallback"]
+        from ray_jobs.process_group import ProcessGroup
+        from ray_jobs.trainer import Trainer
 
     gpu = job.where.gpus_per_worker > 0
     resources = {"CPU": job.where.cpus_per_worker} | ({"GPU": job.where.gpus_per_worker} if gpu else {})
@@ -52,7 +48,7 @@ def main(job: TrainJob) -> StageRecord:
         Trainer,
         train_worker,
         train_loop_config={"job": job.model_dump_json(), "started": started},
-        torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+        backend_config=ProcessGroup("nccl" if gpu else "gloo"),
         scaling_config=ScalingConfig(num_workers=job.where.num_workers, use_gpu=gpu, resources_per_worker=resources),
         run_config=RunConfig(
             name=job.fingerprint(),
@@ -95,10 +91,15 @@ def import_muon() -> None:
         compiler.compile = compiled
 
 
+def unused(lora: LoraConfig | None) -> tuple[str, ...]:
+    """What a worker goes without."""
+    return UNUSED + (() if lora else FOR_ADAPTERS) + (() if lora and lora.four_bit else FOR_FOUR_BITS)
+
+
 def train_worker(config: dict[str, Any]) -> None:
     """What each training worker runs."""
     job = TrainJob.model_validate_json(config["job"])
-    for name in UNUSED if job.lora else UNUSED + FOR_ADAPTERS:
+    for name in unused(job.lora):
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     with loading():
         import ray.train.torch
@@ -116,11 +117,13 @@ def train_worker(config: dict[str, Any]) -> None:
     home, rank = Path(job.where.home), ray.train.get_context().get_world_rank()
     prepared = home / "artifacts" / "prepared" / job.prepared
     source = home / "artifacts" / "stage" / job.previous / "model" if job.previous else prepared / "base"
+    if (device := ray.train.torch.get_device()).type == "cuda":
+        torch.cuda.set_device(device)
     torch.manual_seed(job.seed)
     model = load_model(source)
     dtype = model.dtype
     if job.lora:
-        adapt(model, job.lora, job.seed, ray.train.torch.get_device())
+        adapt(model, job.lora, job.seed, device)
     gauges = StepGauges(job.stage.name, job.fingerprint())
     folder = checkpoint_folder(job)
     check_fence = fence(folder)

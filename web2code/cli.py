@@ -60,19 +60,23 @@ def run(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Training processes, where there is no GPU.")] = 2,
     gpus: Annotated[int, typer.Option(min=0, help="GPUs to train on.")] = 0,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="How it runs, e.g. max_preemptions=50; no result depends on it."),
+    ] = None,
 ) -> None:
     """Run the whole lifecycle: data, gate, training, evaluation, registration, report.
 
     What is done already is not done again: after a kill, the same command goes on.
     """
     try:
-        overrides = parse_overrides(set or [])
+        overrides, chosen = parse_overrides(set or []), parse_overrides(where or [])
     except ValueError as error:
         fail(error)
     parameters = {
         "recipe": recipe, "overrides": overrides, "pages": pages or None, "screenshots": screenshots or None,
         "sources": {name: folder for name, _, folder in (text.partition("=") for text in source or [])},
-        "workers": workers, "gpus": gpus,
+        "workers": workers, "gpus": gpus, "where": chosen or None,
     }  # fmt: skip
     status = _call([sys.executable, "-P", "-m", "flows", json.dumps(parameters)])
     if status == 0:

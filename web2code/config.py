@@ -224,6 +224,7 @@ class EvaluationConfig(Config):
     max_new_tokens: int = Field(320, ge=1)
     bootstrap_samples: int = Field(1000, ge=100)
     constant_candidates: int = Field(32, ge=1, description="training pages tried as the best constant answer")
+    engine: Literal["transformers", "vllm"] = Field("transformers", description="what answers; vllm on GPUs is faster")
     screenshots_digest: str = ""
 
 
@@ -525,9 +526,9 @@ class EngineConfig(Config):
 
 
 class JudgeConfig(Config):
-    """A model that judges answers, behind an OpenAI-compatible endpoint."""
+    """Models that judge answers, behind one OpenAI-compatible endpoint; of several the mean counts."""
 
-    model: str
+    models: tuple[str, ...] = Field(min_length=1)
     temperature: float = Field(0.0, ge=0)
     max_tokens: int = Field(1024, ge=1)
     repeats: int = Field(1, ge=1, description="times that it is asked about each page; the mean counts")
@@ -545,7 +546,7 @@ class BenchmarkJob(Job):
     engine: EngineConfig
     benchmarks: dict[str, str] = Field(description="by name, the digest of its files")
     limit: int = Field(0, ge=0, description="only the first samples of each; 0 means all")
-    judge: JudgeConfig | None = Field(None, description="for the benchmarks that a model judges")
+    judge: JudgeConfig | None = Field(None, description="for the benchmarks that models judge")
     bootstrap_samples: int = Field(1000, ge=100)
     seed: int = 0
 
@@ -780,6 +781,14 @@ class ModelRecord(Config):
     name: str
     version: int
     aliases: tuple[str, ...]
+
+
+class RegisteredCheckpoint(Config):
+    """A registered version, and the folder that its checkpoint lies in."""
+
+    name: str
+    version: int
+    folder: str
 
 
 class RegistrationRecord(Config):

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import pydantic
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from web2code.config import BenchmarkJob, Endpoint, EngineConfig, JudgeConfig, Where, digest_tree
+from web2code.config import (
+    GROUPS,
+    BenchmarkJob,
+    Endpoint,
+    EngineConfig,
+    JudgeConfig,
+    RegisteredCheckpoint,
+    Where,
+    digest_tree,
+)
 from web2code.mistakes import fail
 from web2code.plan import home_folder
 from web2code.programs import run_program
+
+if TYPE_CHECKING:
+    from web2code.evaluation.results import Scores
 
 console = Console()
 # The main figure comes first; all are in the folder.
@@ -24,7 +37,10 @@ SHOWN = 6
 def evaluate(
     model: Annotated[
         str,
-        typer.Argument(help="Folder of a checkpoint, a public model's name, or with --url a name there."),
+        typer.Argument(
+            help="Folder of a checkpoint, a registered model (NAME@ALIAS, models:/NAME/VERSION), a public model's "
+            "name, or with --url a name there."
+        ),
     ],
     benchmarks: Annotated[
         str, typer.Option(help="Names, separated by commas; a folder may follow each, e.g. wub,wcgb=pages.")
@@ -46,14 +62,17 @@ def evaluate(
     gpus: Annotated[int, typer.Option(min=0, help="GPUs of each copy.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at once, to each endpoint.")] = 8,
-    judge_model: Annotated[str, typer.Option(help="Model that judges, for the benchmarks that need one.")] = "",
+    judge_model: Annotated[
+        list[str] | None,
+        typer.Option(help="Model that judges, for the benchmarks that need one; repeatable, and the mean counts."),
+    ] = None,
     judge_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint of the judge.")] = "",
     judge_key: Annotated[str, typer.Option(help="Environment variable that holds its key.")] = "OPENAI_API_KEY",
     judge_repeats: Annotated[int, typer.Option(min=1, help="Times that it is asked about each page.")] = 1,
     judge_swap: Annotated[bool, typer.Option(help="Ask it about two answers in both orders.")] = False,
     input_price: Annotated[float, typer.Option(help="The judge's, of a million tokens, for the cost meter.")] = 0.0,
     output_price: Annotated[float, typer.Option(help="The judge's, of a million tokens, for the cost meter.")] = 0.0,
-    max_cost: Annotated[float, typer.Option(help="Stop judging at this cost; 0 means never.")] = 0.0,
+    max_cost: Annotated[float, typer.Option(help="Stop each judge at this cost; 0 means never.")] = 0.0,
 ) -> None:
     """Ask a model what benchmarks ask, and score its answers: figures with 95 % intervals, failures counted.
 
@@ -66,7 +85,8 @@ def evaluate(
             raise ValueError("--url and --engine openai belong together: give both or neither")
         if needs_judge(folders) and not (judge_model and judge_url):
             raise ValueError(f"{needs_judge(folders)} is judged by a model: give --judge-model and --judge-url")
-        short = name or model.rstrip("/").rsplit("/", 1)[-1]
+        model, called = (model, "") if url else find_model(model)
+        short = name or called or model.rstrip("/").rsplit("/", 1)[-1]
         out = out or Path("results") / short
         job = BenchmarkJob(
             where=Where(
@@ -78,7 +98,7 @@ def evaluate(
                     output_price=output_price, max_cost=max_cost,
                 ),
             ),
-            judge=JudgeConfig(model=judge_model, repeats=judge_repeats, swap=judge_swap) if judge_model else None,
+            judge=JudgeConfig(models=judge_model, repeats=judge_repeats, swap=judge_swap) if judge_model else None,
             name=short, checkpoint=identity_of(model, url),
             engine=EngineConfig(kind=kind, model=absolute(model), dtype=dtype, max_length=max_length),
             benchmarks={key: digest_tree(folder) for key, folder in folders.items()}, limit=limit, seed=seed,
@@ -98,15 +118,15 @@ def find_folders(benchmarks: str, data: Path) -> dict[str, Path]:
     from web2code.evaluation.benchmarks import BENCHMARKS  # reading them takes a second that --help should not
 
     folders: dict[str, Path] = {}
-    for text in filter(None, benchmarks.split(",")):
-        key, _, folder = text.strip().partition("=")
+    for text in filter(None, map(str.strip, benchmarks.split(","))):
+        key, _, folder = text.partition("=")
         if key not in BENCHMARKS:
             raise ValueError(f"no benchmark is called {key!r}: there are {', '.join(sorted(BENCHMARKS))}")
         source = BENCHMARKS[key].answers_of or key
         folders[key] = Path(folder) if folder else folders.get(source, data / source)
         folders.setdefault(source, folders[key])
         if not folders[key].is_dir():
-            raise ValueError(f"{key}: {folders[key]} is not there: make it, and put into it {BENCHMARKS[key].fetch}")
+            raise ValueError(f"{key}: {folders[key]} is not there: make it, and {BENCHMARKS[key].fetch}")
     if not folders:
         raise ValueError("no benchmark is named: give --benchmarks, e.g. wub,wcgb")
     return folders
@@ -117,6 +137,16 @@ def needs_judge(names: Iterable[str]) -> str:
     from web2code.evaluation.benchmarks import BENCHMARKS
 
     return next((name for name in names if BENCHMARKS[name].model_judge), "")
+
+
+def find_model(model: str) -> tuple[str, str]:
+    """A registered model's folder, and its name with its version; any other model as it is, and no name."""
+    if Path(model).is_dir() or not ("@" in model or model.startswith("models:/")):
+        return model, ""
+    job = {"model": model, "home": str(home_folder())}
+    output = run_program("tasks.fetch_model", json.dumps(job))
+    found = RegisteredCheckpoint.model_validate_json(output.splitlines()[-1])
+    return found.folder, f"{found.name}-v{found.version}"
 
 
 def identity_of(model: str, url: str) -> str:
@@ -146,4 +176,36 @@ def show(folder: Path) -> None:
             counts = (str(benchmark.num), str(lost)) if place == 0 else ("", "")
             table.add_row("" if place else key, figure.name, f"{value} ({low} to {high})", *counts)
     console.print(table)
+    show_agreement(folder, scores)
     console.print(f"results  {folder}", soft_wrap=True, highlight=False)
+
+
+def show_agreement(folder: Path, scores: Scores) -> None:
+    """How far judges agree with the computed scores of the same pages, and several of them with each other."""
+    if "wcgb_judge" not in scores.benchmarks:
+        return
+    from web2code.evaluation.judges.agreement import agreement, scores_of
+    from web2code.evaluation.judges.ensemble import panel_agreement, panel_of
+    from web2code.evaluation.results import read_rows
+
+    judged = scores_of(read_rows(folder, "wcgb_judge"))
+    if "wcgb" in scores.benchmarks:
+        computed = scores_of(read_rows(folder, "wcgb"))
+        found = agreement(judged, computed, GROUPS, scores.bootstrap_samples, scores.seed)
+        table = Table(title="judge and computed scores, correlation over pages (95 % interval)", title_justify="left")
+        for column in ("score", "pages", "Pearson", "Spearman", "Kendall"):
+            table.add_column(column, justify="left" if column == "score" else "right")
+        for name, one in found.items():
+            cells = (
+                f"{each.mean:.2f} ({each.low:.2f} to {each.high:.2f})"
+                for each in (one.pearson, one.spearman, one.kendall)
+            )
+            table.add_row(name, str(one.num), *cells)
+        console.print(table if found else "judge and computed scores share too few pages that differ for a correlation")
+    if panel := panel_of(judged):
+        table = Table(title=f"agreement of {', '.join(panel)}", title_justify="left")
+        for column in ("score", "Spearman, mean over pairs", "Krippendorff's alpha"):
+            table.add_column(column, justify="left" if column == "score" else "right")
+        for name, between in panel_agreement(panel, GROUPS).items():
+            table.add_row(name, f"{between.spearman:.2f}", f"{between.alpha:.2f}")
+        console.print(table)

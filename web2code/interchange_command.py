@@ -34,7 +34,9 @@ def export_results(
 
 @app.command("import")
 def import_results(
-    file: Annotated[Path, typer.Argument(help="DATE_results.json of lmms-eval, or a table .tsv of VLMEvalKit.")],
+    file: Annotated[
+        Path, typer.Argument(help="DATE_results.json of lmms-eval, or a table of VLMEvalKit (.xlsx, .tsv, .csv).")
+    ],
     out: Annotated[Path, typer.Argument(help="Folder to write; further tables of one model are added to it.")],
     model: Annotated[str, typer.Option(help="Name of the model, for a table.")] = "",
     benchmark: Annotated[str, typer.Option(help="Name of the benchmark, for a table.")] = "",

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from web2code.config import (
     BuildJob,
     DataConfig,
@@ -40,6 +42,8 @@ NEEDED_BYTES = 2 * 1024**3
 # What drawn pages give. Their shards are small, so that the cores of one machine are done at the same time.
 DRAWN_PARTS, DRAWN_SOURCES = ("DWCG", "captions", "WUB"), ("generated", "folder")
 PAGES_PER_SHARD = 64
+# Values of `Where` that whoever starts a run may choose.
+CHOOSABLE = ("cpus_per_worker", "max_failures", "max_preemptions", "stall_seconds")
 
 
 @dataclass(frozen=True)
@@ -146,15 +150,16 @@ def make_plan(
     sources: dict[str, str] | None = None,
     workers: int = 2,
     gpus: int = 0,
+    where: dict[str, Any] | None = None,
 ) -> Plan:
     """Resolve and check everything that can be checked before anything starts.
 
     `sources` are folders by source, of which the recipe's mixture is made; a run trains on `gpus` GPUs, or else in
-    `workers` processes.
+    `workers` processes, and `where` replaces values of `Where` that are `CHOOSABLE`.
 
     Raises:
-        ValueError: an unknown recipe or override, a batch that does not divide, a source that is missing, a folder that
-            is not there or is empty, too little disk space.
+        ValueError: an unknown recipe, override or value of `where`, a batch that does not divide, a source that is
+            missing, a folder that is not there or is empty, too little disk space.
     """
     overrides = dict(overrides)
     if pages:
@@ -175,18 +180,31 @@ def make_plan(
             f"{home} has {free / 1e9:.1f} GB of free disk space and a run needs {NEEDED_BYTES / 1e9:.1f} GB: "
             "free some, or set WEB2CODE_HOME to a larger disk"
         )
-    return Plan(
-        recipe=resolved,
-        where=Where(
-            home=str(home),
-            data_dir=str(Path("data").resolve()),
-            num_workers=gpus or workers,
-            gpus_per_worker=1 if gpus else 0,
-            folders=folders | ({"folder": str(Path(pages).resolve())} if pages else {}),
-            screenshots_folder=str(Path(screenshots).resolve()) if screenshots else "",
-        ),
-        sources=chosen,
+    placed = Where(
+        home=str(home),
+        data_dir=str(Path("data").resolve()),
+        num_workers=gpus or workers,
+        gpus_per_worker=1 if gpus else 0,
+        folders=folders | ({"folder": str(Path(pages).resolve())} if pages else {}),
+        screenshots_folder=str(Path(screenshots).resolve()) if screenshots else "",
     )
+    return Plan(recipe=resolved, where=choose(placed, where or {}), sources=chosen)
+
+
+def choose(where: Where, values: dict[str, Any]) -> Where:
+    """The same with some of its values replaced.
+
+    Raises:
+        ValueError: one that cannot be chosen, or that does not fit.
+    """
+    for name in values:
+        if name not in CHOOSABLE:
+            raise ValueError(f"where {name!r}: choose one of {', '.join(CHOOSABLE)}")
+    try:
+        return Where.model_validate(where.model_dump() | values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"where {first['loc'][0]}: {first['msg']} (got {first['input']!r})") from None
 
 
 def recipe_sources(recipe: Recipe, folders: dict[str, str]) -> tuple[SourceConfig, ...]:

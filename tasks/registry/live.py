@@ -10,6 +10,7 @@ from typing import Any
 
 from tasks.registry.alone import alone
 from tasks.registry.keys import KEY_TAG, STAGE_TAG, run_key, run_name
+from tasks.registry.reader import sqlite_path
 from web2code.config import Recipe
 from web2code.services import mlflow_store
 
@@ -77,6 +78,22 @@ class LiveSteps:
         if not self.warned:
             self.warned = True
             print(f"warning: MLflow at {self.store} does not take the steps of {self.stage}: {reason}", flush=True)
+
+
+def fail_run(home: Path, recipe: Recipe, candidate: str) -> None:
+    """Say of a candidate's run that it failed, where it is in progress; a store that fails itself is left alone."""
+    store = mlflow_store(home)
+    if (database := sqlite_path(store)) and not database.exists():
+        return
+    try:
+        from tasks.registry import tracking  # MLflow takes seconds to import
+
+        client = tracking.open_store(store)
+        run = tracking.find_run(client, recipe.name, KEY_TAG, run_key(recipe.model_name, candidate))
+        if run and run.info.status == "RUNNING":
+            client.set_terminated(run.info.run_id, "FAILED")
+    except Exception as error:  # what ended the run is what matters
+        print(f"warning: MLflow's run of {candidate} stays in progress: {str(error).partition(chr(10))[0]}", flush=True)
 
 
 class _Run:

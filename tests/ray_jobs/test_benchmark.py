@@ -9,14 +9,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 
 import pytest
 from PIL import Image
 
 from ray_jobs.benchmark import main
 from tests.web2code.chat import ChatServer
+from tests.web2code.evaluation.benchmarks.public_files import FILES, png
 from web2code.config import ASPECTS, BenchmarkJob, Endpoint, EngineConfig, JudgeConfig, Viewport, Where, digest_tree
 from web2code.evaluation.benchmarks import BENCHMARKS
+from web2code.evaluation.benchmarks.llava_bench import CATEGORIES, COCO, IN_THE_WILD
 from web2code.evaluation.results import read_rows, read_scores
 from web2code.rendering import Browsers
 
@@ -45,16 +48,20 @@ def server():
     server.shutdown()
 
 
-def job_of(folder, home, server, *names, **changed):
+def job_of(folder, home, server, *names, judges=("j",)):
+    return job_at({name: folder for name in names}, home, server, judges)
+
+
+def job_at(folders, home, server, judges=("j",)):
     endpoint = Endpoint(url=server.url, concurrency=1, retries=0)
     return BenchmarkJob(
         where=Where(
-            home=str(home), data_dir=str(folder), out=str(home / "results"), num_workers=1,
-            folders=dict.fromkeys(names, str(folder)), endpoint=endpoint, judge=endpoint,
+            home=str(home), data_dir="", out=str(home / "results"), num_workers=1,
+            folders={name: str(folder) for name, folder in folders.items()}, endpoint=endpoint, judge=endpoint,
         ),
         name="model", checkpoint="m", engine=EngineConfig(kind="openai", model="m"),
-        benchmarks=dict.fromkeys(names, digest_tree(folder)), judge=JudgeConfig(model="j"), bootstrap_samples=100,
-        **changed,
+        benchmarks={name: digest_tree(folder) for name, folder in folders.items()}, judge=JudgeConfig(models=judges),
+        bootstrap_samples=100,
     )  # fmt: skip
 
 
@@ -102,16 +109,50 @@ def test_pages_are_answered_rendered_judged_and_scored_once(local_ray, pages, tm
     assert len(server.seen) == asked
 
 
-def test_killed_while_it_asks_it_goes_on(local_ray, pages, tmp_path, server):
-    gate = [True]
+@pytest.fixture(scope="module")
+def public(pages, tmp_path_factory):
+    """By benchmark, a folder of tiny files in the public layout."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in [*FILES, "design2code", IN_THE_WILD.name, COCO.name]}
+    for name, (write, _) in FILES.items():
+        write(folders[name])
+    (folders["design2code"] / "1.html").write_text(PAGES["page0"])
+    (folders["design2code"] / "1.png").write_bytes((pages / "page0.png").read_bytes())
+    (folders["design2code"] / "rick.jpg").write_bytes(png(form="JPEG"))
+    for variant in (IN_THE_WILD, COCO):
+        write_llava_bench(folders[variant.name], variant)
+    folders["wcgb"] = pages
+    return folders | {name: folders[one.answers_of] for name, one in BENCHMARKS.items() if one.answers_of}
 
-    def slow(body):
-        if gate:
-            time.sleep(0.5)
-        return PAGES["page1"]
 
-    server.reply = slow
-    job = job_of(pages, tmp_path, server, "wcgb")
+def write_llava_bench(folder, variant):
+    (folder / "images").mkdir()
+    (folder / "images" / "1.png").write_bytes(png())
+    asked = [
+        {"question_id": number, "image": "1.png", "text": "What is it?", "category": CATEGORIES[number % 3]}
+        for number in range(variant.num)
+    ]
+    answers = [{"question_id": number, "text": "A bus."} for number in range(variant.num)]
+    contexts = [{"image": "1.png", "caption": "A bus."}]
+    for name, rows in ((variant.questions, asked), (variant.references, answers), (variant.contexts, contexts)):
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def reply_to_anything(body):
+    """As a model that writes one page, says yes and A, and judges by what it is asked for."""
+    text = json.dumps(body["messages"])
+    if "answer_1" in text:
+        return json.dumps({"answer_1": 8, "answer_2": 4})
+    if "ten aspects" in text:
+        return json.dumps(dict.fromkeys(ASPECTS, len(body["model"])))
+    if "Two students" in text or "Think aloud" in text:
+        return "The answer is B."
+    return PAGES["page1"] if "HTML" in text else "Yes" if "yes or no" in text or "Is " in text else "A"
+
+
+def test_killed_while_it_asks_everything_it_goes_on(local_ray, public, tmp_path, server):
+    assert public.keys() == BENCHMARKS.keys()
+    server.reply = reply_to_anything
+    job = job_at(public, tmp_path, server, judges=("j", "other"))
     file = tmp_path / "job.json"
     file.write_text(job.model_dump_json())
     process = subprocess.Popen(
@@ -119,17 +160,24 @@ def test_killed_while_it_asks_it_goes_on(local_ray, pages, tmp_path, server):
         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while not any(path.stat().st_size for path in (tmp_path / "results").glob("answers-*.jsonl")):
+    while not any(path.stat().st_size for path in (tmp_path / "results").glob("answers-mme-*.jsonl")):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    gate.clear()
+    before = len(server.seen)
     scores = main(job)
-    assert scores.benchmarks["wcgb"].num == 3
-    assert len({json.dumps(body) for body in server.seen}) == 3
-    assert len(server.seen) <= 4  # what was on its way when it was killed may be asked once more
+    assert scores.benchmarks.keys() == public.keys()
+    assert all(benchmark.num and benchmark.figures for benchmark in scores.benchmarks.values())
+    of_model = Counter(json.dumps(body) for body in server.seen if body["model"] == "m")
+    assert before < sum(of_model.values())
+    # What several samples ask alike is asked once each; what was on its way when it was killed may be asked once more.
+    num = sum(benchmark.num for name, benchmark in scores.benchmarks.items() if not BENCHMARKS[name].answers_of)
+    assert sum(of_model.values()) <= num + 1
+    assert sum(benchmark.outcomes.get("unjudged", 0) for benchmark in scores.benchmarks.values()) == 0
+    judged = {figure.name: figure.value for figure in scores.benchmarks["wcgb_judge"].figures}
+    assert judged["overall"] == pytest.approx((len("j") + len("other")) / 2)
 
 
 def test_a_bad_picture_costs_no_engine(pages, tmp_path, server):
@@ -146,7 +194,7 @@ def test_a_bad_picture_costs_no_engine(pages, tmp_path, server):
 
 
 def test_every_benchmark_says_what_to_fetch():
-    assert all(benchmark.fetch for benchmark in BENCHMARKS.values())
+    assert all(benchmark.fetch.startswith(("fetch ", "name ")) for benchmark in BENCHMARKS.values())
 
 
 def test_a_picture_of_the_wrong_mode_is_fine(tmp_path):

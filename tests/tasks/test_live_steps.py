@@ -9,7 +9,7 @@ import mlflow
 import pytest
 
 from tasks.registry.keys import KEY_TAG, run_key
-from tasks.registry.live import LiveSteps
+from tasks.registry.live import LiveSteps, fail_run
 from tests.tasks.test_register import RECIPE, YES, arguments, evaluation, register_model, stage
 from tests.web2code.training.conftest import make_prepared
 from web2code.artifacts import publish
@@ -97,6 +97,18 @@ def test_a_run_tells_that_its_training_failed_and_goes_on_with_the_next(home):
     assert points(home, "instruct/loss") == [(1, 3.0), (2, 2.0)]
 
 
+def test_a_run_whose_evaluation_fails_does_not_stay_in_progress(home):
+    with live(home) as steps:
+        steps.take(progress(1))
+    fail_run(home, RECIPE, "another")
+    assert [run.info.status for run in runs(home)] == ["RUNNING"]
+    fail_run(home, RECIPE, "one")
+    assert [run.info.status for run in runs(home)] == ["FAILED"]
+    client(home).set_terminated(runs(home)[0].info.run_id, "FINISHED")
+    fail_run(home, RECIPE, "one")
+    assert [run.info.status for run in runs(home)] == ["FINISHED"]
+
+
 def test_registration_goes_on_with_the_run_and_adds_the_steps_that_it_lacks(home):
     folder = home / "artifacts" / "stage" / "one"
     make_prepared(home / "prepared")
@@ -135,6 +147,7 @@ def test_a_server_that_is_down_is_told_once_and_holds_up_nothing(home, monkeypat
 
 def test_without_a_step_nothing_is_opened(home):
     (home / "mlflow.db").unlink()
+    fail_run(home, RECIPE, "one")
     with live(home) as steps:
         steps.take({"stage": "instruct", "done": 1, "total": 5, "text": ""})
     assert not (home / "mlflow.db").exists()

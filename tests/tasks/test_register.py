@@ -12,6 +12,7 @@ import mlflow
 import pytest
 
 from tasks import register
+from tasks.fetch_model import FetchJob, fetch
 from tasks.registry.reader import tag_of_alias, version_with_tag
 from tasks.reuse import take_reuse
 from tasks.version import version_dataset
@@ -30,7 +31,9 @@ from web2code.config import (
     Understanding,
     VersionRecord,
     Visual,
+    digest_tree,
 )
+from web2code.evaluate_command import find_model
 from web2code.recipes import resolve
 
 ROOT = Path(__file__).parents[2]
@@ -199,6 +202,23 @@ def test_the_champion_loads_in_a_fresh_process_with_the_code_it_came_with(home, 
     )  # fmt: skip
     assert "answer 1" in done.stdout, done.stderr
     assert f"code {home / 'mlartifacts'}" in done.stdout
+
+
+def test_a_registered_model_is_a_folder_to_evaluate(home, monkeypatch):
+    go(home)
+    trained = home / "artifacts" / "stage" / "one" / "model"
+    whole = digest_tree(trained)
+    monkeypatch.setenv("WEB2CODE_HOME", str(home))
+    assert find_model(f"{NAME}@champion") == (str(trained), f"{NAME}-v1")
+    shutil.rmtree(trained)
+    for reference in (f"{NAME}@champion", f"models:/{NAME}/1"):
+        copy = Path(fetch(FetchJob(model=reference, home=str(home))).folder)
+        assert digest_tree(copy) == whole
+    assert find_model(str(home)) == (str(home), "")
+    with pytest.raises(ValueError, match=rf"{NAME}@best is not in sqlite:///.*alias best not found"):
+        fetch(FetchJob(model=f"{NAME}@best", home=str(home)))
+    with pytest.raises(ValueError, match="write NAME@ALIAS or models:/NAME/VERSION"):
+        fetch(FetchJob(model="models:/one/two/three", home=str(home)))
 
 
 def test_the_second_time_mlflow_is_not_imported(home):

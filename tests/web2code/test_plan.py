@@ -45,6 +45,20 @@ def test_a_source_that_the_mixture_needs_is_asked_for_before_anything_starts(pla
     assert not (place / "home").exists()
 
 
+def test_how_it_runs_is_chosen_without_changing_what_it_is(place):
+    made = make_plan("tiny", {}, None, None, where={"max_preemptions": 50, "stall_seconds": 1800})
+    assert (made.where.max_preemptions, made.where.stall_seconds, made.where.max_failures) == (50, 1800, 2)
+    plain = make_plan("tiny", {}, None, None)
+    assert made.build_job().fingerprint() == plain.build_job().fingerprint()
+    assert made.candidate(PREPARED) == plain.candidate(PREPARED)
+    for values, message in (
+        ({"home": "elsewhere"}, "where 'home': choose one of cpus_per_worker, max_failures"),
+        ({"max_failures": "many"}, r"where max_failures: .* \(got 'many'\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make_plan("tiny", {}, None, None, where=values)
+
+
 def test_a_mixture_is_built_from_its_sources_and_judged_on_the_held_out_pages(place):
     folders = {}
     for name in ("llava-pretrain", "llava-mix665k", "web2code"):

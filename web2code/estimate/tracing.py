@@ -84,7 +84,7 @@ def count_flops(model: PreTrainedModel, length: int) -> int:
     return counter.get_total_flops()
 
 
-class _LiveBytes(TorchDispatchMode):
+class LiveBytes(TorchDispatchMode):
     """Counts the bytes of all tensors that are made while it is on, for as long as they live."""
 
     def __init__(self, ignored: Iterable[torch.Tensor]) -> None:
@@ -108,7 +108,7 @@ class _LiveBytes(TorchDispatchMode):
 
 def _live_bytes(model: PreTrainedModel, batch: int, length: int) -> tuple[int, int]:
     """After the forward pass, and at the peak of the whole step."""
-    live = _LiveBytes([*model.parameters(), *model.buffers()])
+    live = LiveBytes([*model.parameters(), *model.buffers()])
     with live:
         hidden = _forward(model, batch, length)
         saved = live.now

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from web2code.evaluation.writing import Screenshot
+from web2code.evaluation.screenshots import Screenshot
 
 
 def constant_candidates(rows: Sequence[dict[str, Any]], num: int, seed: int) -> list[str]:

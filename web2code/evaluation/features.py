@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections import Counter
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from web2code.rendering.png import pixels_of
 from web2code.rendering.snapshot import Element, Snapshot
 
 GRID = 32
@@ -47,7 +47,7 @@ class PageFeatures:
 
 def page_features(snapshot: Snapshot) -> PageFeatures:
     """The features of a page that was rendered with its layout; text that cannot be told from what it is on is none."""
-    pixels = decode(snapshot.png)
+    pixels = pixels_of(snapshot.png)
     lab = lab_thumbnail(pixels)
     elements = [element for element in snapshot.elements if element.tag != "#text" or _shows(element, pixels)]
     boxes = np.array([_box(element, snapshot.width) for element in elements if _class(element)]).reshape(-1, 5)
@@ -71,12 +71,6 @@ def page_features(snapshot: Snapshot) -> PageFeatures:
         controls=controls,
         blank=is_blank(pixels),
     )
-
-
-def decode(png: bytes) -> np.ndarray:
-    """The picture as sRGB, of shape (height, width, 3)."""
-    with Image.open(io.BytesIO(png)) as image:
-        return np.asarray(image.convert("RGB"))
 
 
 def is_blank(pixels: np.ndarray) -> bool:

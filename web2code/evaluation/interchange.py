@@ -37,12 +37,14 @@ from web2code.evaluation.results import (
     write_rows,
     write_scores,
 )
+from web2code.evaluation.spreadsheet import read_spreadsheet
 
 TARGETS = ("answer", "answers", "target", "gold")
 HALF_INTERVAL = 1.96
 VALUE = "value_"
 # What VLMEvalKit calls the score of a row, by kind of dataset.
 HITS = ("hit", "score", "eval_score")
+SEPARATORS = {".tsv": "\t", ".csv": ","}
 NO_ANSWER = "Failed to obtain answer"
 BOOTSTRAP_SAMPLES = 1000
 LARGEST = 1e12
@@ -120,28 +122,17 @@ def read_vlmevalkit(path: Path, out: Path, model: str, benchmark: str) -> Scores
     """Read a table of predictions with the scores that VLMEvalKit gave them into a folder of results.
 
     Raises:
-        ValueError: it is no such table, or has no scores: then judge its answers here (`read_predictions`).
+        ValueError: it is no such table, or has no scores.
     """
     table = _table(path)
     columns = [column for column in table.columns if column in HITS or column.startswith(VALUE)]
     if not columns:
-        raise ValueError(f"{path} has no column {', '.join(HITS)}: evaluate it with VLMEvalKit first, or judge it here")
+        raise ValueError(f"{path} has no column {', '.join(HITS)}: name a table that VLMEvalKit has evaluated")
     rows = [_table_row(row, columns) for row in table.to_dict("records")]
     figures = tuple(figure_of(measure, BOOTSTRAP_SAMPLES, 0) for measure in means_of(rows))
     scores = read_scores(out) if (out / SCORES).exists() else _imported(clean(model), "VLMEvalKit", "")
     dataset = _sha256("\n".join(row.id for row in rows))
     return _add(out, scores, _benchmark_name(benchmark), dataset, len(rows), rows, figures)
-
-
-def read_predictions(path: Path) -> dict[str, str]:
-    """Answers by sample, from lmms-eval's samples (`.jsonl`) or VLMEvalKit's table, to be judged here.
-
-    Raises:
-        ValueError: the file is neither.
-    """
-    if path.suffix == ".jsonl":
-        return {row.id: row.answer for row in _lmms_rows(path)}
-    return {row["index"]: clean(row["prediction"]) for row in _table(path).to_dict("records")}
 
 
 def _imported(model: str, evaluator: str, date: str) -> Scores:
@@ -245,13 +236,17 @@ def _first_text(responses: Any) -> str:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    if path.suffix != ".tsv":
-        raise ValueError(f"{path}: only .tsv is read; run VLMEvalKit with PRED_FORMAT=tsv, or save the table as that")
-    read_text(path)
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ValueError(f"{path} is no table of VLMEvalKit: {error}") from None
+    if path.suffix == ".xlsx":
+        table = read_spreadsheet(path)
+    elif path.suffix in SEPARATORS:
+        read_text(path)
+        try:
+            separator = SEPARATORS[path.suffix]
+            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8")
+        except (ValueError, pd.errors.ParserError) as error:
+            raise ValueError(f"{path} is no table of VLMEvalKit: {error}") from None
+    else:
+        raise ValueError(f"{path}: only .xlsx, .tsv and .csv are read; save the table as one of these")
     if missing := [column for column in ("index", "prediction") if column not in table.columns]:
         raise ValueError(f"{path} has no column {missing[0]!r}: it is no table of predictions of VLMEvalKit")
     return table
@@ -260,10 +255,10 @@ def _table(path: Path) -> pd.DataFrame:
 def _table_row(row: dict[str, str], columns: list[str]) -> Row:
     outcome = row.get("outcome") or ("no_answer" if NO_ANSWER in row["prediction"] else "scored")
     values = {column.removeprefix(VALUE): _float(row[column]) for column in columns if row[column]}
-    facts = {"answer": row["answer"]} if row.get("answer") else {}
+    facts = {"answer": clean(row["answer"])} if row.get("answer") else {}
     return Row(
-        id=row["index"], outcome=outcome if outcome in get_args(Outcome) else "scored", values=values,
-        answer=row["prediction"], prompt=row.get("question", ""), facts=facts,
+        id=clean(row["index"]), outcome=outcome if outcome in get_args(Outcome) else "scored", values=values,
+        answer=clean(row["prediction"]), prompt=clean(row.get("question", "")), facts=facts,
     )  # fmt: skip
 
 

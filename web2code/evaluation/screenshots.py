@@ -1,19 +1,27 @@
-"""Real screenshots from a user's folder, which are hostile until they are decoded."""
+"""Screenshots from a user's folder or a benchmark's files, which are hostile until they are decoded."""
 
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from PIL import Image
 
-from web2code.evaluation.writing import Screenshot
-
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 MAX_BYTES = 30_000_000
 MAX_PIXELS = 64_000_000
+
+
+@dataclass(frozen=True)
+class Screenshot:
+    """A real screenshot without reference HTML; `problem` says why it cannot be used."""
+
+    id: str
+    png: bytes
+    problem: str = ""
 
 
 def read_screenshots(folder: str) -> list[Screenshot]:
@@ -33,6 +41,26 @@ def write_screenshots(screenshots: list[Screenshot], folder: Path) -> None:
         if not shot.problem:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / f"{shot.id}.png").write_bytes(shot.png)
+
+
+def scaled_png(data: bytes, max_side: int) -> bytes:
+    """The picture as PNG in RGB, without whatever else its file says, and with no side longer than `max_side` pixels.
+
+    Raises:
+        ValueError: it cannot be decoded, or has more than `MAX_PIXELS`.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError("the picture has too many pixels")
+            picture = image.convert("RGB")
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        raise ValueError("the picture cannot be decoded") from None
+    picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+    picture.info.clear()
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    return stream.getvalue()
 
 
 def _read(path: Path, name: str) -> Screenshot:

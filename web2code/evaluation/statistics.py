@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.stats import binomtest
 
 from web2code.config import Interval
 from web2code.evaluation.measure import Measure, draws, ratio
@@ -21,11 +20,6 @@ def bootstrap_interval(values: Sequence[float] | np.ndarray, samples: int, seed:
     drawn = np.random.default_rng(seed).integers(len(data), size=(samples, len(data)))
     low, high = np.percentile(data[drawn].mean(axis=1), [2.5, 97.5])
     return Interval(mean=float(data.mean()), low=float(low), high=float(high))
-
-
-def paired_difference(first: Sequence[float], second: Sequence[float], samples: int, seed: int) -> Interval:
-    """How much more `first` scores than `second` on the same pages: pages that are easy for both cancel out."""
-    return bootstrap_interval(np.asarray(first, float) - np.asarray(second, float), samples, seed)
 
 
 def difference(first: Measure, second: Measure, samples: int, seed: int) -> Interval:
@@ -80,6 +74,8 @@ def permutation_p(first: Measure, second: Measure, samples: int, seed: int) -> f
 
 def mcnemar_p(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> float:
     """Exact two-sided p-value of McNemar's test on 0/1 values of the same units, by the binomial distribution."""
+    from scipy.stats import binomtest  # heavy: only a comparison needs it
+
     gained = int(np.sum(np.asarray(first) > np.asarray(second)))
     lost = int(np.sum(np.asarray(first) < np.asarray(second)))
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0

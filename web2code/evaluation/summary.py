@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,41 +11,82 @@ from typing import Any
 import numpy as np
 
 from web2code.config import GROUPS, EvaluationConfig, EvaluationRecord, Interval, PixelResult, SystemResult, Visual
-from web2code.evaluation.judging import Batch, Judged
+from web2code.evaluation.answers import extract_html
 from web2code.evaluation.measure import Measure, mean, ratio
+from web2code.evaluation.screenshots import Screenshot
 from web2code.evaluation.statistics import bootstrap_interval, difference
 from web2code.evaluation.understanding import parse_answer, score_understanding
-from web2code.evaluation.visual import ASPECTS
-from web2code.evaluation.writing import Screenshot
+from web2code.evaluation.visual import ASPECTS, score_groups
 
 
-@dataclass
+@dataclass(frozen=True)
+class Judged:
+    """What came of one answer: `outcome` is `rendered` or `failed`, and a failed one scores 0 everywhere."""
+
+    id: str
+    outcome: str
+    reason: str
+    html: str
+    scores: dict[str, float]
+    aspects: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class System:
-    """All that one system answered, and what was judged of it."""
+    """All that one system answered, and what was judged of it: every page and every screenshot, in their order."""
 
-    texts: dict[str, str] = field(default_factory=dict)
-    pages: list[Judged] = field(default_factory=list)
+    texts: dict[str, str]
+    pages: list[Judged]
     screenshots: list[Judged] = field(default_factory=list)
 
-    def add(self, batch: Batch) -> None:
-        """Take in more judged answers."""
-        self.pages += batch.pages
-        self.screenshots += batch.screenshots
 
-
-def in_order(
-    systems: dict[str, System], rows: Sequence[dict[str, Any]], shots: Sequence[Screenshot]
+def judged_systems(
+    texts: Mapping[str, dict[str, str]],
+    verdicts: Mapping[str, dict[str, Any]],
+    rows: Sequence[dict[str, Any]],
+    shots: Sequence[Screenshot],
 ) -> dict[str, System]:
-    """The same in a fixed order: all pages and all screenshots, those that cannot be used as failed."""
-    unusable = [Judged(shot.id, "failed", shot.problem, "", {"similarity": 0.0}) for shot in shots if shot.problem]
-    ordered = {}
-    for name in sorted(systems):
-        pages = {page.id: page for page in systems[name].pages}
-        screenshots = {shot.id: shot for shot in (*systems[name].screenshots, *unusable)}
-        ordered[name] = System(
-            systems[name].texts, [pages[row["id"]] for row in rows], [screenshots[shot.id] for shot in shots]
+    """All systems in a fixed order, from their answers by what was asked, and verdicts on their pages.
+
+    Args:
+        verdicts: by `sample_name`.
+    """
+    return {
+        name: System(
+            answers,
+            [_judged_page(row["id"], answers, verdicts[sample_name(name, f"page/{row['id']}")]) for row in rows],
+            [_judged_screenshot(name, shot, answers, verdicts) for shot in shots],
         )
-    return ordered
+        for name, answers in sorted(texts.items())
+    }
+
+
+def sample_name(system: str, asked: str) -> str:
+    """Names a system's answer to a page (`page/ID`) or a real screenshot (`screenshot/ID`), and its picture."""
+    kind, _, name = asked.partition("/")
+    return f"{system}/{name}" if kind == "page" else f"{system}/screenshots/{name}"
+
+
+def _judged_page(page: str, texts: dict[str, str], verdict: dict[str, Any]) -> Judged:
+    aspects = {name: verdict["values"].get(name, 0.0) for name in ASPECTS}
+    return _judged(page, texts[f"page/{page}"], verdict, score_groups(aspects), aspects)
+
+
+def _judged_screenshot(
+    name: str, shot: Screenshot, texts: dict[str, str], verdicts: Mapping[str, dict[str, Any]]
+) -> Judged:
+    if shot.problem:
+        return Judged(shot.id, "failed", shot.problem, "", {"similarity": 0.0})
+    verdict = verdicts[sample_name(name, f"screenshot/{shot.id}")]
+    scores = {"similarity": verdict["values"].get("similarity", 0.0)}
+    return _judged(shot.id, texts[f"screenshot/{shot.id}"], verdict, scores, {})
+
+
+def _judged(
+    name: str, text: str, verdict: dict[str, Any], scores: dict[str, float], aspects: dict[str, float]
+) -> Judged:
+    outcome = "rendered" if verdict["outcome"] == "scored" else "failed"
+    return Judged(name, outcome, verdict["reason"], extract_html(text) or text, scores, aspects)
 
 
 def evaluation_record(

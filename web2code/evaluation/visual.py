@@ -19,15 +19,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from web2code.config import ASPECTS, GROUP_ASPECTS
-from web2code.evaluation.features import (
-    GRID,
-    PageFeatures,
-    decode,
-    is_blank,
-    lab_thumbnail,
-    palette,
-    visual_weight,
-)  # fmt: skip
+from web2code.evaluation.features import GRID, PageFeatures, is_blank, lab_thumbnail, palette, visual_weight
+from web2code.rendering.png import pixels_of
 
 # Differences at which a score has fallen to 1/e of its best: Lab units, and shares of the page's width.
 COLOUR_SCALE = 12.0
@@ -141,7 +134,7 @@ def pixel_similarity(reference: bytes, candidate: bytes) -> float:
 
     The mean of aspects 4 to 6; pictures are compared at equal width. A candidate of a single colour scores 0.
     """
-    pictures = [decode(reference), decode(candidate)]
+    pictures = [pixels_of(reference), pixels_of(candidate)]
     if is_blank(pictures[1]) and not is_blank(pictures[0]):
         return 0.0
     first, second = map(lab_thumbnail, pictures)
@@ -160,6 +153,8 @@ def _matched_share(total: float, reference: PageFeatures, candidate: PageFeature
 
 def _pad(first: np.ndarray, second: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     rows = max(first.shape[axis], second.shape[axis])
+    if first.shape[axis] == second.shape[axis]:
+        return first, second
 
     def padded(values: np.ndarray) -> np.ndarray:
         widths = [(0, rows - values.shape[axis]) if i == axis else (0, 0) for i in range(values.ndim)]

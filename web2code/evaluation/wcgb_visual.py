@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 
 from web2code.config import ASPECTS, Viewport
 from web2code.evaluation.answers import extract_html
 from web2code.evaluation.benchmarks.benchmark import Folders, Sample, Verdict
-from web2code.evaluation.features import page_features
-from web2code.evaluation.visual import score_aspects, score_groups
+from web2code.evaluation.features import PageFeatures, page_features
+from web2code.evaluation.visual import pixel_similarity, score_aspects, score_groups
 from web2code.rendering import Browsers, Snapshot
 from web2code.rendering.kept import Kept
 from web2code.rendering.modes import Capture
+
+# Documents that are kept rendered: the constant page answers everything.
+KEPT = 8
 
 
 class VisualScorer:
     """Renders a reference and an answer, and computes the ten aspects of `wcgb_visual`.
 
-    References are rendered once, whatever is evaluated.
+    A sample's facts are `viewport`, and `html` or, where the reference was rendered before, its `features`. A real
+    `screenshot` has neither: it is compared by its pixels alone.
+    Such a reference is rendered once, whatever is evaluated.
 
     Args:
         viewports: windows that pages are seen in, whose scores are averaged; none means that of the screenshot.
@@ -29,9 +35,10 @@ class VisualScorer:
         self.references = Kept(folders.kept, capture)
         self.browsers: dict[Viewport, Browsers] = {}
         self.starting = threading.Lock()
+        self.rendered = lru_cache(KEPT)(self._render)
 
     def score(self, sample: Sample, text: str) -> Verdict:
-        """An answer's aspects and groups; its picture is kept as `ID.png`.
+        """An answer's aspects and groups, or its `similarity` to a screenshot; its picture is kept as `ID.png`.
 
         Raises:
             ValueError: the reference does not render: the benchmark's files are bad.
@@ -41,30 +48,39 @@ class VisualScorer:
             return Verdict(sample.id, "unparsed", reason="the answer holds no HTML document")
         views: list[dict[str, float]] = []
         for viewport in self.viewports or (Viewport(**sample.facts["viewport"]),):
-            expected, found = self.render(sample, document, viewport)
-            if expected.outcome == "failed":
-                raise ValueError(f"wcgb: reference page {sample.id} does not render ({expected.reason})")
-            if found.outcome == "failed":
+            expected, found, features = self.look(sample, document, viewport)
+            if features is None:
                 return Verdict(sample.id, "failed", reason=found.reason)
             if not views:
                 self._keep(sample.id, found)
-            views.append(score_aspects(page_features(expected), page_features(found)))
+            if expected is None:
+                similarity = pixel_similarity(sample.facts["screenshot"], found.png)
+                return Verdict(sample.id, "scored", {"similarity": similarity})
+            views.append(score_aspects(expected, features))
         aspects = {name: sum(view[name] for view in views) / len(views) for name in ASPECTS}
         return Verdict(sample.id, "scored", {**score_groups(aspects), **aspects})
 
-    def render(self, sample: Sample, document: str, viewport: Viewport) -> tuple[Snapshot, Snapshot]:
-        """The reference and the page of an answer in one window."""
-        browsers, html = self._browsers(viewport), sample.facts["html"]
-        candidate, known = browsers.submit(document), self.references.find(html, viewport)
-        if known is None:
-            known = browsers.submit(html).result()
+    def look(
+        self, sample: Sample, document: str, viewport: Viewport
+    ) -> tuple[PageFeatures | None, Snapshot, PageFeatures | None]:
+        """Features of the reference, if there is one; an answer's page, and its features if it rendered."""
+        html: str = sample.facts.get("html", "")
+        known = self.references.find(html, viewport) if html else None
+        reference = self._browsers(viewport).submit(html) if html and not known else None
+        found, features = self.rendered(viewport, document)
+        if reference:
+            known = whole(sample.id, reference.result())
             self.references.add(html, viewport, known)
-        return known, candidate.result()
+        return page_features(known) if known else sample.facts.get("features"), found, features
 
     def close(self) -> None:
         """End the browsers."""
         for browsers in self.browsers.values():
             browsers.close()
+
+    def _render(self, viewport: Viewport, document: str) -> tuple[Snapshot, PageFeatures | None]:
+        snapshot = self._browsers(viewport).submit(document).result()
+        return snapshot, None if snapshot.outcome == "failed" else page_features(snapshot)
 
     def _browsers(self, viewport: Viewport) -> Browsers:
         with self.starting:
@@ -73,5 +89,17 @@ class VisualScorer:
             return self.browsers[viewport]
 
     def _keep(self, name: str, snapshot: Snapshot) -> None:
-        self.pictures.mkdir(parents=True, exist_ok=True)
-        (self.pictures / f"{name}.png").write_bytes(snapshot.png)
+        path = self.pictures / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(snapshot.png)
+
+
+def whole(name: str, reference: Snapshot) -> Snapshot:
+    """A reference page that was rendered.
+
+    Raises:
+        ValueError: it was not.
+    """
+    if reference.outcome == "failed":
+        raise ValueError(f"reference page {name} does not render ({reference.reason}): rebuild the dataset")
+    return reference

@@ -16,8 +16,6 @@ from transformers import PreTrainedTokenizerFast
 from web2code.modelling.ordinary_text import TextEncoder, text_encoder
 from web2code.modelling.templates import BOS, Template, Text, Token
 
-CODE_PROMPT = "Write the HTML of this page."
-
 IGNORED = -100
 
 

@@ -9,6 +9,9 @@ from pydantic import ConfigDict, model_validator
 
 from web2code.config import Config, TemplateName
 
+# What a model is asked for a page.
+CODE_PROMPT = "Write the HTML of this page."
+
 
 @dataclass(frozen=True)
 class Text:

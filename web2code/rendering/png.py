@@ -1,4 +1,4 @@
-"""The pixels of a picture that Chromium wrote, in half the time that a decoder for any PNG takes."""
+"""The pixels of a picture; of one that Chromium wrote, in half the time that a decoder for any PNG takes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 EIGHT_BIT_RGB = (8, 2, 0, 0, 0)
 UP = 2
 
 
-def pixels_of(png: bytes) -> np.ndarray:
+def pixels_of(picture: bytes) -> np.ndarray:
     """sRGB of shape (height, width, 3), uint8.
 
     In a hurry Chromium stores what each row adds to the one above it (PNG specification, filter type 2); whatever is
     written in another way is left to Pillow.
     """
+    if picture.startswith(SIGNATURE) and (pixels := _differences_of_rows(picture)) is not None:
+        return pixels
+    with Image.open(io.BytesIO(picture)) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _differences_of_rows(png: bytes) -> np.ndarray | None:
     header, data = b"", []
-    start = 8
+    start = len(SIGNATURE)
     while start < len(png):
         length, kind = struct.unpack(">I4s", png[start : start + 8])
         if kind == b"IHDR":
@@ -37,5 +45,4 @@ def pixels_of(png: bytes) -> np.ndarray:
             for above, row in pairwise(pixels):
                 row += above
             return pixels.reshape(height, width, 3)
-    with Image.open(io.BytesIO(png)) as image:
-        return np.asarray(image.convert("RGB"))
+    return None

@@ -30,11 +30,11 @@ class Group:
 
 
 GROUPS = (
-    Group("web", "Web pages", ("wub", "wcgb", "design2code", "websrc", "screenspot", "visualwebbench"),
+    Group("web", "Web pages", ("wub", "wcgb", "wcgb_page_down", "wcgb_widths", "design2code"),
           "Computed from pixels, documents and answers, without a judge. The CLIP column depends on the implementation "
           "and compares only within one source."),
     Group("judged", "Judged by a model", ("wcgb_judge", "design2code", "flame", "wcgb", "llava_bench_in_the_wild",
-                                          "llava_bench_coco", "mmvet"),
+                                          "llava_bench_coco", "scienceqa_ensemble"),
           "What a judging model said. Such scores depend on the judge and its version, and those of WCGB that were "
           "published leave out what failed; they compare with nothing that is computed."),
     Group("general", "General", ("mme", "pope", "scienceqa_img", "scienceqa", "mmbench", "mmmu", "ai2d", "mathvista",
@@ -48,7 +48,9 @@ TITLES = {
     "pope": "POPE", "scienceqa": "ScienceQA", "scienceqa_img": "ScienceQA, pictures", "mmbench": "MMBench",
     "mmmu": "MMMU", "ai2d": "AI2D", "mathvista": "MathVista", "textvqa": "TextVQA", "textvqa_ocr": "TextVQA, OCR words",
     "ocrbench": "OCRBench", "stvqa": "ST-VQA", "docvqa": "DocVQA", "chartqa": "ChartQA", "infovqa": "InfographicVQA",
-    "funsd": "FUNSD", "sroie": "SROIE",
+    "funsd": "FUNSD", "sroie": "SROIE", "vqav2": "VQAv2", "gqa": "GQA", "llava_bench_coco": "LLaVA-Bench, COCO",
+    "llava_bench_in_the_wild": "LLaVA-Bench, in the wild", "wcgb_page_down": "WCGB, published window",
+    "wcgb_widths": "WCGB, two widths", "scienceqa_ensemble": "ScienceQA, two models",
 }  # fmt: skip
 
 

@@ -53,6 +53,9 @@ def _figure(column: Column, value: float) -> Figure:
 
 
 WEB2CODE = Source("Web2Code, arXiv 2406.20098", "https://arxiv.org/abs/2406.20098")
+# What the card has and the paper has not, or has otherwise: its other rows are the paper's.
+CARD = Source("CrystalChat-7B-Web2Code, its card", "https://huggingface.co/LLM360/CrystalChat-7B-Web2Code")
+FIRST_LLAVA = Source("LLaVA, arXiv 2304.08485", "https://arxiv.org/abs/2304.08485")
 LLAVA = Source("LLaVA-1.5, arXiv 2310.03744", "https://arxiv.org/abs/2310.03744")
 LLAVA_HR = Source("LLaVA-HR, arXiv 2403.03003", "https://arxiv.org/abs/2403.03003")
 LLAVAR2 = Source("LLaVAR-2, arXiv 2412.16364", "https://arxiv.org/abs/2412.16364")
@@ -73,15 +76,18 @@ POPE = _percent("pope", "F1")
 SCIENCEQA = _percent("scienceqa_img", "accuracy")
 # LLaVA's evaluation, which its successors took over, puts words that an OCR program read into the prompt.
 TEXTVQA = _percent("textvqa_ocr", "accuracy")
+RELATIVE = "relative score (published)"
+WCGB_AND_WUB = (
+    *(Column("wcgb_judge", f"{group} (published)", 10) for group in GROUPS),
+    _percent("wub", "accuracy (published)"),
+)
+GENERAL = (PERCEPTION, COGNITION, POPE, SCIENCEQA, TEXTVQA)
 JUDGED = "similar (o4-mini as judge)"
 
 TABLES = (
     Table(
         WEB2CODE,
-        (
-            *(Column("wcgb_judge", f"{group} (published)", 10) for group in GROUPS),
-            _percent("wub", "accuracy (published)"),
-        ),
+        WCGB_AND_WUB,
         {
             "CrystalChat-7B, all web data": (8.394, 8.384, 8.287, 8.417, 8.488, 74.14),
             "CrystalChat-7B, DWCG + DWU": (8.080, 7.900, 8.001, 8.204, 8.215, 73.48),
@@ -94,16 +100,13 @@ TABLES = (
             "CrystalCoder-7B, DWCG + DWU": (8.126, None, None, None, None, 73.74),
             "CrystalCoder-7B, DWCG": (7.990, None, None, None, None, 71.81),
             "CrystalCoder-7B, no web data": (3.728, None, None, None, None, 73.54),
-            "Vicuna-7B, all web data": (7.598, 7.876, 7.687, 7.267, 7.563, 71.23),
-            "Vicuna-7B, DWCG": (6.754, None, None, None, None, 68.11),
-            "Vicuna-7B, no web data": (3.198, 3.042, 3.250, 3.333, 3.167, 71.12),
             "Llama-3-8B, WebSight v0.1": (7.701, None, None, None, None, 59.38),
             "Llama-3-8B, WebSight v0.2": (5.831, None, None, None, None, 56.06),
         },
     ),
     Table(
         WEB2CODE,
-        (PERCEPTION, COGNITION, POPE, SCIENCEQA, TEXTVQA),
+        GENERAL,
         {
             "CrystalChat-7B, all web data": (1449.54, 279.64, 86.53, 68.32, 57.86),
             "CrystalChat-7B, DWCG + DWU": (1478.82, 297.14, 86.13, 67.92, 57.41),
@@ -111,6 +114,24 @@ TABLES = (
             "CrystalChat-7B, no web data": (1456.53, 308.21, 86.86, 67.77, 57.84),
             "Llama-3-8B, all web data": (1464.73, 265.14, 86.34, 72.08, 58.76),
             "CrystalCoder-7B, no web data": (1359.83, 238.92, 86.182, 64.15, 50.39),
+        },
+    ),
+    Table(
+        CARD,
+        WCGB_AND_WUB,
+        {
+            "CrystalChat-7B, DWCG": (8.080, 7.900, 8.001, 8.204, 8.215, None),
+            "Vicuna-7B, all web data": (7.598, 7.876, 7.687, 7.267, 7.563, 71.23),
+            "Vicuna-7B, DWCG": (6.754, 6.871, 6.660, 6.589, 6.897, 68.11),
+            "Vicuna-7B, DWU": (3.595, 3.898, 3.489, 3.340, 3.651, 70.82),
+            "Vicuna-7B, no web data": (3.198, 3.042, 3.250, 3.333, 3.167, 71.12),
+        },
+    ),
+    Table(
+        CARD,
+        GENERAL,
+        {
+            "CrystalChat-7B, no web data": (1456.53, 308.21, 86.96, 67.77, 57.84),
             "Vicuna-7B, no web data": (1481.12, 302.85, 87.174, 67.97, 56.49),
         },
     ),
@@ -155,10 +176,29 @@ TABLES = (
             "UI2Code^N-9B RL": (88.6, 95.0, 92.5),
         },
     ),
+    Table(FIRST_LLAVA, (Column("llava_bench_coco", RELATIVE, 100),), {"LLaVA-13B": (85.1,)}),
+    Table(
+        FIRST_LLAVA,
+        (
+            _percent("scienceqa", "accuracy (published)"),
+            *(_percent("scienceqa_ensemble", f"{name} (published)") for name in ("judge", "complement", "text model")),
+        ),
+        {"LLaVA-13B trained on ScienceQA, with GPT-4": (90.92, 92.53, 90.97, 82.69)},
+    ),
     Table(
         LLAVA,
-        (SCIENCEQA, TEXTVQA, POPE, PERCEPTION, _percent("mmbench", "accuracy")),
-        {"LLaVA-1.5-7B": (66.8, 58.2, 85.9, 1510.7, 64.3), "LLaVA-1.5-13B": (71.6, 61.3, 85.9, 1531.3, 67.7)},
+        (
+            SCIENCEQA,
+            TEXTVQA,
+            POPE,
+            PERCEPTION,
+            _percent("mmbench", "accuracy"),
+            Column("llava_bench_in_the_wild", RELATIVE, 100),
+        ),
+        {
+            "LLaVA-1.5-7B": (66.8, 58.2, 85.9, 1510.7, 64.3, 65.4),
+            "LLaVA-1.5-13B": (71.6, 61.3, 85.9, 1531.3, 67.7, 72.5),
+        },
     ),
     Table(
         LLAVA_HR,

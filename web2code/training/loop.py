@@ -28,6 +28,7 @@ from web2code.training.loader import Step, ahead, step_of, steps
 from web2code.training.loss import AnswerLoss
 from web2code.training.measurements import Meter, stage_meter
 from web2code.training.order import Order
+from web2code.training.placement import place
 from web2code.training.trainable import parameter_groups, set_trainable
 from web2code.training.watchdog import Watchdog
 
@@ -111,12 +112,19 @@ def padding_of(model: PreTrainedModel) -> int:
 
 
 def trained_weights(engine: deepspeed.DeepSpeedEngine) -> dict[str, torch.Tensor]:
-    """The trained parameters in float32, gathered from all workers; every worker must call this."""
-    return {
-        name.removeprefix("llava."): safe_get_full_fp32_param(parameter).detach().cpu()
-        for name, parameter in engine.module.named_parameters()
-        if parameter.requires_grad
-    }
+    """The trained parameters in float32, gathered from all workers by the first, which alone keeps them.
+
+    Every worker must call this; all but the first get nothing.
+    """
+    weights = {}
+    for name, parameter in engine.module.named_parameters():
+        if parameter.requires_grad:
+            gathered = safe_get_full_fp32_param(parameter)
+            # Without ZeRO a parameter in float32 is its own master.
+            whole = parameter if gathered is None else gathered
+            if dist.get_rank() == 0:
+                weights[name.removeprefix("llava.")] = whole.detach().cpu()
+    return weights
 
 
 def save_weights(source: Path, weights: dict[str, torch.Tensor]) -> PreTrainedModel:
@@ -139,9 +147,9 @@ def _build_engine(model: PreTrainedModel, stage: StageConfig) -> deepspeed.DeepS
         betas=(BETA1, stage.beta2),
         weight_decay=stage.weight_decay,
     )
-    engine, *_ = deepspeed.initialize(
-        model=AnswerLoss(model), optimizer=optimizer, config=deepspeed_config(stage, dist.get_world_size())
-    )
+    config = deepspeed_config(stage, dist.get_world_size())
+    place(model, stage, config)
+    engine, *_ = deepspeed.initialize(model=AnswerLoss(model), optimizer=optimizer, config=config)
     engine.train()  # models are loaded for use, without dropout and gradient checkpointing
     return engine
 

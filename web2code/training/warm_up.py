@@ -11,8 +11,8 @@ from torch.nn import functional
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from web2code.modelling.ordinary_text import encode
-from web2code.modelling.prompts import CODE_PROMPT, about_image, template_text
-from web2code.modelling.templates import Template
+from web2code.modelling.prompts import about_image, template_text
+from web2code.modelling.templates import CODE_PROMPT, Template
 
 WARMUP_BATCH = 64
 WARMUP_LENGTH = 128

@@ -5,6 +5,7 @@ from PIL import Image
 
 from web2code.evaluation.benchmarks.benchmark import Folders, Verdict
 from web2code.evaluation.benchmarks.design2code import load, measures, start_scorer
+from web2code.evaluation.design2code import clip as clip_module
 
 PAGE = "<html><body style='margin:0'><h1>Page {}</h1><img src=rick.jpg width=300></body></html>"
 
@@ -43,6 +44,16 @@ def test_an_incomplete_folder_says_what_to_fetch(folder, missing):
 def test_an_empty_folder_says_what_to_fetch(tmp_path):
     with pytest.raises(ValueError, match="has no page"):
         list(load(tmp_path))
+
+
+def test_half_of_clip_is_found_before_anything_is_asked(folder, monkeypatch):
+    (folder / "clip").mkdir()
+    monkeypatch.setattr(clip_module, "cv2", None)
+    with pytest.raises(ValueError, match="install opencv-python-headless, or move the folder clip/ away"):
+        list(load(folder))
+    monkeypatch.setattr(clip_module, "cv2", clip_module)
+    with pytest.raises(ValueError, match="clip holds no CLIP checkpoint: fetch openai/clip-vit-base-patch32"):
+        list(load(folder))
 
 
 def test_answers_are_judged_against_the_page_with_its_picture(folder, tmp_path):

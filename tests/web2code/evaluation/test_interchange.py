@@ -1,15 +1,16 @@
 """Results in the files of other harnesses, there and back."""
 
 import json
+import zipfile
 
 import pytest
 from typer.testing import CliRunner
 
 from tests.web2code.evaluation.small import BENCHMARKS, write_results
+from web2code.evaluation import spreadsheet
 from web2code.evaluation.comparison import compare
 from web2code.evaluation.interchange import (
     read_lmms_eval,
-    read_predictions,
     read_vlmevalkit,
     write_lmms_eval,
     write_vlmevalkit,
@@ -89,7 +90,6 @@ def test_a_result_of_lmms_eval_itself_is_read(tmp_path):
     first, second = read_rows(tmp_path / "out", "mme")
     assert (first.id, first.answer, first.values) == ("7", "Yes", {"mme_perception_score": 1.0})
     assert second.answer == "Yes\ufffd"
-    assert read_predictions(theirs.parent / name) == {"7": "Yes", "8": "Yes\ufffd"}
 
 
 def test_two_imported_results_are_compared_by_their_rows(folder, tmp_path):
@@ -109,7 +109,6 @@ def test_vlmevalkit_there_and_back(folder, tmp_path):
     assert essentials(read_rows(tmp_path / "back", "parity")) == essentials(read_rows(folder, "parity"))
     assert scores.benchmarks["parity"].figures[0].name == "mean correct"
     assert scores.benchmarks["parity"].figures[0].value == read_scores(folder).benchmarks["parity"].figures[0].value
-    assert read_predictions(path) == {row.id: row.answer for row in read_rows(folder, "parity")}
 
 
 def test_a_table_of_vlmevalkit_itself_is_read(tmp_path):
@@ -123,12 +122,59 @@ def test_a_table_of_vlmevalkit_itself_is_read(tmp_path):
     assert list(again.benchmarks) == ["POPE", "MMBench"]
 
 
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+
+def write_spreadsheet(path, strings, rows):
+    """A file of Excel's format with the parts that tables of VLMEvalKit have, each part on its own."""
+    parts = {
+        "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{OFFICE}"><sheets><sheet r:id="rId1"/></sheets>'
+        "</workbook>",
+        "xl/_rels/workbook.xml.rels": '<Relationships><Relationship Id="rId1" Target="worksheets/sheet1.xml"/>'
+        "</Relationships>",
+        "xl/sharedStrings.xml": f'<sst xmlns="{MAIN}">{"".join(f"<si>{text}</si>" for text in strings)}</sst>',
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{MAIN}"><sheetData>{"".join(rows)}</sheetData></worksheet>',
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
+
+
+def test_a_spreadsheet_is_read_as_vlmevalkit_writes_it(tmp_path):
+    names = ["index", "question", "answer", "prediction", "hit"]
+    strings = [f"<t>{name}</t>" for name in names]
+    strings += ["<t>Is it &lt;b&gt;?</t>", "<r><t>Ye</t></r><r><t>s_x000D_\n</t></r><rPh><t>ignored</t></rPh>"]
+    head = "".join(f'<c r="{letter}1" t="s"><v>{place}</v></c>' for place, letter in enumerate("ABCDE"))
+    rows = [
+        f'<row r="1">{head}</row>',
+        '<row><c r="A2"><v>1000007</v></c><c r="B2" t="s"><v>5</v></c><c r="D2" t="s"><v>6</v></c>'
+        '<c r="E2"><v>1</v></c></row>',
+        '<row><c r="A3"><v>8</v></c><c r="D3" t="inlineStr"><is><t>No</t></is></c><c r="E3" t="b"><v>0</v></c></row>',
+    ]
+    path = tmp_path / "model_MMBench_result.xlsx"
+    write_spreadsheet(path, strings, rows)
+    scores = read_vlmevalkit(path, tmp_path / "out", "model", "MMBench")
+    assert scores.benchmarks["MMBench"].figures[0].value == 0.5
+    first, second = read_rows(tmp_path / "out", "MMBench")
+    assert (first.id, first.prompt, first.answer, first.facts) == ("1000007", "Is it <b>?", "Yes\r\n", {})
+    assert (second.id, second.prompt, second.answer) == ("8", "", "No")
+
+
+def test_a_spreadsheet_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    write_spreadsheet(tmp_path / "a.xlsx", ["<t>" + 10_000 * "a" + "</t>"], [])
+    monkeypatch.setattr(spreadsheet, "MAX_BYTES", 9_000)
+    with pytest.raises(ValueError, match="unpacks to more than 9000 bytes"):
+        read_vlmevalkit(tmp_path / "a.xlsx", tmp_path / "out", "model", "MMBench")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.xlsx", "", "only .tsv is read"),
+        ("a.pkl", "", "only .xlsx, .tsv and .csv are read"),
+        ("a.xlsx", "index\tprediction\n", "is no Excel file"),
         ("a.tsv", "index\tquestion\n1\t2\n", "no column 'prediction'"),
-        ("a.tsv", "index\tprediction\n1\tA\n", "evaluate it with VLMEvalKit first"),
+        ("a.tsv", "index\tprediction\n1\tA\n", "name a table that VLMEvalKit has evaluated"),
         ("a.tsv", "index\tprediction\thit\n1\tA\tperhaps\n", "'perhaps' is no score"),
         ("a.tsv", "index\tprediction\thit\n1\tA\tinf\n", "'inf' is no score"),
     ],

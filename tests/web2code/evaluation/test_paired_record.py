@@ -3,8 +3,7 @@
 import pytest
 
 from web2code.config import GROUPS, EvaluationConfig
-from web2code.evaluation.judging import Judged
-from web2code.evaluation.summary import System, evaluation_record
+from web2code.evaluation.summary import Judged, System, evaluation_record
 from web2code.evaluation.visual import ASPECTS
 
 ROWS = [

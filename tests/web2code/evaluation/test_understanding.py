@@ -1,7 +1,8 @@
 import pytest
 
 from web2code.evaluation.answers import extract_html
-from web2code.evaluation.statistics import bootstrap_interval, paired_difference
+from web2code.evaluation.measure import mean
+from web2code.evaluation.statistics import bootstrap_interval, difference
 from web2code.evaluation.understanding import parse_answer, score_understanding
 
 
@@ -42,10 +43,11 @@ def test_an_interval_holds_its_mean_narrows_with_more_values_and_repeats():
 def test_a_paired_difference_is_surer_than_two_intervals():
     pages = [0.0, 10.0] * 20
     better = [page + 0.5 + 0.1 * (number % 3) for number, page in enumerate(pages)]
-    difference = paired_difference(better, pages, 1000, seed=0)
+    names = [str(number) for number, _ in enumerate(pages)]
+    found = difference(mean("better", names, better), mean("pages", names, pages), 1000, seed=0)
     first, second = bootstrap_interval(better, 1000, seed=0), bootstrap_interval(pages, 1000, seed=0)
     assert second.high > first.low
-    assert 0 < difference.low < difference.mean == pytest.approx(first.mean - second.mean)
+    assert 0 < found.low < found.mean == pytest.approx(first.mean - second.mean)
 
 
 @pytest.mark.parametrize(

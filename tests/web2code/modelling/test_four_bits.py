@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+from bitsandbytes.functional import dequantize_4bit
 from transformers.pytorch_utils import Conv1D
 
 from tests.web2code.modelling.test_adapters import CPU, inputs, logits, small_model, train
 from web2code.config import LoraConfig
+from web2code.estimate.tracing import LiveBytes
 from web2code.modelling.adapters import adapt, linear_layers, merge_adapters
 from web2code.modelling.four_bits import quantise, round_to_four_bits
-
-dequantize_4bit = pytest.importorskip("bitsandbytes.functional", reason="bitsandbytes is not installed").dequantize_4bit
 
 LORA = LoraConfig(rank=4, alpha=8, dropout=0, four_bit=True)
 MODELS = ["vicuna-7b-v1.5", "crystalchat-7b"]
@@ -26,6 +26,15 @@ def test_the_language_models_linear_layers_take_half_a_byte_for_each_weight(lang
     quantise(model, names, CPU)
     assert sum(model.get_submodule(name).weight.nbytes for name in names) == num_weights / 2
     assert all(torch.equal(model.get_parameter(name), parameter) for name, parameter in others.items())
+
+
+def test_one_layer_after_another_is_put_in_four_bits():
+    """Of weights that lie in a file, no more than a layer's is in memory beside the four bits of the others."""
+    layers = torch.nn.Sequential(*(torch.nn.Linear(1024, 1024) for _ in range(8)))
+    with LiveBytes(layers.parameters()) as live:
+        quantise(layers, [str(number) for number in range(8)], CPU)
+    assert 8 * 1024**2 / 2 < live.now < 8 * 1024**2 * 0.52
+    assert live.peak - live.now < 5 * 1024**2
 
 
 @pytest.mark.parametrize("language_model", MODELS)

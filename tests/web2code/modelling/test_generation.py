@@ -5,8 +5,8 @@ import torch
 
 from web2code.modelling.generation import Generator
 from web2code.modelling.ordinary_text import encode
-from web2code.modelling.prompts import CODE_PROMPT, prompt_tokens
-from web2code.modelling.templates import Template
+from web2code.modelling.prompts import prompt_tokens
+from web2code.modelling.templates import CODE_PROMPT, Template
 
 from ..training.conftest import make_prepared
 from .test_images import png

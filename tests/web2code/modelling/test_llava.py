@@ -1,7 +1,10 @@
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, CLIPModel
+from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, CLIPModel, LlavaForConditionalGeneration
 
 from tests.web2code.modelling.checkpoints import LANGUAGE_MODELS as FAMILIES
 from tests.web2code.modelling.checkpoints import VISION, save_language_model, save_vision_tower
@@ -14,6 +17,7 @@ from web2code.modelling.convnext_weights import from_timm
 from web2code.modelling.llava import IMAGE_TOKEN, assemble, empty_model, llava_config, load_model, shrunken
 from web2code.modelling.prompts import build_sample
 from web2code.modelling.templates import TEMPLATES
+from web2code.recipes import RECIPES
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +147,20 @@ def test_parts_that_do_not_fit_are_refused(changes, sentence):
     values = {"language_model": "vicuna-7b-v1.5", "vision_tower": "clip-vit-large-patch14-336"} | changes
     with pytest.raises(ValueError, match=sentence):
         llava_config(PretrainedModelConfig(**values))
+
+
+def test_a_loaded_models_weights_stay_in_its_file_until_they_are_used(tmp_path):
+    """Workers of one machine have them together, and a worker may take them one by one."""
+    config = llava_config(RECIPES["llava15_7b"]().model)
+    small = shrunken(config)
+    small.text_config.update({"vocab_size": 100_000, "hidden_size": 128})
+    LlavaForConditionalGeneration(small).save_pretrained(tmp_path)
+    before = memory_of_its_own()
+    model = load_model(tmp_path)
+    assert memory_of_its_own() - before < sum(weight.nbytes for weight in model.parameters()) / 4
+
+
+def memory_of_its_own():
+    """Bytes of this process in no file."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(re.search(r"RssAnon:\s+(\d+)", status)[1])

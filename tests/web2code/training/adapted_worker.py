@@ -6,7 +6,6 @@ Writes, for every case, what became of a run and of one that went on from the fi
 import json
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 CASES = {
@@ -30,8 +29,6 @@ def main(folder, rank):
     deepspeed_config.PERSISTENT_NUMBERS = 1000  # so that ZeRO-3 splits weights as small as these
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     for name in CASES:
-        if name == "four_bits" and not find_spec("bitsandbytes"):
-            continue
         for run in ("whole", "resumed"):
             engine, history, num_passes = train(folder, name)
             weights = trained_weights(engine)

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
 import torch
@@ -40,17 +39,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-def case(name):
-    missing = name == "four_bits" and not find_spec("bitsandbytes")
-    return pytest.param(name, marks=pytest.mark.skipif(missing, reason="bitsandbytes is not installed"))
-
-
 def results(folder, name):
     """What a run noted, and its trained weights."""
     return json.loads((folder / f"{name}.json").read_text()), torch.load(folder / f"{name}.pt", weights_only=True)
 
 
-@pytest.mark.parametrize("name", [case(name) for name in CASES])
+@pytest.mark.parametrize("name", CASES)
 def test_adapters_and_projector_learn(folder, name):
     noted, weights = results(folder, f"{name}-whole")
     losses = noted["losses"]
@@ -63,7 +57,7 @@ def test_adapters_and_projector_learn(folder, name):
     assert all(weight.any() for key, weight in weights.items() if ".lora_B" in key)
 
 
-@pytest.mark.parametrize("name", [case(name) for name in CASES])
+@pytest.mark.parametrize("name", CASES)
 def test_gone_on_from_a_checkpoint_it_ends_with_the_same_weights(folder, name):
     whole, expected = results(folder, f"{name}-whole")
     noted, weights = results(folder, f"{name}-resumed")
@@ -73,14 +67,14 @@ def test_gone_on_from_a_checkpoint_it_ends_with_the_same_weights(folder, name):
     assert all(torch.equal(weights[key], expected[key]) for key in expected)
 
 
-@pytest.mark.parametrize("name", [case(name) for name in CASES])
+@pytest.mark.parametrize("name", CASES)
 def test_layers_are_computed_again_in_the_backward_pass(folder, name):
     noted, _ = results(folder, f"{name}-whole")
     # Ten steps of two micro batches, forwards and once more backwards.
     assert noted["passes"] == 10 * 2 * 2
 
 
-@pytest.mark.parametrize("name", [case(name) for name in CASES])
+@pytest.mark.parametrize("name", CASES)
 def test_a_checkpoint_holds_what_is_trained_and_nothing_else(folder, name):
     _, weights = results(folder, f"{name}-whole")
     files = sorted((folder / f"{name}-checkpoints").glob("*/*/*model_states.pt"))
@@ -91,7 +85,7 @@ def test_a_checkpoint_holds_what_is_trained_and_nothing_else(folder, name):
         assert not state["frozen_param_fragments"]
 
 
-@pytest.mark.parametrize("name", [case(name) for name in CASES])
+@pytest.mark.parametrize("name", CASES)
 def test_what_was_trained_is_merged_into_a_model_that_needs_no_adapters(folder, name):
     from peft import PeftModel
 

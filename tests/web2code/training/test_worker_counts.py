@@ -1,7 +1,17 @@
 import pytest
 import torch
 
-from tests.web2code.training.workers import SMALL, SMALL_BEST, SMALL_STEPS, STAGE, STAGES, WILD, read, run_all
+from tests.web2code.training.workers import (
+    PARTITIONED,
+    SMALL,
+    SMALL_BEST,
+    SMALL_STEPS,
+    STAGE,
+    STAGES,
+    WILD,
+    read,
+    run_all,
+)
 from web2code.training.reshard import cut
 
 # Sums in another order: what two numbers of workers differ by even where neither is interrupted. Of the losses, and of
@@ -34,6 +44,31 @@ def test_another_number_of_workers_goes_on_where_the_first_was_interrupted(runs,
         for parameter, expected in whole[kind].items():
             difference = (resumed[kind][parameter] - expected).norm() / expected.norm()
             assert difference < of_states, (kind, parameter)
+
+
+@pytest.mark.parametrize("name", PARTITIONED)
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_weights_brought_in_parts_train_as_those_that_deepspeed_partitions(runs, name, num_workers):
+    """Bit for bit: losses, gradient norms, weights and moments."""
+    found, expected = (read(runs / f"by-{num_workers}" / kind / name / "run.pt") for kind in ("whole", "left"))
+    assert found["history"]["losses"] == expected["history"]["losses"]
+    norms = [[step["gradient_norm"] for step in run["history"]["metrics"]] for run in (found, expected)]
+    assert norms[0] == norms[1]
+    for kind in ("weights", "exp_avg", "exp_avg_sq"):
+        assert expected[kind]
+        for parameter, tensor in expected[kind].items():
+            assert torch.equal(found[kind][parameter], tensor), (kind, parameter)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_worker_holds_one_tensor_beside_its_share_while_weights_are_brought_to_it(runs, num_workers):
+    for name, num_shares in (("zero2", 1), ("zero3", num_workers)):
+        found = read(runs / f"by-{num_workers}" / "placed" / f"{name}.pt")
+        share = sum(2 * -(-size // 2 // num_shares) for size in found["sizes"])
+        assert len(found["held"]) == num_workers
+        for peak, kept in found["held"]:
+            assert share <= kept < 1.02 * share
+            assert peak <= kept + max(found["sizes"])
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -5,21 +5,23 @@ import os
 import shutil
 import time
 import traceback
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
 import deepspeed
 import torch
 import torch.distributed as dist
-from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
-from transformers import LlavaForConditionalGeneration
+from deepspeed.utils import safe_get_full_optimizer_state
 
 from web2code.config import StageConfig
+from web2code.estimate.tracing import LiveBytes
+from web2code.modelling.llava import load_model
+from web2code.training import deepspeed_config as settings
+from web2code.training import loop
 from web2code.training.arrays import load_arrays
 from web2code.training.checkpoint import Checkpoints
 from web2code.training.deepspeed_config import deepspeed_config
 from web2code.training.history import History
-from web2code.training.loop import held_out_loss, train_stage
 from web2code.training.order import Order
 
 # A frozen tower, two parameter groups, more than one micro step for each worker.
@@ -34,9 +36,11 @@ STAGES = {
         update={"zero_stage": zero_stage, "precision": precision, **(PACKED if layout == "packed" else {})}
     )
     for zero_stage, layout, precision in (
-        (2, "padded", "fp32"), (2, "packed", "bf16"), (3, "packed", "fp32"), (3, "padded", "bf16"),
+        (0, "padded", "fp32"), (2, "padded", "fp32"), (2, "packed", "bf16"), (3, "packed", "fp32"),
+        (3, "padded", "bf16"),
     )
 }  # fmt: skip
+PARTITIONED = [name for name in STAGES if name.startswith("zero3")]
 INTERRUPTED_AFTER = 3
 SMALL = ["zero1-fp32", "zero2-fp32", "zero2-bf16", "zero3-fp32", "zero3-bf16"]
 SMALL_STEPS, SMALL_BEST = 5, 2
@@ -84,6 +88,7 @@ def run_all(prepared, folder):
 
 def work(rank, world_size, prepared, folder, barrier):
     """What each process does: first all begin, then each goes on with what the other number of workers began."""
+    settings.PERSISTENT_NUMBERS = 1000  # so that ZeRO-3 splits weights as small as these
     os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(os.getppid() + world_size)}
     try:
         dist.init_process_group("gloo", f"file://{folder}/store-{world_size}", rank=rank, world_size=world_size)
@@ -103,6 +108,11 @@ def begin(prepared, folder):
         with suppress(Interrupted):
             train(prepared, stage, folder / "interrupted" / name, INTERRUPTED_AFTER)
         wait_for_checkpoint(folder / "interrupted" / name)
+    for name in PARTITIONED:
+        with left_to_deepspeed():
+            write_run(folder / "left" / name, *train(prepared, STAGES[name], folder / "left" / name))
+    for name in ("zero2", "zero3"):
+        measure_placing(prepared, int(name[-1]), folder / "placed" / f"{name}.pt")
     for name in SMALL:
         save_small(folder / "small" / name, name)
     dist.barrier()
@@ -127,8 +137,29 @@ def train(prepared, stage, folder, interrupted_after=0):
         if step == interrupted_after:
             raise Interrupted
 
-    model = LlavaForConditionalGeneration.from_pretrained(prepared / "base", dtype=torch.float32)
-    return train_stage(model, stage, load_arrays(prepared), 0, folder, on_step)
+    model = load_model(prepared / "base", torch.float32)
+    return loop.train_stage(model, stage, load_arrays(prepared), 0, folder, on_step)
+
+
+@contextmanager
+def left_to_deepspeed():
+    """DeepSpeed itself brings models to their devices, whole, and partitions them then."""
+    place, loop.place = loop.place, lambda *_: None
+    yield
+    loop.place = place
+
+
+def measure_placing(prepared, zero_stage, path):
+    """Bytes that each worker holds at once, and in the end, of a model that is brought to its device in bfloat16."""
+    model = load_model(prepared / "base")
+    sizes = [2 * parameter.numel() for parameter in model.parameters()]
+    stage = STAGE.model_copy(update={"zero_stage": zero_stage, "precision": "bf16"})
+    # Beside what lies in files that are mapped into memory.
+    with LiveBytes([*model.parameters(), *model.buffers()]) as live:
+        loop.place(model, stage, deepspeed_config(stage, dist.get_world_size()))
+    held = [None] * dist.get_world_size()
+    dist.all_gather_object(held, (live.peak, live.now))
+    write(path, {"held": held, "sizes": sizes})
 
 
 def wait_for_checkpoint(folder):
@@ -145,18 +176,21 @@ def write_run(folder, engine, history):
 
 def full_state(engine):
     """Master weights and moments of the trained parameters, and the steps of all optimizer states."""
-    if engine.zero_optimization_stage() < 3:
+    zero_stage, optimizer = engine.zero_optimization_stage(), engine.optimizer
+    if zero_stage in (1, 2):
         # DeepSpeed looks the moments up after a step, which an engine that was just restored has not made.
-        engine.optimizer._hp_optimizer_states_linked = False
-        engine.optimizer._lazy_init_hp_params_optimizer_state()
+        optimizer._hp_optimizer_states_linked = False
+        optimizer._lazy_init_hp_params_optimizer_state()
+    states = optimizer.optimizer.state if zero_stage else optimizer.state
+
+    def moment(parameter, key):
+        return safe_get_full_optimizer_state(parameter, key) if zero_stage else states[parameter][key]
+
     trained = [(name, each) for name, each in engine.module.named_parameters() if each.requires_grad]
     return {
-        "weights": {name: safe_get_full_fp32_param(each).clone() for name, each in trained},
-        **{
-            key: {name: safe_get_full_optimizer_state(each, key).clone() for name, each in trained}
-            for key in ("exp_avg", "exp_avg_sq")
-        },
-        "steps": [float(each["step"]) for each in engine.optimizer.optimizer.state.values()],
+        "weights": loop.trained_weights(engine),
+        **{key: {name: moment(each, key).clone() for name, each in trained} for key in ("exp_avg", "exp_avg_sq")},
+        "steps": [float(each["step"]) for each in states.values()],
     }
 
 
@@ -234,7 +268,7 @@ def find_best(prepared, zero_stage, folder):
     engine, history = train(prepared, stage, folder)
     arrays = load_arrays(prepared)
     held_out = Order(arrays, stage, 0).held_out
-    loss = held_out_loss(engine, stage, arrays, held_out)
+    loss = loop.held_out_loss(engine, stage, arrays, held_out)
     training = all(module.training for module in engine.module.modules())
     write(folder / "best.pt", {"loss": loss, "history": asdict(history), "training": training})
 

@@ -15,7 +15,7 @@ from web2code.evaluation.benchmarks.mme import MME
 from web2code.evaluation.benchmarks.mmmu import MMMU
 from web2code.evaluation.benchmarks.ocrbench import OCRBENCH
 from web2code.evaluation.benchmarks.pope import POPE
-from web2code.evaluation.benchmarks.scienceqa import SCIENCEQA, SCIENCEQA_IMG
+from web2code.evaluation.benchmarks.scienceqa import SCIENCEQA, SCIENCEQA_ENSEMBLE, SCIENCEQA_IMG
 from web2code.evaluation.benchmarks.vqa import GQA, TEXTVQA, TEXTVQA_OCR, VQAV2
 from web2code.evaluation.benchmarks.wcgb import WCGB, WCGB_JUDGE, WCGB_PAGE_DOWN, WCGB_WIDTHS
 from web2code.evaluation.benchmarks.wub import WUB
@@ -38,6 +38,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "ocrbench": OCRBENCH,
     "pope": POPE,
     "scienceqa": SCIENCEQA,
+    "scienceqa_ensemble": SCIENCEQA_ENSEMBLE,
     "scienceqa_img": SCIENCEQA_IMG,
     "sroie": SROIE,
     "stvqa": STVQA,

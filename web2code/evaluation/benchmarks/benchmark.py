@@ -101,7 +101,7 @@ class Benchmark:
             incomplete.
         judge: what an answer is worth; pure, so that it may run anywhere and again.
         measures: the figures, the main one first, from all samples and their verdicts in the same order.
-        fetch: what to fetch, and the names that the files have in the folder.
+        fetch: what to fetch and where to put it, as an instruction.
         scorer: starts what scores answers that are pages.
         model_judge: has a model judge answers.
         answers_of: the benchmark whose answers are scored or judged, where nothing is asked anew.

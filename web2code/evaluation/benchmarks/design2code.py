@@ -10,9 +10,10 @@ from web2code.evaluation.measure import Measure, mean
 
 PLACEHOLDER = "rick.jpg"
 FETCH = (
-    f"the test set of SALT-NLP/Design2Code (or Design2Code-HARD) as one folder: N.html, N.png, and {PLACEHOLDER}, the "
-    "picture that its pages show"
+    f"fetch the test set of SALT-NLP/Design2Code (or Design2Code-HARD) as one folder: N.html, N.png, {PLACEHOLDER}, "
+    "the picture that its pages show; for the CLIP score also openai/clip-vit-base-patch32, as the folder clip/ in it"
 )
+CLIP = "clip"
 PROMPT = (
     "Write one HTML file, with its CSS within it, of the web page in this screenshot: the same text, layout, colours "
     f"and sizes. Put {PLACEHOLDER} in the place of every picture. Answer with the file only."
@@ -38,12 +39,16 @@ def load(folder: Path) -> Iterator[Sample]:
     """A sample for each page of the test set, in the order of their numbers; `facts["html"]` is the reference.
 
     Raises:
-        ValueError: the folder has no page, or one without its screenshot or of more than `MAX_BYTES`.
+        ValueError: the folder has no page, one without its screenshot or of more than `MAX_BYTES`, or half of CLIP.
     """
     pages = [path for path in folder.glob("*.html") if path.stem.isdecimal()]
     if not pages:
-        raise ValueError(f"{folder} has no page N.html: fetch {FETCH}")
+        raise ValueError(f"{folder} has no page N.html: {FETCH}")
     _content(folder / PLACEHOLDER)
+    if (folder / CLIP).is_dir():
+        from web2code.evaluation.design2code.clip import check_clip  # heavy: only this score needs it
+
+        check_clip(folder / CLIP)
     for path in sorted(pages, key=lambda path: int(path.stem)):
         html, screenshot = (_content(path.with_suffix(suffix)) for suffix in (".html", ".png"))
         facts = {"html": html.decode("utf-8", "replace")}
@@ -70,7 +75,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
 
 def _content(path: Path) -> bytes:
     if not path.is_file():
-        raise ValueError(f"{path} is missing: fetch {FETCH}")
+        raise ValueError(f"{path} is missing: {FETCH}")
     if path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path} is larger than {MAX_BYTES} bytes: fetch it again")
     return path.read_bytes()

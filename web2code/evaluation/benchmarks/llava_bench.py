@@ -66,7 +66,7 @@ COCO = Variant(
 def llava_bench(variant: Variant) -> Benchmark:
     """The benchmark of one set of questions."""
     return Benchmark(
-        variant.name, variant.title, partial(load, variant), None, measures, variant.fetch, model_judge=model_judge
+        variant.name, variant.title, partial(load, variant), None, measures, _fetch(variant), model_judge=model_judge
     )
 
 
@@ -173,4 +173,4 @@ def _picture(variant: Variant, folder: Path, name: str) -> bytes:
 
 
 def _fetch(variant: Variant) -> str:
-    return f"fetch {variant.fetch}"
+    return f"fetch {variant.fetch}, and put them into the folder"

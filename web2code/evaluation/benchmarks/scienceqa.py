@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
+from web2code.config import JudgeConfig
+from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, grouped, judged, outcomes
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of
 from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_lines, verdict
@@ -17,6 +19,9 @@ from web2code.evaluation.metrics.choices import (
     matches_lmms_eval_scienceqa,
     matches_published_scienceqa,
 )
+
+if TYPE_CHECKING:
+    from web2code.endpoint import Client
 
 FETCH = "fetch the test Parquet files of the dataset lmms-lab/ScienceQA (ScienceQA-{part}) and put them into the folder"
 COLUMNS = ("image", "question", "choices", "answer", "hint")
@@ -68,9 +73,33 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     )
 
 
+def with_text_model(client: Client, _: JudgeConfig, answers: Iterable[Answered]) -> Iterator[Verdict]:
+    """Have a text model answer as well, and where the two differ, judge both."""
+    from web2code.evaluation.judges import scienceqa_ensemble  # heavy: it brings the endpoint's client
+
+    return scienceqa_ensemble.judge(client, answers)
+
+
+def measures_with_text_model(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
+    """Accuracies of judge, complement, either model alone, and an oracle."""
+    from web2code.evaluation.judges import scienceqa_ensemble
+
+    return scienceqa_ensemble.measures(samples, verdicts)
+
+
 def _benchmark(name: str, title: str, part: str) -> Benchmark:
     return Benchmark(name, title, partial(load, part=part), judge, measures, FETCH.format(part=part))
 
 
 SCIENCEQA = _benchmark("scienceqa", "ScienceQA", "FULL")
 SCIENCEQA_IMG = _benchmark("scienceqa_img", "ScienceQA, questions with a picture", "IMG")
+SCIENCEQA_ENSEMBLE = Benchmark(
+    "scienceqa_ensemble",
+    "ScienceQA with a text model, as complement and as judge",
+    partial(load, part="FULL"),
+    None,
+    measures_with_text_model,
+    SCIENCEQA.fetch,
+    model_judge=with_text_model,
+    answers_of=SCIENCEQA.name,
+)

@@ -12,6 +12,7 @@ from web2code.data.pages import read_pages
 from web2code.data.shards import RECORD
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Folders, PageScorer, Sample, Verdict
 from web2code.evaluation.measure import Measure, mean
+from web2code.modelling.templates import CODE_PROMPT
 
 if TYPE_CHECKING:
     from web2code.endpoint import Client
@@ -91,8 +92,6 @@ def model_judge(client: Client, judge: JudgeConfig, answers: Iterable[Answered])
 
 
 def _sample(name: str, image: bytes, html: str) -> Sample:
-    from web2code.modelling.prompts import CODE_PROMPT  # heavy: what is trained with it says what it is
-
     width, height = image_size(image)
     viewport = {"width": width, "height": min(height, width)}
     return Sample(name, (image,), CODE_PROMPT, MAX_NEW_TOKENS, {"html": html, "viewport": viewport})
@@ -104,7 +103,7 @@ WCGB = Benchmark(
     load,
     None,
     measures,
-    "a dataset that `web2code data build` made, or NAME.png with NAME.html beside it for each page",
+    "name a dataset that `web2code data build` made, or put NAME.png with NAME.html beside it for each page there",
     start_scorer,
 )
 WCGB_PAGE_DOWN = Benchmark(

@@ -44,15 +44,24 @@ class ClipEncoder:
         return features / features.norm()
 
 
-def load_clip(folder: Path, device: str = "cpu") -> ClipEncoder:
-    """The encoder of a CLIP checkpoint in transformers' form.
+def check_clip(folder: Path) -> None:
+    """Nothing, where a folder has what the score needs.
 
     Raises:
-        ValueError: it is not there, or OpenCV, which takes the text out, is not installed.
+        ValueError: it holds no checkpoint, or OpenCV, which takes the text out, is not installed.
     """
     _require_opencv()
     if not (folder / "config.json").exists():
         raise ValueError(f"{folder} holds no CLIP checkpoint: fetch openai/clip-vit-base-patch32 into it")
+
+
+def load_clip(folder: Path, device: str = "cpu") -> ClipEncoder:
+    """The encoder of a CLIP checkpoint in transformers' form.
+
+    Raises:
+        ValueError: as `check_clip`.
+    """
+    check_clip(folder)
     return ClipEncoder(CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True).to(device))
 
 
@@ -72,5 +81,6 @@ def without_text(pixels: np.ndarray, blocks: Sequence[Block]) -> np.ndarray:
 def _require_opencv() -> None:
     if cv2 is None:
         raise ValueError(
-            "the CLIP score takes text out with OpenCV: install opencv-python-headless, or score without CLIP"
+            "the CLIP score takes text out with OpenCV: install opencv-python-headless, or move the folder clip/ away "
+            "to score without it"
         )

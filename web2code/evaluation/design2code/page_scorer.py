@@ -7,12 +7,10 @@ from pathlib import Path
 
 from web2code.evaluation.answers import extract_html
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
-from web2code.evaluation.benchmarks.design2code import PLACEHOLDER
+from web2code.evaluation.benchmarks.design2code import CLIP, PLACEHOLDER
 from web2code.evaluation.design2code.scorer import Scorer, open_browsers
 
 BROWSERS = 2
-# A CLIP checkpoint in this folder beside the pages adds the score that needs one.
-CLIP = "clip"
 
 
 class Design2CodeScorer:

@@ -9,7 +9,7 @@ from pathlib import Path
 from web2code.config import Endpoint
 from web2code.endpoint import Client, Question, Unanswered
 from web2code.evaluation.engines.engine import Inbox, Reply, Request
-from web2code.evaluation.judges.wcgb import scaled_png
+from web2code.evaluation.screenshots import scaled_png
 
 MAX_SIDE = 8192
 

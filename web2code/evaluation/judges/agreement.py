@@ -10,7 +10,7 @@ from scipy import stats
 
 from web2code.config import Interval
 from web2code.evaluation.benchmarks.benchmark import Verdict
-from web2code.evaluation.judges.wcgb import NAMES
+from web2code.evaluation.results import Row
 
 Scores = Mapping[str, Mapping[str, float]]
 
@@ -25,14 +25,12 @@ class Agreement:
     kendall: Interval
 
 
-def judge_scores(verdicts: Sequence[Verdict]) -> dict[str, Mapping[str, float]]:
-    """A judge's scores by page, of the pages that it judged."""
+def scores_of(verdicts: Sequence[Verdict] | Sequence[Row]) -> dict[str, Mapping[str, float]]:
+    """Scores by page, of the pages that have any."""
     return {verdict.id: verdict.values for verdict in verdicts if verdict.outcome == "scored"}
 
 
-def agreement(
-    first: Scores, second: Scores, samples: int, seed: int, names: Sequence[str] = NAMES
-) -> dict[str, Agreement]:
+def agreement(first: Scores, second: Scores, names: Sequence[str], samples: int, seed: int) -> dict[str, Agreement]:
     """Agreement by name of a score, over the pages that both have: failures, 0 for both, would only feign agreement.
 
     A name is left out where one of the two gives every page the same score, or fewer than three pages are shared.

@@ -1,4 +1,4 @@
-"""Several judges of the same pages: their mean, and how far they agree."""
+"""Several judges of the same answers: their mean, and how far they agree."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from itertools import combinations
 import numpy as np
 
 from web2code.evaluation.benchmarks.benchmark import Verdict
-from web2code.evaluation.judges.agreement import judge_scores, spearman
-from web2code.evaluation.judges.wcgb import NAMES
+from web2code.evaluation.judges.agreement import Scores, spearman
 
 
 @dataclass(frozen=True)
@@ -21,25 +20,46 @@ class PanelAgreement:
     alpha: float
 
 
-def ensemble(panel: Mapping[str, Sequence[Verdict]]) -> list[Verdict]:
-    """The judges' mean for every page, of those that judged it; `judges` says how many did.
+def joined(panel: Mapping[str, Verdict]) -> Verdict:
+    """What several judges said of one answer, by judge: the mean of those that judged it; of one judge, its verdict.
 
-    Args:
-        panel: by judge, the verdicts on the same pages in the same order.
+    `judges` says how many judged it, and `JUDGE: NAME` what each of them said.
     """
-    return [_mean_verdict(verdicts) for verdicts in zip(*panel.values(), strict=True)]
+    verdicts = list(panel.values())
+    scored = {judge: verdict.values for judge, verdict in panel.items() if verdict.outcome == "scored"}
+    if len(panel) == 1 or not scored:
+        return verdicts[0]
+    rows = list(scored.values())
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if all(name in row for row in rows)}
+    each = {f"{judge}: {name}": value for judge, row in scored.items() for name, value in row.items()}
+    return Verdict(verdicts[0].id, "scored", means | {"judges": float(len(rows))} | each)
 
 
-def panel_agreement(panel: Mapping[str, Sequence[Verdict]], names: Sequence[str] = NAMES) -> dict[str, PanelAgreement]:
+def panel_of(scores: Scores) -> Mapping[str, Scores]:
+    """What each judge said, by judge and page, from what `joined` made of it; nothing where one judged alone."""
+    panel: dict[str, dict[str, dict[str, float]]] = {}
+    for page, values in scores.items():
+        for key, value in values.items():
+            judge, _, name = key.rpartition(": ")
+            if judge:
+                panel.setdefault(judge, {}).setdefault(page, {})[name] = value
+    return panel
+
+
+def panel_agreement(panel: Mapping[str, Scores], names: Sequence[str]) -> dict[str, PanelAgreement]:
     """By score, the mean of Spearman's coefficient over pairs of judges, and Krippendorff's alpha for intervals.
 
     A pair counts on the pages that both judged; nan where no pair has two pages that either tells apart.
+
+    Args:
+        panel: by judge, the scores of the pages that it judged.
     """
-    scores = [judge_scores(verdicts) for verdicts in panel.values()]
-    pages = sorted({page for judge in scores for page in judge})
+    pages = sorted({page for judge in panel.values() for page in judge})
     found = {}
     for name in names:
-        table = np.array([[judge[page][name] if page in judge else np.nan for page in pages] for judge in scores])
+        table = np.array(
+            [[judge[page][name] if page in judge else np.nan for page in pages] for judge in panel.values()]
+        )
         found[name] = PanelAgreement(mean_spearman(table), krippendorff_alpha(table))
     return found
 
@@ -73,11 +93,3 @@ def krippendorff_alpha(table: np.ndarray) -> float:
 def _squared_differences(values: np.ndarray) -> float:
     """Sum over ordered pairs."""
     return float(2 * len(values) * ((values - values.mean()) ** 2).sum())
-
-
-def _mean_verdict(verdicts: Sequence[Verdict]) -> Verdict:
-    scored = [verdict for verdict in verdicts if verdict.outcome == "scored"]
-    if not scored:
-        return verdicts[0]
-    values = {name: sum(verdict.values[name] for verdict in scored) / len(scored) for name in NAMES}
-    return Verdict(verdicts[0].id, "scored", values | {"judges": float(len(scored))})

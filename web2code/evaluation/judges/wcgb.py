@@ -7,21 +7,19 @@ is the mean of the four groups. The published figures leave out pages that were 
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from web2code.config import GROUPS
 from web2code.endpoint import Client, Question, Unanswered
 from web2code.evaluation.benchmarks.benchmark import Verdict
 from web2code.evaluation.judges.scores import read_scores, scores_schema
-from web2code.evaluation.measure import Measure, interval, mean, ratio
-from web2code.evaluation.screenshots import FORMATS, MAX_PIXELS
+from web2code.evaluation.measure import Measure, mean, ratio
+from web2code.evaluation.screenshots import scaled_png
 from web2code.evaluation.visual import ASPECTS, score_groups
 
 BEST = 10.0
@@ -134,26 +132,6 @@ def merged(replies: Sequence[dict[str, float]]) -> dict[str, float]:
     return values
 
 
-def scaled_png(data: bytes, max_side: int) -> bytes:
-    """The picture as PNG in RGB, without whatever else its file says, and with no side longer than `max_side` pixels.
-
-    Raises:
-        ValueError: it cannot be decoded, or has more than `MAX_PIXELS`.
-    """
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError("the picture has too many pixels")
-            picture = image.convert("RGB")
-    except (OSError, SyntaxError, Image.DecompressionBombError):
-        raise ValueError("the picture cannot be decoded") from None
-    picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-    picture.info.clear()
-    stream = io.BytesIO()
-    picture.save(stream, "PNG")
-    return stream.getvalue()
-
-
 def measures(verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
     """Groups over all pages and over those that were judged, aspects, shares of outcomes, and what repeating changed.
 
@@ -169,20 +147,6 @@ def measures(verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
     if any("sd overall" in verdict.values for verdict in verdicts):
         found += [_spread(name, units, verdicts) for name in GROUPS]
     return tuple(found)
-
-
-def describe(verdicts: Sequence[Verdict], samples: int, seed: int) -> str:
-    """The groups over all pages and over those that were judged, with the counts that set them apart, as text."""
-    found = {measure.name: measure for measure in measures(verdicts)}
-    num = {outcome: sum(verdict.outcome == outcome for verdict in verdicts) for outcome in OUTCOMES}
-    lines = [f"{len(verdicts)} pages: " + ", ".join(f"{num[outcome]} {said}" for outcome, said in OUTCOMES.items())]
-    for name in (group + suffix for group in GROUPS for suffix in ("", " (published)")):
-        figure = interval(found[name], samples, seed)
-        over = num["scored"] if name.endswith(")") else len(verdicts)
-        lines.append(f"{name}: {figure.mean:.3f} ({figure.low:.3f} to {figure.high:.3f}), over {over} pages")
-    if "sd overall" in found:
-        lines.append(f"standard deviation of one reply: {found['sd overall'].value:.3f} overall")
-    return "\n".join(lines)
 
 
 def _over_all(name: str, units: tuple[str, ...], verdicts: Sequence[Verdict]) -> Measure:

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 
 from web2code.evaluation.benchmarks.benchmark import Verdict
-from web2code.evaluation.judges.agreement import agreement, correlations, judge_scores
-from web2code.evaluation.judges.ensemble import ensemble, krippendorff_alpha, mean_spearman, panel_agreement
+from web2code.evaluation.judges.agreement import agreement, correlations, scores_of
+from web2code.evaluation.judges.ensemble import (
+    joined,
+    krippendorff_alpha,
+    mean_spearman,
+    panel_agreement,
+    panel_of,
+)
 from web2code.evaluation.judges.wcgb import NAMES, measures, merged
 from web2code.evaluation.visual import ASPECTS, score_groups
 
@@ -48,21 +54,26 @@ def test_a_panel_gives_the_mean_of_those_that_judged():
         "one": [verdict("a", 4), verdict("b", 6), nothing],
         "other": [verdict("a", 8, interface=4.0), Verdict("b", "unjudged"), nothing],
     }
-    first, second, third = ensemble(panel)
+    together = [joined({"one": one, "other": other}) for one, other in zip(*panel.values(), strict=True)]
+    first, second, third = together
     assert (first.values["text"], first.values["uii"], first.values["judges"]) == (6.0, 4.0, 2.0)
     assert (second.outcome, second.values["overall"], second.values["judges"]) == ("scored", 6.0, 1.0)
     assert third == nothing
-    assert {measure.name: measure.value for measure in measures(ensemble(panel))}["text"] == pytest.approx(12 / 3)
+    assert {measure.name: measure.value for measure in measures(together)}["text"] == pytest.approx(12 / 3)
+    assert panel_of(scores_of(together)) == {judge: scores_of(verdicts) for judge, verdicts in panel.items()}
+    alone = verdict("a", 4)
+    assert joined({"one": alone}) == alone
+    assert panel_of(scores_of([alone])) == {}
 
 
 def test_agreement_of_a_panel_is_told_for_each_score():
     rng = np.random.default_rng(1)
     truth = rng.uniform(2, 8, 80)
     panel = {
-        str(number): [verdict(str(page), score + rng.normal(0, 0.5)) for page, score in enumerate(truth)]
+        str(number): scores_of([verdict(str(page), score + rng.normal(0, 0.5)) for page, score in enumerate(truth)])
         for number in range(3)
     }
-    found = panel_agreement(panel)
+    found = panel_agreement(panel, NAMES)
     assert set(found) == set(NAMES)
     assert found["overall"].alpha == pytest.approx(3 / (3 + 0.25), abs=0.03)  # variances of the truth and of the noise
     assert 0.85 < found["overall"].spearman < 1
@@ -100,7 +111,7 @@ def test_a_judge_is_compared_with_the_computed_scores_on_pages_that_both_scored(
         verdicts.append(verdict(str(number), score + rng.normal(0, 0.3)))
     verdicts[0] = Verdict("0", "unjudged")
     del computed["1"]
-    found = agreement(judge_scores(verdicts), computed, 100, 0)
+    found = agreement(scores_of(verdicts), computed, NAMES, 100, 0)
     assert found["layout"].num == 48
     assert found["layout"].spearman.mean > 0.95
     assert "numbers" not in found  # the computed one is the same everywhere
@@ -108,4 +119,4 @@ def test_a_judge_is_compared_with_the_computed_scores_on_pages_that_both_scored(
 
 
 def test_no_shared_page_has_no_agreement():
-    assert agreement(judge_scores([verdict("a", 3)]), {}, 100, 0) == {}
+    assert agreement(scores_of([verdict("a", 3)]), {}, NAMES, 100, 0) == {}

@@ -21,12 +21,11 @@ from web2code.evaluation.judges.wcgb import (
     SYSTEM,
     Page,
     WcgbJudge,
-    describe,
     measures,
     merged,
-    scaled_png,
 )
 from web2code.evaluation.measure import interval
+from web2code.evaluation.screenshots import scaled_png
 from web2code.evaluation.visual import ASPECTS
 
 
@@ -263,16 +262,6 @@ def test_means_over_repeats_are_those_of_the_groups():
     assert (values["uii"], values["vsa"], values["overall"]) == (6.0, 3.0, (3 + 3 + 3 + 6) / 4)
     assert "sd uii" in values
     assert "sd uii" not in merged([first])
-
-
-def test_both_figures_are_told_with_their_counts(chat, tmp_path):
-    chat.reply = reply(8)
-    given = [*pages(3), Page("x", png(), outcome="failed", reason="the page navigated away")]
-    text = describe(list(judge(chat.url, tmp_path, repeats=2).judge(given)), 200, 0)
-    assert text.startswith("4 pages: 3 judged, 0 without an answer, 0 without HTML, 1 not rendered, 0 not judged\n")
-    assert "\noverall: 6.000 (" in text
-    assert "\noverall (published): 8.000 (8.000 to 8.000), over 3 pages\n" in text
-    assert text.endswith("standard deviation of one reply: 0.000 overall")
 
 
 def test_no_page_at_all_has_figures_too():
