@@ -239,7 +239,7 @@ def _smaller(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
     if setup.zero_stage < 3:
         yield f"{stage.name}.zero_stage=3", zero3
     if "language_model" in stage.trainable:
-        yield "ZeRO-3, optimizer offloaded", zero3.model_copy(update={"offload": True})
+        yield f"{stage.name}.zero_stage=3 and {stage.name}.offload=true", zero3.model_copy(update={"offload": True})
 
 
 def _lighter(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
