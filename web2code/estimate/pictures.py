@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import unset_fake_temporarily
-from transformers import LlavaNextConfig, PreTrainedConfig, PreTrainedModel, Qwen2_5_VLConfig, Qwen3VLConfig
-from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.image_processing_utils import select_best_resolution
 from transformers.vision_utils import (
     get_vision_cu_seqlens,
     get_vision_interpolation_indices_and_weights,
@@ -17,6 +17,8 @@ from transformers.vision_utils import (
 )
 
 from web2code.config import Config
+
+LLAVA_NEXT = "llava_next"
 
 
 class Page(Config):
@@ -29,15 +31,15 @@ class Page(Config):
 
 def is_known(config: PreTrainedConfig) -> bool:
     """Whether it is known what the model is given of pictures."""
-    return isinstance(config, LlavaNextConfig | Qwen2_5_VLConfig | Qwen3VLConfig)
+    return config.model_type in (LLAVA_NEXT, "qwen2_5_vl", "qwen3_vl")
 
 
 def picture_inputs(model: PreTrainedModel, page: Page, num: int, apart: bool) -> dict[str, Any]:
     """What the model's `get_image_features` takes of so many pictures of a page.
 
-    `apart` keeps attention within each picture and window. Without, it takes the same memory, and far less time to trace.
+    `apart` keeps attention within each picture and window. Without, it takes as much memory, and less time to trace.
     """
-    if isinstance(model.config, LlavaNextConfig):
+    if model.config.model_type == LLAVA_NEXT:
         return _tiles(model, page, num)
     merged = model.model.visual.spatial_merge_size * model.model.visual.patch_size
     shrunken = sqrt(page.image_tokens * merged**2 / (page.height * page.width))
@@ -74,12 +76,9 @@ def grid_inputs(model: PreTrainedModel, rows: int, columns: int, num: int, apart
     return {"pixel_values": pixels, **made}
 
 
-def num_tiles(config: LlavaNextConfig, height: int, width: int) -> int:
-    """Squares of the tower's size that a LLaVA-NeXT cuts a picture into, the whole of it among them."""
-    return image_size_to_num_patches((height, width), config.image_grid_pinpoints, config.vision_config.image_size)
-
-
 def _tiles(model: PreTrainedModel, page: Page, num: int) -> dict[str, Any]:
-    size, tiles = model.config.vision_config.image_size, num_tiles(model.config, page.height, page.width)
-    pixels = torch.zeros(num, tiles, 3, size, size, dtype=model.dtype)
+    """Squares of the tower's size, which a LLaVA-NeXT cuts a picture into after it has seen the whole of it in one."""
+    size = model.config.vision_config.image_size
+    height, width = select_best_resolution((page.height, page.width), model.config.image_grid_pinpoints)
+    pixels = torch.zeros(num, 1 + -(-height // size) * -(-width // size), 3, size, size, dtype=model.dtype)
     return {"pixel_values": pixels, "image_sizes": [(page.height, page.width)] * num}

@@ -140,8 +140,8 @@ def plan_recipe(recipe: Recipe, cluster: Cluster, mfu: float = MFU) -> RecipePla
 def _require_known(model: ImageTextConfig, recipe: str) -> None:
     if not is_known(architecture(model, NO_PAGE)):
         raise ValueError(
-            f"instruct.trainable: it is not known what {model.name} is given of a picture, and so not what training its "
-            f"vision tower takes: plan {recipe!r} without vision_tower"
+            f"instruct.trainable: it is not known what {model.name} is given of a picture, and so not what training "
+            f"its vision tower takes: plan {recipe!r} without vision_tower"
         )
 
 
