@@ -169,7 +169,7 @@ def _step(
     for number, (samples, tensors) in enumerate(share.micro_batches, start=1):
         engine.set_gradient_accumulation_boundary(number == len(share.micro_batches))
         loss = engine(**on_device(engine, tensors), num_tokens=num_tokens)
-        meter.add(samples, tensors["input_ids"].numel(), engine.module.token_losses)
+        meter.add(samples, tensors, engine.module.token_losses)
         total += loss.detach().float()
         if number == len(share.micro_batches):
             # All workers see the same loss, so that all take the same decision about it.
