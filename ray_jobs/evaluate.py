@@ -6,6 +6,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from math import ceil
 from pathlib import Path
@@ -50,15 +51,16 @@ def main(job: EvaluateJob) -> EvaluationRecord:
     shots = read_screenshots(job.where.screenshots_folder)
     write_screenshots(shots, out / PICTURES / "screenshots")
     todo = list(asks(rows, shots, job.evaluation))
-    writers = start_writers(job, out, todo)
-    features, constant = look_at_references(job, rows, out)
-    seconds = {"references": time.perf_counter() - started}
-    same = constant_answers(constant, rows, shots)
-    answers = chain(
-        (("constant_page", asked, {"text": text}) for asked, text in same.items()),
-        written(writers, len(todo)),
-    )
-    texts, verdicts = score_as_written(answers, facts_of(job, features, shots), out, num_processes(rows))
+    writers, verdicts = start_writers(job, out, todo), Journal(out / "verdicts.jsonl")
+    with start_scorers(job, out, verdicts, num_processes(rows)) as scorers:
+        features, constant = look_at_references(job, rows, scorers)
+        seconds = {"references": time.perf_counter() - started}
+        same = constant_answers(constant, rows, shots)
+        answers = chain(
+            (("constant_page", asked, {"text": text}) for asked, text in same.items()),
+            written(writers, len(todo)),
+        )
+        texts = score_as_written(answers, facts_of(features, shots), scorers, verdicts)
     seconds["answers"] = time.perf_counter() - started - seconds["references"]
     systems = summary.judged_systems(texts, verdicts.entries, rows, shots)
     summary.write_samples(out, systems, rows)
@@ -75,48 +77,45 @@ def num_processes(rows: Rows) -> int:
     return max(1, min(ceil(len(rows) / PAGES_PER_SCORER), int(ray.cluster_resources().get("CPU", 1))))
 
 
-def look_at_references(job: EvaluateJob, rows: Rows, out: Path) -> tuple[dict[str, PageFeatures], str]:
+def start_scorers(job: EvaluateJob, out: Path, verdicts: Journal, num: int) -> Scorers:
+    """What scores WCGB; pictures go to `pictures/SYSTEM/PAGE.png`, for that is what the samples are called."""
+    pages = replace(WCGB, scorer=lambda folders: References(job.viewport, folders))
+    folders = Folders(pictures=out / PICTURES, files=out, kept=out / "references")
+    return Scorers({PICTURES: pages}, {PICTURES: folders}, {PICTURES: verdicts}, num)
+
+
+def look_at_references(job: EvaluateJob, rows: Rows, scorers: Scorers) -> tuple[dict[str, PageFeatures], str]:
     """The features of every held-out page, and the training page that is the best constant answer to all of them."""
-    num = num_processes(rows)
-    start = ray.remote(num_cpus=0.25)(References).remote
-    actors = [start(job.viewport, out / PICTURES / "reference") for _ in range(num)]
-    try:
-        shares = ray.get([actor.render.remote(rows[i::num]) for i, actor in enumerate(actors)])
-        train = read_pages(job.where.data_dir, "train", images=False)
-        candidates = constant_candidates(train or rows, job.evaluation.constant_candidates, job.seed)
-        totals = ray.get([actor.constant_scores.remote(candidates) for actor in actors])
-    finally:
-        ray.wait([actor.close.remote() for actor in actors], num_returns=num, timeout=30)
+    actors = scorers.actors[PICTURES]
+    shares = ray.get([actor.call.remote("render", rows[i :: len(actors)]) for i, actor in enumerate(actors)])
+    train = read_pages(job.where.data_dir, "train", images=False)
+    candidates = constant_candidates(train or rows, job.evaluation.constant_candidates, job.seed)
+    totals = ray.get([actor.call.remote("constant_scores", candidates) for actor in actors])
     return dict(chain.from_iterable(share.items() for share in shares)), best_constant(candidates, totals)
 
 
-def facts_of(job: EvaluateJob, features: dict[str, PageFeatures], shots: list[Screenshot]) -> dict[str, dict[str, Any]]:
+def facts_of(features: dict[str, PageFeatures], shots: list[Screenshot]) -> dict[str, dict[str, Any]]:
     """What answers to pages and screenshots are compared with, by what was asked."""
-    viewport = {"viewport": job.viewport.model_dump()}
-    pages = {f"page/{page}": viewport | {"features": found} for page, found in features.items()}
-    return pages | {f"screenshot/{shot.id}": viewport | {"screenshot": shot.png} for shot in shots}
+    pages = {f"page/{page}": {"features": found} for page, found in features.items()}
+    return pages | {f"screenshot/{shot.id}": {"screenshot": shot.png} for shot in shots}
 
 
 def score_as_written(
-    answers: Iterable[Written], facts: dict[str, dict[str, Any]], out: Path, num: int
-) -> tuple[dict[str, dict[str, str]], Journal]:
-    """The texts of every system by what was asked, and verdicts on pages, which are scored while others are written."""
+    answers: Iterable[Written], facts: dict[str, dict[str, Any]], scorers: Scorers, verdicts: Journal
+) -> dict[str, dict[str, str]]:
+    """The texts of every system by what was asked; pages are scored while others are written."""
     texts: dict[str, dict[str, str]] = defaultdict(dict)
-    verdicts = Journal(out / "verdicts.jsonl")
-    # What scores WCGB: pictures go to `pictures/SYSTEM/PAGE.png`, for that is what the samples are called.
-    folders = Folders(pictures=out / PICTURES, files=out, kept=out / "references")
-    with Scorers({PICTURES: WCGB}, {PICTURES: folders}, {PICTURES: verdicts}, num) as scorers:
-        for system, asked, entry in answers:
-            texts[system][asked] = entry["text"]
-            if asked not in facts:
-                continue
-            name = summary.sample_name(system, asked)
-            if error := entry.get("error"):
-                verdicts.add(name, outcome="no_answer", values={}, reason=error)
-            else:
-                scorers.take(PICTURES, Sample(name, (), "", 0, facts[asked]), entry["text"])
-        scorers.collect()
-    return texts, verdicts
+    for system, asked, entry in answers:
+        texts[system][asked] = entry["text"]
+        if asked not in facts:
+            continue
+        name = summary.sample_name(system, asked)
+        if error := entry.get("error"):
+            verdicts.add(name, outcome="no_answer", values={}, reason=error)
+        else:
+            scorers.take(PICTURES, Sample(name, (), "", 0, facts[asked]), entry["text"])
+    scorers.collect()
+    return texts
 
 
 if __name__ == "__main__":

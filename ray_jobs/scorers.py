@@ -43,6 +43,10 @@ class ScorerActor:
         """What an answer is worth."""
         return self.scorer.score(sample, text)
 
+    def call(self, name: str, *arguments: Any) -> Any:
+        """What another method of the scorer returns."""
+        return getattr(self.scorer, name)(*arguments)
+
     def close(self) -> None:
         """End its browsers."""
         self.scorer.close()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from ray_jobs.engines import answer, engine_starter
 from web2code.config import BenchmarkJob, EngineConfig, EvaluateJob
@@ -16,6 +17,8 @@ from web2code.evaluation.journal import Journal
 from web2code.evaluation.writing import bundles
 from web2code.progress import report
 
+# Engines get the first processes that Ray starts, for what they do takes longest: nothing else is started for so long.
+SECONDS_AHEAD = 2.0
 # A system, what it was asked, and its `text`, or the `error` that there is in place of one.
 Written = tuple[str, str, dict[str, str]]
 Found = SimpleQueue[Written | Exception | None]
@@ -43,18 +46,26 @@ def start_writers(job: EvaluateJob, out: Path, todo: list[Request]) -> Writers:
     """Have each model asked what is to do, and its answers put into a queue; a thread follows each model's engines."""
     writers = Writers(len(checkpoints(job)))
     for name, checkpoint in checkpoints(job).items():
-        arguments = (job, name, checkpoint, Journal(out / f"answers-{name}.jsonl"), todo, writers.found)
+        begun = threading.Event()
+        arguments = (job, name, checkpoint, Journal(out / f"answers-{name}.jsonl"), todo, writers.found, begun)
         threading.Thread(target=write_answers, args=arguments, daemon=True).start()
+        begun.wait(SECONDS_AHEAD)
     return writers
 
 
 def write_answers(
-    job: EvaluateJob, name: str, checkpoint: Path, journal: Journal, todo: list[Request], found: Found
+    job: EvaluateJob,
+    name: str,
+    checkpoint: Path,
+    journal: Journal,
+    todo: list[Request],
+    found: Found,
+    begun: threading.Event,
 ) -> None:
     """Put a model's answers into the queue: those that are there already, then others as they are written, then None.
 
     A bundle that was answered in part is asked again as a whole, for an answer may depend on its batch in the last
-    bits; what was answered first stays.
+    bits; what was answered first stays. `begun` is set once an engine was asked for, or none is needed.
     """
     try:
         missing = []
@@ -64,14 +75,22 @@ def write_answers(
                 continue
             for request in bundle:
                 found.put((name, request.key, journal[request.key]))
-        start, num = engine_starter(engine_job(job, name, checkpoint)), num_engines(job)
-        for reply in answer(start, num, missing):
+        start = engine_starter(engine_job(job, name, checkpoint))
+
+        def start_and_tell() -> Any:
+            actor = start()
+            begun.set()
+            return actor
+
+        for reply in answer(start_and_tell, num_engines(job), missing):
             if reply.key not in journal:
                 journal.add(reply.key, text=reply.text, error=reply.error)
             found.put((name, reply.key, journal[reply.key]))
         found.put(None)
     except Exception as error:
         found.put(error)
+    finally:
+        begun.set()
 
 
 def engine_job(job: EvaluateJob, name: str, checkpoint: Path) -> BenchmarkJob:

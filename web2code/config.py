@@ -183,6 +183,7 @@ class StageConfig(Config):
     attention: Literal["sdpa", "eager", "varlen"] = "sdpa"
     pack_tokens: int = Field(0, ge=0, description="tokens of a sequence of several samples; 0 pads each to a row")
     gradient_checkpointing: bool = Field(False, description="layers are computed again in the backward pass")
+    offload: bool = Field(False, description="the optimizer's states lie and change in the machine's own memory")
     grouping: Literal["length", "modality_length", "none"] = Field(
         "length", description="samples of similar length meet in a batch, and as in LLaVA of one modality"
     )
@@ -202,6 +203,12 @@ class StageConfig(Config):
             raise ValueError(f"{self.name}: set held_out to a multiple of global_batch ({self.global_batch})")
         if self.keep == "best" and not self.held_out:
             raise ValueError(f"{self.name}: the best checkpoint is known by its held-out loss: set held_out")
+        return self
+
+    @model_validator(mode="after")
+    def _can_offload(self) -> StageConfig:
+        if self.offload and self.zero_stage < 2:
+            raise ValueError(f"{self.name}: offload needs a zero_stage of 2 or 3")
         return self
 
     @model_validator(mode="after")

@@ -100,6 +100,8 @@ def _rows(stages: tuple[StagePlan, ...]) -> dict[str, list[str]]:
         "optimizer's step, after these three": [memory.step for memory in memories],
         "at the peak": [memory.total for memory in memories],
     }
+    if any(memory.host for memory in memories):
+        parts["in the machine's own memory"] = [memory.host for memory in memories]
     return {
         "setup": [_described(setup) for setup in setups],
         "gradient checkpointing": ["yes" if setup.checkpointing else "no" for setup in setups],
@@ -138,4 +140,4 @@ def _time(planned: RecipePlan) -> Table:
 
 def _described(setup: Setup) -> str:
     adapters = "" if not setup.lora else ", 4-bit LoRA" if setup.lora.four_bit else ", LoRA"
-    return f"ZeRO-{setup.zero_stage}, {setup.precision}{adapters}"
+    return f"ZeRO-{setup.zero_stage}, {setup.precision}{adapters}{', offloaded' if setup.offload else ''}"

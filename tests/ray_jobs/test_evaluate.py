@@ -10,6 +10,9 @@ from PIL import Image
 
 from ray_jobs.build_dataset import main as build_dataset
 from ray_jobs.evaluate import main
+from ray_jobs.prepare import main as prepare
+from ray_jobs.train import main as train
+from tests.web2code.modelling.image_text_models import save_toy
 from tests.web2code.training.conftest import make_prepared
 from web2code.artifacts import verify
 from web2code.config import (
@@ -17,8 +20,14 @@ from web2code.config import (
     DataConfig,
     EvaluateJob,
     EvaluationConfig,
+    ImageTextConfig,
+    Mixture,
     PagesConfig,
+    PartShare,
+    PrepareJob,
     SourceConfig,
+    StageConfig,
+    TrainJob,
     Viewport,
     Where,
 )
@@ -203,3 +212,25 @@ def test_a_dataset_without_held_out_pages_is_refused(built, tmp_path):
     )  # fmt: skip
     with pytest.raises(ValueError, match="holds no held-out page"):
         main(job)
+
+
+def test_an_image_text_model_is_prepared_trained_and_judged(built, local_ray, tmp_path):
+    """The jobs of a recipe that begins with a model that is published whole, one after another."""
+    where = Where(home=str(tmp_path / "home"), data_dir=str(built[1]), num_workers=1)
+    shared = {"where": where, "dataset_version": "v", "seed": 0}
+    prepared = prepare(PrepareJob(
+        **shared, model=ImageTextConfig(name=save_toy(tmp_path / "hub", "qwen3-vl-8b"), max_length=1024),
+        mixture=Mixture(name="m", align=(), instruct=(PartShare(part="DWCG"),)), templates={"instruct": "own"},
+    ))  # fmt: skip
+    stage = StageConfig(
+        name="instruct", trainable=("projector", "language_model"), zero_stage=3, template="own", steps=4,
+        global_batch=4, micro_batch=2, learning_rate=1e-2, gradient_checkpointing=True,
+    )  # fmt: skip
+    trained = train(TrainJob(where=where, stage=stage, prepared=prepared.fingerprint, seed=0))
+    assert trained.losses[-1] < trained.losses[0]
+    record = main(EvaluateJob(
+        **shared, prepared=prepared.fingerprint, candidate=trained.fingerprint,
+        evaluation=EvaluationConfig(max_new_tokens=8, bootstrap_samples=100, constant_candidates=2), viewport=VIEWPORT,
+    ))  # fmt: skip
+    assert record.systems.keys() == {"candidate", "untrained", "constant_page"}
+    assert record.systems["candidate"].wcgb_visual.num == len(read_pages(built[1], "eval"))

@@ -102,6 +102,7 @@ def setup_of(stage: StageConfig, num_devices: int, lora: LoraConfig | None) -> S
         zero_stage=stage.zero_stage,
         precision=stage.precision,
         checkpointing=stage.gradient_checkpointing,
+        offload=stage.offload,
         lora=lora if "language_model" in stage.trainable else None,
     )
 

@@ -30,6 +30,7 @@ from web2code.estimate.memory import (
     setup_of,
     stage_memory,
 )
+from web2code.estimate.pictures import Page, is_known
 from web2code.estimate.tracing import Activations, count_flops, stage_model, trace_memory
 from web2code.estimate.workload import Workload, stage_workload
 from web2code.mixtures import resolve_mixture
@@ -44,6 +45,8 @@ FILLED = 0.95
 MFU = 0.3
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 MOST_DEVICES = 64
+
+NO_PAGE = Page()
 
 FullSize = PretrainedModelConfig | ImageTextConfig
 
@@ -103,20 +106,18 @@ def plan_recipe(recipe: Recipe, cluster: Cluster, mfu: float = MFU) -> RecipePla
 
     Raises:
         ValueError: a recipe from scratch, or one whose parts or batches do not fit each other, or that trains a tower
-            of a model that is published whole.
+            of which it is not known what it is given.
     """
     if isinstance(recipe.model, ModelConfig):
         raise ValueError(f"recipe {recipe.name!r} is made from scratch and trains on any machine: plan a full-size one")
     if not 0 < mfu <= 1:
         raise ValueError(f"mfu {mfu:g}: it is a share of the peak, above 0 and at most 1")
-    if isinstance(recipe.model, ImageTextConfig) and "vision_tower" in recipe.instruct.trainable:
-        raise ValueError(
-            f"instruct.trainable: what a vision tower takes whose pictures are of any size is not estimated: plan "
-            f"{recipe.name!r} without vision_tower"
-        )
-    mixture = resolve_mixture(recipe.mixture)
+    mixture, viewport = resolve_mixture(recipe.mixture), recipe.pages.viewport
+    page = Page(image_tokens=recipe.validation.image_tokens, height=viewport.height, width=viewport.width)
     # Of a model that is published whole, what the recipe says of a page.
-    image_tokens = architecture(recipe.model, recipe.validation.image_tokens).image_seq_length
+    image_tokens = architecture(recipe.model, page).image_seq_length
+    if isinstance(recipe.model, ImageTextConfig) and "vision_tower" in recipe.instruct.trainable:
+        _require_known(recipe.model, recipe.name)
     return RecipePlan(
         recipe=recipe.name,
         cluster=cluster,
@@ -129,31 +130,39 @@ def plan_recipe(recipe: Recipe, cluster: Cluster, mfu: float = MFU) -> RecipePla
                 stage_workload(stage, getattr(mixture, stage.name), image_tokens, recipe.model.max_length),
                 cluster,
                 mfu,
-                image_tokens,
+                page,
             )
             for stage in recipe.stages
         ),
     )
 
 
-def architecture(model: FullSize, image_tokens: int) -> PreTrainedConfig:
-    """A model's configuration; of one that is published whole, with the image tokens that a page is taken to have."""
+def _require_known(model: ImageTextConfig, recipe: str) -> None:
+    if not is_known(architecture(model, NO_PAGE)):
+        raise ValueError(
+            f"instruct.trainable: it is not known what {model.name} is given of a picture, and so not what training "
+            f"its vision tower takes: plan {recipe!r} without vision_tower"
+        )
+
+
+def architecture(model: FullSize, page: Page) -> PreTrainedConfig:
+    """A model's configuration; of one that is published whole, with the page that its pictures are taken to be."""
     if isinstance(model, PretrainedModelConfig):
         return llava_config(model)
     config = model_config(model)
-    config.image_seq_length = image_tokens
+    config.image_seq_length, config.page = page.image_tokens, page
     return config
 
 
 def plan_stage(
-    model: FullSize, stage: StageConfig, workload: Workload, cluster: Cluster, mfu: float, image_tokens: int = 0
+    model: FullSize, stage: StageConfig, workload: Workload, cluster: Cluster, mfu: float, page: Page = NO_PAGE
 ) -> StagePlan:
     """One stage as its recipe has it, with alternatives where a GPU does not hold it."""
     setup = setup_of(stage, cluster.num_devices, model.lora)
     parameters = _parameters(model, stage.trainable, setup.lora)
-    memory = setup_memory(model, stage.trainable, workload.longest, setup, image_tokens)
+    memory = setup_memory(model, stage.trainable, workload.longest, setup, page)
     fits = fits_in(memory, cluster)
-    flops = sample_flops(model, stage.trainable, setup.lora, workload.mean_length, image_tokens) * workload.samples
+    flops = sample_flops(model, stage.trainable, setup.lora, workload.mean_length, page) * workload.samples
     hours = flops / (cluster.num_devices * cluster.device.teraflops * 1e12 * mfu) / 3600
     width = WEIGHT_BYTES[setup.precision]
     return StagePlan(
@@ -164,7 +173,7 @@ def plan_stage(
         workload=workload,
         memory=memory,
         fits=fits,
-        alternatives=() if fits else tuple(find_alternatives(model, stage, workload, cluster, setup, image_tokens)),
+        alternatives=() if fits else tuple(find_alternatives(model, stage, workload, cluster, setup, page)),
         flops=flops,
         hours=hours,
         cost=hours * cluster.num_devices * cluster.device.price,
@@ -174,22 +183,22 @@ def plan_stage(
 
 
 def setup_memory(
-    model: FullSize, trainable: tuple[Module, ...], length: int, setup: Setup, image_tokens: int = 0
+    model: FullSize, trainable: tuple[Module, ...], length: int, setup: Setup, page: Page = NO_PAGE
 ) -> Memory:
     """Memory of one device in a stage whose longest sample has `length` tokens."""
     parameters = _parameters(model, trainable, setup.lora)
     # Quantised weights change nothing here: what is traced need not be traced again.
     lora = setup.lora and setup.lora.model_copy(update={"four_bit": False})
-    activations = _activations(model, trainable, lora, setup.precision, length, setup.checkpointing, image_tokens)
+    activations = _activations(model, trainable, lora, setup.precision, length, setup.checkpointing, page)
     return stage_memory(parameters, activations, setup)
 
 
 @cache
 def sample_flops(
-    model: FullSize, trainable: tuple[Module, ...], lora: LoraConfig | None, length: int, image_tokens: int = 0
+    model: FullSize, trainable: tuple[Module, ...], lora: LoraConfig | None, length: int, page: Page = NO_PAGE
 ) -> int:
     """Operations of one sample of `length` tokens, forward and backward."""
-    return count_flops(stage_model(architecture(model, image_tokens), trainable, lora, torch.bfloat16), length)
+    return count_flops(stage_model(architecture(model, page), trainable, lora, torch.bfloat16), length)
 
 
 def fits_in(memory: Memory, cluster: Cluster) -> bool:
@@ -198,14 +207,14 @@ def fits_in(memory: Memory, cluster: Cluster) -> bool:
 
 
 def find_alternatives(
-    model: FullSize, stage: StageConfig, workload: Workload, cluster: Cluster, setup: Setup, image_tokens: int = 0
+    model: FullSize, stage: StageConfig, workload: Workload, cluster: Cluster, setup: Setup, page: Page = NO_PAGE
 ) -> Iterator[Alternative]:
     """Changes after which the stage fits, tried one by one, each with its largest micro batch."""
     for change, changed in chain(_smaller(stage, setup), _lighter(stage, setup)):
-        if found := _fitting(model, stage, workload, cluster, change, changed, image_tokens):
+        if found := _fitting(model, stage, workload, cluster, change, changed, page):
             yield found
     for change, changed in _spread(stage, setup):
-        if found := _fitting(model, stage, workload, cluster, change, changed, image_tokens):
+        if found := _fitting(model, stage, workload, cluster, change, changed, page):
             yield found
             return
 
@@ -217,14 +226,14 @@ def _fitting(
     cluster: Cluster,
     change: str,
     setup: Setup,
-    image_tokens: int,
+    page: Page,
 ) -> Alternative | None:
     """The setup with the largest micro batch with which it fits, if any."""
     per_device = stage.global_batch // setup.num_devices
     for micro_batch in range(min(setup.micro_batch, per_device), 0, -1):
         if per_device % micro_batch == 0:
             tried = setup.model_copy(update={"micro_batch": micro_batch})
-            memory = setup_memory(model, stage.trainable, workload.longest, tried, image_tokens)
+            memory = setup_memory(model, stage.trainable, workload.longest, tried, page)
             if fits_in(memory, cluster):
                 return Alternative(change=change, setup=tried, memory=memory)
     return None
@@ -239,7 +248,7 @@ def _smaller(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
     if setup.zero_stage < 3:
         yield f"{stage.name}.zero_stage=3", zero3
     if "language_model" in stage.trainable:
-        yield "ZeRO-3, optimizer offloaded", zero3.model_copy(update={"offload": True})
+        yield f"{stage.name}.zero_stage=3 and {stage.name}.offload=true", zero3.model_copy(update={"offload": True})
 
 
 def _lighter(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
@@ -264,7 +273,7 @@ def _spread(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
 
 @cache
 def _parameters(model: FullSize, trainable: tuple[Module, ...], lora: LoraConfig | None) -> Parameters:
-    return count_parameters(stage_model(architecture(model, 0), trainable, lora, torch.bfloat16))
+    return count_parameters(stage_model(architecture(model, NO_PAGE), trainable, lora, torch.bfloat16))
 
 
 @cache
@@ -275,7 +284,7 @@ def _activations(
     precision: str,
     length: int,
     checkpointing: bool,
-    image_tokens: int,
+    page: Page,
 ) -> Activations:
-    built = stage_model(architecture(model, image_tokens), trainable, lora, DTYPES[precision])
+    built = stage_model(architecture(model, page), trainable, lora, DTYPES[precision])
     return trace_memory(built, length, checkpointing)

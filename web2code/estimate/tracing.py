@@ -18,6 +18,7 @@ from transformers import LlavaConfig, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from web2code.config import LoraConfig, Module
+from web2code.estimate.pictures import is_known, picture_inputs
 from web2code.modelling.adapters import add_adapters
 from web2code.modelling.llava import empty_model
 from web2code.training.trainable import module_of, set_trainable
@@ -80,7 +81,7 @@ def count_flops(model: PreTrainedModel, length: int) -> int:
     with FakeTensorMode(allow_non_fake_inputs=True):
         model.to_empty(device="cpu").train()
         with counter:
-            _loss(model, _forward(model, 1, length)).backward()
+            _loss(model, _forward(model, 1, length, apart=True)).backward()
     return counter.get_total_flops()
 
 
@@ -116,22 +117,28 @@ def _live_bytes(model: PreTrainedModel, batch: int, length: int) -> tuple[int, i
     return saved, live.peak
 
 
-def _forward(model: PreTrainedModel, batch: int, length: int) -> torch.Tensor:
+def _forward(model: PreTrainedModel, batch: int, length: int, apart: bool = False) -> torch.Tensor:
     """Last hidden states (batch, length, width) of samples that are a picture, then text."""
     config, llava = model.config, model.model
     tokens = torch.zeros(batch, length - config.image_seq_length, dtype=torch.long)
     # Kept until the text model is through, as LLaVA's own forward keeps it: it holds every layer's features.
-    seen = _seen(model, batch)
-    embeddings = torch.cat([torch.stack(list(seen.pooler_output)), llava.get_input_embeddings()(tokens)], dim=1)
+    seen = _seen(model, batch, apart)
+    features = torch.stack(list(seen.pooler_output))
+    for deeper in getattr(seen, "deepstack_features", None) or ():
+        # A Qwen adds these to the states of its first layers, which takes as much.
+        features = features + torch.stack(list(deeper))
+    embeddings = torch.cat([features, llava.get_input_embeddings()(tokens)], dim=1)
     return llava.language_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
 
 
-def _seen(model: PreTrainedModel, batch: int) -> BaseModelOutputWithPooling:
-    """Features of pictures; of a model whose pictures are of any size without what its frozen tower computes."""
+def _seen(model: PreTrainedModel, batch: int, apart: bool) -> BaseModelOutputWithPooling:
+    """Features of pictures; of a model of which it is not known what it is given, without what its tower computes."""
     config = model.config
     if isinstance(config, LlavaConfig):
         size = config.vision_config.image_size
         return model.model.get_image_features(torch.zeros(batch, 3, size, size, dtype=model.dtype))
+    if is_known(config):
+        return model.model.get_image_features(**picture_inputs(model, config.page, batch, apart))
     shape = (batch, config.image_seq_length, config.get_text_config().hidden_size)
     # Where a projector is trained, a gradient goes back as far as its output.
     trained = any(each.requires_grad for name, each in model.named_parameters() if module_of(name) == "projector")

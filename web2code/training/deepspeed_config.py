@@ -36,6 +36,7 @@ def deepspeed_config(stage: StageConfig, world_size: int) -> dict[str, Any]:
     The optimizer is torch's AdamW, which needs no compiler at run time: hence the two `zero_` switches.
     """
     accumulation_steps(stage, world_size)
+    offload = {"offload_optimizer": {"device": "cpu", "pin_memory": True}} if stage.offload else {}
     return {
         "train_batch_size": stage.global_batch,
         "gradient_accumulation_steps": 1,
@@ -50,6 +51,7 @@ def deepspeed_config(stage: StageConfig, world_size: int) -> dict[str, Any]:
             # Small parameters stay whole on every worker: gathering them costs more than it saves.
             "stage3_param_persistence_threshold": PERSISTENT_NUMBERS,
             "stage3_gather_16bit_weights_on_model_save": False,
+            **offload,
         },
         "steps_per_print": 10**9,
         "wall_clock_breakdown": False,

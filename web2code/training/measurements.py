@@ -15,8 +15,10 @@ from deepspeed.accelerator import get_accelerator
 from transformers import PreTrainedModel
 
 from web2code.estimate.devices import peak_flops
+from web2code.estimate.pictures import is_known
 from web2code.training.arrays import Arrays
-from web2code.training.flops import ModelFlops, model_flops
+from web2code.training.batches import Batch
+from web2code.training.flops import ModelFlops, model_flops, pieces_of
 
 SOURCE_LOSS = "source_loss/"
 
@@ -72,6 +74,7 @@ class Meter:
         """A step begins."""
         self.began, self.waited = time.perf_counter(), 0.0
         self.positions, self.losses = 0, torch.zeros(len(self.sources))
+        self.pieces = np.zeros(2)  # of pictures, and the squares of each picture's number of them
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -80,16 +83,19 @@ class Meter:
         yield
         self.waited += time.perf_counter() - asked
 
-    def add(self, indices: np.ndarray, num_positions: int, token_losses: torch.Tensor) -> None:
+    def add(self, indices: np.ndarray, tensors: Batch, token_losses: torch.Tensor) -> None:
         """Take in a micro batch of this worker: its samples, and the losses of their learned tokens in that order."""
         sources = torch.from_numpy(np.repeat(self.arrays.parts[indices], self._learned(indices)).astype(np.int64))
         device = token_losses.device  # which is not waited for here
         self.losses = self.losses.to(device).index_add(0, sources.to(device), token_losses)
-        self.positions += num_positions
+        self.positions += tensors["input_ids"].numel()
+        if self.flops and (self.arrays.pages[indices] >= 0).any():  # else what is shown stands in for a picture
+            pieces = pieces_of(tensors).astype(float)
+            self.pieces += pieces.sum(), (pieces**2).sum()
 
     def reduce(self, loss: torch.Tensor, device: torch.device) -> float:
         """Sum over all workers this one's share of the loss, of shape (1,), and beside it what it has measured."""
-        own = torch.tensor([self.positions, *self.losses.tolist()])
+        own = torch.tensor([self.positions, *self.pieces.tolist(), *self.losses.tolist()], dtype=torch.float32)
         sums = torch.cat([loss, own]).to(device)
         dist.all_reduce(sums)
         self.reduced = sums.tolist()
@@ -99,7 +105,7 @@ class Meter:
         """The step over the samples of a global batch is over."""
         lengths, learned = self.arrays.lengths[batch], self._learned(batch)
         counts = np.bincount(self.arrays.parts[batch], learned, len(self.sources))
-        loss, num_positions, *losses = self.reduced
+        loss, num_positions, _, _, *losses = self.reduced
         norm = None if gradient_norm is None else float(gradient_norm)
         seconds = time.perf_counter() - self.began
         return Step(
@@ -121,8 +127,8 @@ class Meter:
     def _mfu(self, batch: np.ndarray, num_learned: int, seconds: float) -> float | None:
         if self.flops is None:
             return None
-        num_pictures = int((self.arrays.pages[batch] >= 0).sum())
-        return self.flops.of(self.arrays.lengths[batch], num_learned, num_pictures) / seconds / self.peak
+        pieces, squares = self.reduced[2:4]
+        return self.flops.of(self.arrays.lengths[batch], num_learned, pieces, squares) / seconds / self.peak
 
     def _learned(self, indices: np.ndarray) -> np.ndarray:
         """Tokens that are predicted; the first one never is."""
@@ -132,9 +138,10 @@ class Meter:
 def stage_meter(model: PreTrainedModel, arrays: Arrays, precision: str) -> Meter:
     """A meter of a model that is not under DeepSpeed yet; with MFU in bfloat16 on GPUs whose peak is known.
 
-    Of an image-text-to-text model there is none, as what its pictures take differs from one to the next.
+    Of an image-text-to-text model there is none where it is not known what it is given of a picture.
     """
-    counted = _on_gpu() and precision == "bf16" and arrays.processor is None
+    known = arrays.processor is None or is_known(model.config)
+    counted = _on_gpu() and precision == "bf16" and known
     peak = peak_flops(torch.cuda.get_device_name()) if counted else None
     return Meter(arrays, model_flops(model), dist.get_world_size() * peak) if peak else Meter(arrays)
 

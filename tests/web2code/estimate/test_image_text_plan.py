@@ -1,14 +1,24 @@
 """Plans of models that are published whole."""
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from tests.web2code.modelling.image_text_models import save_toy
+from tests.web2code.modelling.image_text_models import MODELS, picture, save_toy, toy_internvl
+from web2code.config import ImageTextConfig
 from web2code.estimate.devices import parse_cluster
-from web2code.estimate.plan import plan_recipe
+from web2code.estimate.pictures import Page
+from web2code.estimate.plan import architecture, plan_recipe
+from web2code.estimate.tracing import ATTENTION_FLOPS, LiveBytes, count_flops, stage_model, trace_memory
+from web2code.modelling.image_text import ImageTextProcessor, load_processor
 from web2code.modelling.llava import load_model
+from web2code.modelling.prompts import IGNORED
 from web2code.recipes import resolve
+from web2code.training.loss import AnswerLoss
+from web2code.training.trainable import set_trainable
 
 CLUSTER = parse_cluster("8xH100")
+WIDTH, HEIGHT = 140, 112
 
 
 def toy(folder, name, recipe, overrides):
@@ -36,6 +46,37 @@ def test_a_projector_that_is_trained_takes_more(tmp_path):
     assert plan_recipe(recipe, CLUSTER).stages[0].memory.states > alone.stages[0].memory.states
 
 
-def test_a_tower_that_is_trained_is_not_estimated(tmp_path):
-    with pytest.raises(ValueError, match="is not estimated: plan 'llava_next_mistral_7b' without vision_tower"):
-        plan_recipe(resolve("llava_next_mistral_7b"), CLUSTER)
+@pytest.mark.parametrize("trainable", [("language_model",), ("projector", "language_model", "vision_tower")])
+@pytest.mark.parametrize("name", MODELS)
+def test_what_a_step_computes_and_keeps_is_what_is_planned(tmp_path, name, trainable):
+    """A real step on a page, beside the trace of the model without weights."""
+    model, processor = load_model(save_toy(tmp_path, name)).train(), load_processor(tmp_path)
+    set_trainable(model, trainable)
+    image, length = ImageTextProcessor(processor).tokens(picture(WIDTH, HEIGHT)), 200
+    page = Page(image_tokens=len(image), height=HEIGHT, width=WIDTH)
+    ids = torch.tensor([image + [7] * (length - len(image))])
+    labels = torch.where(torch.arange(length) < len(image), IGNORED, ids)
+    seen = ImageTextProcessor(processor).tensors([picture(WIDTH, HEIGHT)], torch.float32)
+    batch = {"input_ids": ids, "labels": labels, **seen, **ImageTextProcessor(processor).positions(ids)}
+    objective, counter = AnswerLoss(model), FlopCounterMode(display=False, custom_mapping=ATTENTION_FLOPS)
+    objective(**batch, num_tokens=1.0).backward()  # so that the gradients are there
+    with counter, LiveBytes([*model.parameters(), *model.buffers()]) as live:
+        objective(**batch, num_tokens=1.0).backward()
+
+    def traced():
+        config = architecture(ImageTextConfig(name=str(tmp_path), max_length=256), page)
+        return stage_model(config, trainable, None, torch.float32)
+
+    assert count_flops(traced(), length) == pytest.approx(counter.get_total_flops(), rel=1e-3)
+    activations = trace_memory(traced(), length, False)
+    planned = activations.saved + activations.transient + activations.fixed
+    print(name, trainable, planned / live.peak)
+    assert 0.85 * live.peak < planned < 1.25 * live.peak
+
+
+def test_a_tower_of_which_it_is_not_known_what_it_is_given_is_not_estimated(tmp_path):
+    processor, model = toy_internvl()
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="so not what training its vision tower takes: plan 'llava_next_mistral_7b'"):
+        plan_recipe(resolve("llava_next_mistral_7b", {"model.name": str(tmp_path), "model.max_length": 256}), CLUSTER)

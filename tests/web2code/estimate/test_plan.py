@@ -52,6 +52,10 @@ def test_what_is_offered_fits_and_is_what_a_changed_recipe_needs(small):
     again = plan_recipe(small({"instruct.micro_batch": smaller.setup.micro_batch}), tight).stages[1]
     assert again.fits
     assert again.memory == smaller.memory
+    away = offered["instruct.zero_stage=3 and instruct.offload=true"]
+    overrides = {"instruct.zero_stage": 3, "instruct.offload": True, "instruct.micro_batch": away.setup.micro_batch}
+    assert plan_recipe(small(overrides), tight).stages[1].memory == away.memory
+    assert away.memory.host > 0
 
 
 def test_a_gpu_that_is_too_small_for_anything_is_said_so(small):

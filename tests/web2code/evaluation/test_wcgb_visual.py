@@ -22,7 +22,7 @@ def out(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def references(out):
-    references = References(VIEWPORT, out / "reference")
+    references = References(VIEWPORT, Folders(out, out, out / "kept"))
     references.render(ROWS)
     yield references
     references.close()

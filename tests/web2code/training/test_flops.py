@@ -4,12 +4,16 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+from tests.web2code.modelling.image_text_models import MODELS, picture, save_toy
 from web2code.config import LoraConfig
-from web2code.estimate.tracing import count_flops, stage_model
-from web2code.modelling.llava import llava_config, shrunken
+from web2code.estimate.tracing import ATTENTION_FLOPS, count_flops, stage_model
+from web2code.modelling.image_text import ImageTextProcessor, load_processor
+from web2code.modelling.llava import llava_config, load_model, shrunken
 from web2code.recipes import RECIPES
-from web2code.training.flops import model_flops
+from web2code.training.flops import model_flops, pieces_of
+from web2code.training.trainable import set_trainable
 
 LENGTH = 104
 CASES = [
@@ -41,3 +45,23 @@ def test_a_sample_takes_what_the_counter_counts_but_half_the_attention(recipe, s
     # The first layer of a tower that is trained passes no gradient on: much in a toy, nothing in a real one.
     rel = 0.05 if "vision_tower" in trainable else 0.002
     assert ours == pytest.approx(count_flops(made(), LENGTH), rel=rel)
+
+
+@pytest.mark.parametrize("trainable", [("language_model",), ("projector", "language_model", "vision_tower")])
+@pytest.mark.parametrize("name", MODELS)
+def test_pictures_of_any_size_take_what_the_counter_counts(tmp_path, name, trainable):
+    """Of image-text models, of which one picture is cut into more pieces than the other."""
+    model = load_model(save_toy(tmp_path, name)).train()
+    set_trainable(model, trainable)
+    tensors = ImageTextProcessor(load_processor(tmp_path)).tensors([picture(112, 140), picture(224, 56)], torch.float32)
+    pieces, flops = pieces_of(tensors).astype(float), model_flops(model)
+    assert pieces[0] != pieces[1]
+    with FlopCounterMode(display=False, custom_mapping=ATTENTION_FLOPS) as counter:
+        seen = model.model.get_image_features(**tensors)
+        deeper = [each for features in getattr(seen, "deepstack_features", ()) for each in features]
+        features = torch.cat([*seen.pooler_output, *deeper])
+        if features.requires_grad:
+            features.sum().backward()
+    ours = flops.picture * pieces.sum() + flops.picture_square * (pieces**2).sum()
+    # As above; and windows at a picture's edge are smaller.
+    assert counter.get_total_flops() <= ours < (1.35 if features.requires_grad else 1.04) * counter.get_total_flops()

@@ -46,7 +46,7 @@ def step_over(meter, loss, micro_batches, batch):
     total, num_tokens = torch.zeros(1), float(meter.arrays.label_counts[batch].sum())
     for indices, tensors in micro_batches:
         total += loss(**tensors, num_tokens=num_tokens)
-        meter.add(indices, tensors["input_ids"].numel(), loss.token_losses)
+        meter.add(indices, tensors, loss.token_losses)
     assert meter.reduce(total, torch.device("cpu")) == float(total)
     return meter.end(batch, 0.1, 2.0)
 
@@ -101,13 +101,13 @@ def test_padding_is_what_was_computed_for_nothing(model, arrays, pad):
     assert packed.metrics()["padding_share"] == 0
 
 
-def test_rates_are_of_the_whole_step_and_waiting_is_a_share_of_it(arrays, monkeypatch):
+def test_rates_are_of_the_whole_step_and_waiting_is_a_share_of_it(arrays, pad, monkeypatch):
     clock = iter([10.0, 10.5, 11.5, 14.0])
     monkeypatch.setattr(measurements, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     meter = Meter(arrays, ModelFlops(token=3, square=2, learned=5, picture=7), peak=1e6)
     meter.begin()
     with meter.waiting():
-        meter.add(MIXED[:0], 1000, torch.empty(0))
+        meter.add(MIXED, collate(arrays, MIXED, pad, torch.float32), torch.zeros(arrays.label_counts[MIXED].sum()))
     meter.reduce(torch.ones(1), torch.device("cpu"))
     step = meter.end(MIXED, 0.1, None)
     lengths, learned = arrays.lengths[MIXED], arrays.label_counts[MIXED]

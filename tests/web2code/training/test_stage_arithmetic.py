@@ -24,6 +24,14 @@ def test_a_batch_that_does_not_split_is_refused_with_what_to_change():
         accumulation_steps(STAGE.model_copy(update={"micro_batch": 24}), 2)
 
 
+def test_only_what_zero_splits_is_offloaded():
+    values = STAGE.model_dump() | {"offload": True}
+    config = deepspeed_config(StageConfig.model_validate(values), 4)["zero_optimization"]
+    assert config["offload_optimizer"]["device"] == "cpu"
+    with pytest.raises(ValueError, match="instruct: offload needs a zero_stage of 2 or 3"):
+        StageConfig.model_validate(values | {"zero_stage": 1})
+
+
 def test_the_rate_warms_up_and_falls_to_nothing():
     rates = [learning_rate(STAGE, step, 100) for step in range(100)]
     assert max(rates) == pytest.approx(2e-5)

@@ -46,6 +46,17 @@ def test_another_number_of_workers_goes_on_where_the_first_was_interrupted(runs,
             assert difference < of_states, (kind, parameter)
 
 
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_an_offloaded_optimizer_takes_the_same_steps(runs, num_workers):
+    found, expected = (
+        read(runs / f"by-{num_workers}" / "whole" / name / "run.pt")
+        for name in ("zero3-offloaded-fp32", "zero3-packed-fp32")
+    )
+    assert found["history"]["losses"] == pytest.approx(expected["history"]["losses"], rel=1e-6)
+    for parameter, tensor in expected["weights"].items():
+        assert (found["weights"][parameter] - tensor).norm() < 1e-5 * tensor.norm(), parameter
+
+
 @pytest.mark.parametrize("name", PARTITIONED)
 @pytest.mark.parametrize("num_workers", [1, 2])
 def test_weights_brought_in_parts_train_as_those_that_deepspeed_partitions(runs, name, num_workers):

@@ -40,7 +40,8 @@ STAGES = {
         (3, "padded", "bf16"),
     )
 }  # fmt: skip
-PARTITIONED = [name for name in STAGES if name.startswith("zero3")]
+STAGES["zero3-offloaded-fp32"] = STAGES["zero3-packed-fp32"].model_copy(update={"offload": True})
+PARTITIONED = [name for name in STAGES if name.startswith("zero3") and not STAGES[name].offload]
 INTERRUPTED_AFTER = 3
 SMALL = ["zero1-fp32", "zero2-fp32", "zero2-bf16", "zero3-fp32", "zero3-bf16"]
 SMALL_STEPS, SMALL_BEST = 5, 2
