@@ -32,7 +32,7 @@ lint: setup  ## style and types
 
 bench: setup $(VENV)/peers vllm  ## speed and memory beside what people use today, two hours; needs chromedriver and a finished demo
 	@for name in read_json validate_manifest near_duplicates render_pages build_dataset load_pictures train_step step_overhead \
-		first_step checkpoint score_design2code generate_answers evaluate_pages; do \
+		first_step checkpoint score_design2code generate_answers evaluate_pages overlap; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
 # Beside the environment, not in it: transformers imports some of them wherever they are installed.

@@ -17,7 +17,7 @@ from ray_jobs.engines import answer, engine_starter
 from ray_jobs.scorers import Scorers
 from web2code.config import BenchmarkJob, code_digest, digest
 from web2code.evaluation.benchmarks import BENCHMARKS
-from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Outcome, Sample, Verdict
+from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Folders, Outcome, Sample, Verdict
 from web2code.evaluation.engines.engine import Request
 from web2code.evaluation.journal import Journal
 from web2code.evaluation.results import SCORES, Scores, make_row, read_scores, write_benchmark
@@ -42,9 +42,16 @@ def main(job: BenchmarkJob) -> Scores:
     verdicts = {name: Journal(out / f"verdicts-{name}-{verdicts_digest(job, name)}.jsonl") for name in job.benchmarks}
     benchmarks = {name: BENCHMARKS[name] for name in job.benchmarks}
     num = num_scorers(job, any_to_ask=sum(map(len, replies.values())) < total)
-    with Scorers(benchmarks, job.where.folders, out / "renderings", verdicts, num) as scorers:
+    folders = {name: folders_of(job, name) for name in benchmarks}
+    with Scorers(benchmarks, folders, verdicts, num) as scorers:
         ask(job, engine_starter(job), replies, scorers, total)
     return write(job, replies, verdicts)
+
+
+def folders_of(job: BenchmarkJob, name: str) -> Folders:
+    """Where the scorers of a benchmark work."""
+    kept = Path(job.where.home) / "cache" / "references"
+    return Folders(Path(job.output()) / "renderings" / name, Path(job.where.folders[name]), kept)
 
 
 def num_scorers(job: BenchmarkJob, any_to_ask: bool) -> int:
@@ -165,7 +172,7 @@ def answered(
     source = BENCHMARKS[name].answers_of or name
     scored = name if BENCHMARKS[name].scorer else source
     reply, kept = replies[source][sample.id], verdicts[scored].entries.get(sample.id, {})
-    picture = Path(job.output()) / "renderings" / scored / f"{sample.id}.png"
+    picture = folders_of(job, scored).pictures / f"{sample.id}.png"
     failure: tuple[Outcome, str] | None = ("no_answer", reply["error"]) if reply["error"] else None
     if kept and kept["outcome"] != "scored":
         failure = kept["outcome"], kept["reason"]

@@ -23,6 +23,8 @@ from web2code.evaluation.engines.engine import Engine, Inbox, Reply, Request
 
 # Requests that an engine holds: enough that it never waits for more, few enough that their pictures fit into memory.
 WINDOW = 256
+# Bundles that go to an engine in one call: each call takes a millisecond of the process that answers.
+PARCEL = 16
 # What an engine was doing when it died is asked again in bundles of so much less.
 NARROWER = 8
 MAX_STARTS = 12
@@ -34,9 +36,10 @@ class EngineActor:
     def __init__(self, make: Callable[[], Engine]) -> None:
         self.engine, self.inbox = make(), Inbox()
 
-    def put(self, requests: list[Request]) -> None:
-        """Take requests that may be answered together."""
-        self.inbox.put(requests)
+    def put(self, bundles: list[list[Request]]) -> None:
+        """Take bundles of requests that may be answered together."""
+        for bundle in bundles:
+            self.inbox.put(bundle)
 
     def replies(self) -> Iterator[Reply]:
         """Replies as they are finished."""
@@ -87,6 +90,7 @@ class Seat:
 
     actor: Any
     stream: Any
+    unsent: list[list[Request]] = field(default_factory=list)
     asked: dict[str, Request] = field(default_factory=dict)
     again: deque[list[Request]] = field(default_factory=deque)
     starts: int = 1
@@ -111,6 +115,8 @@ def answer(start: Callable[[], Any], num: int, bundles: Iterable[list[Request]])
         while True:
             while any([fill(one, source) for one in seats]):
                 pass  # a bundle each in turn, until all have what they may hold
+            for one in seats:
+                send(one)
             busy = [one for one in seats if one.asked]
             if not busy:
                 return
@@ -137,20 +143,24 @@ def seat(start: Callable[[], Any]) -> Seat:
 
 
 def fill(one: Seat, source: Iterator[list[Request]]) -> bool:
-    """Put one more bundle to an engine that may hold it; after a death, only when the one before is answered."""
+    """Have one more bundle for an engine that may hold it; after a death, only when the one before is answered."""
     if one.again:
         bundle = None if one.asked else one.again.popleft()
     else:
         bundle = next(source, None) if len(one.asked) < WINDOW else None
     if bundle:
-        ask(one, bundle)
+        one.asked |= {request.key: request for request in bundle}
+        one.unsent.append(bundle)
+        if len(one.unsent) == PARCEL:
+            send(one)
     return bundle is not None
 
 
-def ask(one: Seat, bundle: list[Request]) -> None:
-    """Put a bundle to an engine."""
-    one.asked |= {request.key: request for request in bundle}
-    one.actor.put.remote(bundle)
+def send(one: Seat) -> None:
+    """Put to an engine what there is for it."""
+    if one.unsent:
+        one.actor.put.remote(one.unsent)
+        one.unsent = []
 
 
 def revive(one: Seat, start: Callable[[], Any], error: Exception) -> Iterator[Reply]:

@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from math import ceil
 from pathlib import Path
@@ -20,7 +21,7 @@ from web2code.artifacts import publish, read_record
 from web2code.config import EvaluateJob, EvaluationRecord, code_digest
 from web2code.data.pages import read_pages
 from web2code.evaluation import summary
-from web2code.evaluation.benchmarks.benchmark import Sample
+from web2code.evaluation.benchmarks.benchmark import Folders, Sample
 from web2code.evaluation.benchmarks.wcgb import WCGB
 from web2code.evaluation.constant import best_constant, constant_answers, constant_candidates
 from web2code.evaluation.features import PageFeatures
@@ -79,8 +80,9 @@ def num_processes(rows: Rows) -> int:
 
 def start_scorers(job: EvaluateJob, out: Path, verdicts: Journal, num: int) -> Scorers:
     """What scores WCGB; pictures go to `pictures/SYSTEM/PAGE.png`, for that is what the samples are called."""
-    pages = replace(WCGB, scorer=lambda pictures, _: References(job.viewport, pictures))
-    return Scorers({PICTURES: pages}, {PICTURES: str(out)}, out, {PICTURES: verdicts}, num)
+    pages = replace(WCGB, scorer=partial(References, job.viewport))
+    folders = Folders(out / PICTURES, Path(job.where.data_dir), out / "kept")
+    return Scorers({PICTURES: pages}, {PICTURES: folders}, {PICTURES: verdicts}, num)
 
 
 def look_at_references(job: EvaluateJob, rows: Rows, scorers: Scorers) -> tuple[dict[str, PageFeatures], str]:

@@ -6,14 +6,13 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError
 
-from web2code.evaluation.benchmarks.benchmark import Benchmark, PageScorer, Sample, Verdict
+from web2code.evaluation.benchmarks.benchmark import Benchmark, Folders, PageScorer, Sample, Verdict
 from web2code.evaluation.journal import Journal
 
 # A scorer has browsers of its own, and threads that keep them busy.
@@ -22,15 +21,13 @@ THREADS = 4
 NICENESS = 19
 MAX_DEATHS = 12
 
-Make = Callable[[Path, Path], PageScorer]
-
 
 class ScorerActor:
     """A benchmark's scorer in a process of its own."""
 
-    def __init__(self, make: Make, pictures: Path, files: Path) -> None:
+    def __init__(self, make: Callable[[Folders], PageScorer], folders: Folders) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
-        self.scorer = make(pictures, files)
+        self.scorer = make(folders)
 
     def score(self, sample: Sample, text: str) -> Verdict:
         """What an answer is worth."""
@@ -62,8 +59,7 @@ class Scorers:
     own: one that ends that one too is told by its verdict.
 
     Args:
-        files: by benchmark, the folder of its files.
-        folder: where the pictures of answers go, in one folder for each benchmark.
+        folders: by benchmark, where its scorers work.
         journals: by benchmark, verdicts by sample.
         num: scorers of each benchmark.
     """
@@ -71,13 +67,12 @@ class Scorers:
     def __init__(
         self,
         benchmarks: dict[str, Benchmark],
-        files: dict[str, str],
-        folder: Path,
+        folders: dict[str, Folders],
         journals: dict[str, Journal],
         num: int,
     ) -> None:
         self.benchmarks = {name: benchmark for name, benchmark in benchmarks.items() if benchmark.scorer}
-        self.files, self.folder, self.journals = files, folder, journals
+        self.folders, self.journals = folders, journals
         self.actors = {name: [self._start(name) for _ in range(num)] for name in self.benchmarks}
         self.running: dict[Any, Task] = {}
         self.suspects: deque[Task] = deque()
@@ -117,7 +112,7 @@ class Scorers:
         # Spread over the machines; a small claim, so that many benchmarks' scorers find room beside engines.
         options = {"num_cpus": 0.1, "max_concurrency": THREADS, "scheduling_strategy": "SPREAD"}
         actor = ray.remote(**options)(ScorerActor)
-        return actor.remote(self.benchmarks[name].scorer, self.folder / name, Path(self.files[name]))
+        return actor.remote(self.benchmarks[name].scorer, self.folders[name])
 
     def _give(self, name: str, sample: Sample, text: str) -> None:
         load = Counter(id(task.actor) for task in self.running.values())

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 from ray_jobs.scorers import Scorers
 from web2code.evaluation.benchmarks import BENCHMARKS
-from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
+from web2code.evaluation.benchmarks.benchmark import Folders, Sample, Verdict
 from web2code.evaluation.journal import Journal
 
 
 class Length:
     """Scores an answer by its length; one kind of answer ends its process, as a crash in a decoder would."""
 
-    def __init__(self, pictures, files):
-        self.files = files
+    def __init__(self, folders):
+        self.folders = folders
 
     def score(self, sample, text):
         if text == "poison":
@@ -28,7 +28,7 @@ def test_a_page_that_ends_its_scorer_is_found_and_named(local_ray, tmp_path):
     texts = {f"page{number}": "x" * number for number in range(20)} | {"page7": "poison"}
     journal = Journal(tmp_path / "verdicts.jsonl")
     benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=Length), "wub": BENCHMARKS["wub"]}
-    with Scorers(benchmarks, {"wcgb": str(tmp_path)}, tmp_path, {"wcgb": journal}, num=1) as scorers:
+    with Scorers(benchmarks, {"wcgb": Folders(tmp_path, tmp_path, tmp_path)}, {"wcgb": journal}, num=1) as scorers:
         for name, text in texts.items():
             scorers.take("wcgb", Sample(name, (b"picture",), "", 4), text)
         assert scorers.collect() == 0

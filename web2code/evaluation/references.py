@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from web2code.config import Viewport
+from web2code.evaluation.benchmarks.benchmark import Folders
 from web2code.evaluation.features import PageFeatures, page_features
 from web2code.evaluation.visual import score_aspects, score_groups
 from web2code.evaluation.wcgb_visual import VisualScorer, whole
@@ -15,8 +15,8 @@ from web2code.evaluation.wcgb_visual import VisualScorer, whole
 class References(VisualScorer):
     """A scorer that has a share of the pages; their pictures are kept as `reference/ID.png`."""
 
-    def __init__(self, viewport: Viewport, pictures: Path) -> None:
-        super().__init__(pictures, (viewport,))
+    def __init__(self, viewport: Viewport, folders: Folders) -> None:
+        super().__init__(folders, (viewport,))
         self.viewport = viewport
         self.features: dict[str, PageFeatures] = {}
 
@@ -26,16 +26,16 @@ class References(VisualScorer):
         Raises:
             ValueError: a page does not render: the dataset is bad.
         """
-        snapshots = self._browsers(self.viewport).render(row["html"] for row in rows)
+        snapshots = self.windows(self.viewport).render(row["html"] for row in rows)
         for row, snapshot in zip(rows, snapshots, strict=True):
             self.features[row["id"]] = page_features(whole(row["id"], snapshot))
-            self._keep(f"reference/{row['id']}", snapshot)
+            self.keep(f"reference/{row['id']}", snapshot)
         return self.features
 
     def constant_scores(self, htmls: Sequence[str]) -> list[float]:
         """For each document, the sum of its overall scores against all pages rendered here; 0 where it fails."""
         totals = []
-        for snapshot in self._browsers(self.viewport).render(htmls):
+        for snapshot in self.windows(self.viewport).render(htmls):
             found = None if snapshot.outcome == "failed" else page_features(snapshot)
             aspects = [score_aspects(reference, found) for reference in self.features.values() if found]
             totals.append(sum(score_groups(one)["overall"] for one in aspects))

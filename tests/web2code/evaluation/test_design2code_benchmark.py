@@ -3,7 +3,7 @@ import io
 import pytest
 from PIL import Image
 
-from web2code.evaluation.benchmarks.benchmark import Verdict
+from web2code.evaluation.benchmarks.benchmark import Folders, Verdict
 from web2code.evaluation.benchmarks.design2code import load, measures, start_scorer
 from web2code.evaluation.design2code import clip as clip_module
 
@@ -59,7 +59,7 @@ def test_half_of_clip_is_found_before_anything_is_asked(folder, monkeypatch):
 def test_answers_are_judged_against_the_page_with_its_picture(folder, tmp_path):
     samples = list(load(folder))
     answers = [f"Here it is:\n```html\n{PAGE.format(1)}\n```", "I cannot do that.", "<html><body><![what["]
-    scorer = start_scorer(tmp_path / "pictures", folder)
+    scorer = start_scorer(Folders(tmp_path / "pictures", folder, tmp_path / "kept"))
     try:
         verdicts = [scorer.score(sample, answer) for sample, answer in zip(samples, answers, strict=True)]
         with Image.open(tmp_path / "pictures" / "1.png") as image:

@@ -3,7 +3,7 @@
 import pytest
 
 from web2code.config import Viewport
-from web2code.evaluation.benchmarks.benchmark import Sample
+from web2code.evaluation.benchmarks.benchmark import Folders, Sample
 from web2code.evaluation.references import References
 from web2code.evaluation.wcgb_visual import VisualScorer
 
@@ -22,7 +22,7 @@ def out(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def references(out):
-    references = References(VIEWPORT, out)
+    references = References(VIEWPORT, Folders(out, out, out / "kept"))
     references.render(ROWS)
     yield references
     references.close()
@@ -30,7 +30,7 @@ def references(out):
 
 @pytest.fixture(scope="module")
 def scorer(out):
-    scorer = VisualScorer(out)
+    scorer = VisualScorer(Folders(out, out, out / "kept"))
     yield scorer
     scorer.close()
 

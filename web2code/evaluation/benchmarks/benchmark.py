@@ -46,6 +46,21 @@ class Verdict:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Folders:
+    """Where a scorer works.
+
+    Args:
+        pictures: where pictures of answers go, as `ID.png`.
+        files: where the benchmark's files are.
+        kept: what is found out about the files and stays true for the next model.
+    """
+
+    pictures: Path
+    files: Path
+    kept: Path
+
+
 class PageScorer(Protocol):
     """Renders answers and scores them; it lives in a process of its own, and several threads call it at once."""
 
@@ -87,7 +102,7 @@ class Benchmark:
         judge: what an answer is worth; pure, so that it may run anywhere and again.
         measures: the figures, the main one first, from all samples and their verdicts in the same order.
         fetch: what to fetch and where to put it, as an instruction.
-        scorer: starts what scores answers that are pages, from the folder for their pictures and that of the files.
+        scorer: starts what scores answers that are pages.
         model_judge: has a model judge answers.
         answers_of: the benchmark whose answers are scored or judged, where nothing is asked anew.
     """
@@ -98,6 +113,6 @@ class Benchmark:
     judge: Callable[[Sample, str], Verdict] | None
     measures: Callable[[Sequence[Sample], Sequence[Verdict]], tuple[Measure, ...]]
     fetch: str
-    scorer: Callable[[Path, Path], PageScorer] | None = None
+    scorer: Callable[[Folders], PageScorer] | None = None
     model_judge: ModelJudge | None = None
     answers_of: str = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from web2code.evaluation.benchmarks.benchmark import Benchmark, PageScorer, Sample, Verdict
+from web2code.evaluation.benchmarks.benchmark import Benchmark, Folders, PageScorer, Sample, Verdict
 from web2code.evaluation.measure import Measure, mean
 
 PLACEHOLDER = "rick.jpg"
@@ -55,11 +55,11 @@ def load(folder: Path) -> Iterator[Sample]:
         yield Sample(path.stem, (screenshot,), PROMPT, MAX_NEW_TOKENS, facts)
 
 
-def start_scorer(pictures: Path, files: Path) -> PageScorer:
+def start_scorer(folders: Folders) -> PageScorer:
     """What renders and scores answers."""
     from web2code.evaluation.design2code.page_scorer import Design2CodeScorer  # heavy: only those who score need it
 
-    return Design2CodeScorer(pictures, files)
+    return Design2CodeScorer(folders.pictures, folders.files)
 
 
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:

@@ -10,7 +10,7 @@ from web2code.config import ASPECTS, GROUPS, JudgeConfig, Viewport
 from web2code.data.images import image_size
 from web2code.data.pages import read_pages
 from web2code.data.shards import RECORD
-from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, PageScorer, Sample, Verdict
+from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Folders, PageScorer, Sample, Verdict
 from web2code.evaluation.measure import Measure, mean
 from web2code.modelling.templates import CODE_PROMPT
 
@@ -53,26 +53,26 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     return (*scored[: len(GROUPS)], failed, *scored[len(GROUPS) :])
 
 
-def start_scorer(pictures: Path, files: Path) -> PageScorer:
+def start_scorer(folders: Folders) -> PageScorer:
     """What renders and scores answers."""
     from web2code.evaluation.wcgb_visual import VisualScorer  # heavy: only those who score need it
 
-    return VisualScorer(pictures)
+    return VisualScorer(folders)
 
 
-def start_published_scorer(pictures: Path, files: Path) -> PageScorer:
+def start_published_scorer(folders: Folders) -> PageScorer:
     """What looks at pages as the published script does: the window of 1920 x 1080 after one page down."""
     from web2code.evaluation.wcgb_visual import VisualScorer
     from web2code.rendering.modes import PUBLISHED_VIEWPORT
 
-    return VisualScorer(pictures, (PUBLISHED_VIEWPORT,), "page_down")
+    return VisualScorer(folders, (PUBLISHED_VIEWPORT,), "page_down")
 
 
-def start_scorer_of_widths(pictures: Path, files: Path) -> PageScorer:
+def start_scorer_of_widths(folders: Folders) -> PageScorer:
     """What looks at pages on a desktop and on a telephone."""
     from web2code.evaluation.wcgb_visual import VisualScorer
 
-    return VisualScorer(pictures, WIDTHS)
+    return VisualScorer(folders, WIDTHS)
 
 
 def judged_measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:

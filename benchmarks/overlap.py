@@ -1,0 +1,179 @@
+"""Generation, rendering and scoring of the demo's held-out pages: each alone and all at once, by one and two workers.
+
+Needs a finished `make demo`. What counts is the time from the first request to the last verdict; the processes are
+there before.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+
+from benchmarks.arms import ROUNDS, Arm, apart, report
+from benchmarks.generate_answers import demo_model
+from benchmarks.parts import Keeper, Renderer, digest_of, serve
+from ray_jobs.benchmark import ask, num_scorers, samples
+from ray_jobs.engines import engine_starter
+from ray_jobs.scorers import Scorers
+from web2code.config import BenchmarkJob, Endpoint, EngineConfig, Where
+from web2code.evaluation.benchmarks import BENCHMARKS
+from web2code.evaluation.benchmarks.benchmark import Folders, PageScorer
+from web2code.evaluation.engines.openai import MAX_SIDE
+from web2code.evaluation.journal import Journal
+from web2code.evaluation.judges.wcgb import scaled_png
+
+# Twelve bundles of sixteen, which two engines share evenly; and what a model of 7 B writes on a large GPU in a second.
+NUM, PACE = 192, 10.0
+Make = Callable[[Folders], PageScorer]
+
+
+@dataclass
+class Done:
+    """Texts and values by sample, and the seconds that they took."""
+
+    seconds: float
+    texts: dict[str, str]
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def evaluate(
+    folder: Path, kept: Path, model: Path, scorer: Make | None, texts: dict[str, str] | None = None,
+    engines: int = 1, url: str = "", scorers: int = 0, pinned: bool = False,
+) -> Done:  # fmt: skip
+    """Answers, verdicts or both; with `texts` nothing is asked. Everything runs before the clock does."""
+    data = str(Path("data").resolve())
+    job = BenchmarkJob(
+        where=Where(
+            home=str(folder / "home"), data_dir=data, num_workers=engines, folders={"wcgb": data},
+            endpoint=Endpoint(url=url or "none", concurrency=16),
+        ),
+        name="demo", checkpoint="demo", engine=EngineConfig(kind="openai" if url else "transformers", model=str(model)),
+        limit=NUM, benchmarks={"wcgb": "demo"},
+    )  # fmt: skip
+    replies, verdicts = Journal(folder / "answers.jsonl"), Journal(folder / "verdicts.jsonl")
+    for name, text in (texts or {}).items():
+        replies.add(name, text=text, error="")
+    start = engine_starter(job)
+    ready = deque() if texts else deque(start() for _ in range(engines))
+    ray.get([actor.__ray_ready__.remote() for actor in ready])
+    benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=scorer)}
+    num = scorers or num_scorers(job, any_to_ask=not texts)
+    folders = {"wcgb": Folders(folder / "pictures", Path(data), kept)}
+    with Scorers(benchmarks, folders, {"wcgb": verdicts}, num) as pool:
+        actors = pool.actors.get("wcgb", [])
+        first = next(samples(job, "wcgb"))
+        ray.get([actor.score.remote(first, first.facts["html"]) for actor in actors])
+        if pinned:
+            pin(actors)
+        began = time.perf_counter()
+        ask(job, ready.popleft, {"wcgb": replies}, pool, NUM)
+        seconds = time.perf_counter() - began
+    values = {name: entry["values"] for name, entry in verdicts.entries.items()}
+    return Done(seconds, {name: entry["text"] for name, entry in replies.entries.items()}, values)
+
+
+def pin(actors: list[Any]) -> None:
+    """Keep every scorer, with its browsers, on a core of its own."""
+    for core, actor in enumerate(actors):
+        root = psutil.Process(ray.get(actor.__ray_call__.remote(lambda self: os.getpid())))
+        for process in [root, *root.children(recursive=True)]:
+            for thread in process.threads():
+                os.sched_setaffinity(thread.id, {core})
+
+
+@contextmanager
+def paced(texts: dict[str, str]):
+    """The address of an endpoint that answers with these."""
+    context = multiprocessing.get_context("spawn")
+    pictures = {sample.id: sample.images[0] for sample in BENCHMARKS["wcgb"].load(Path("data"))}
+    answers = {digest_of(scaled_png(pictures[name], MAX_SIDE)): text for name, text in texts.items()}
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(answers, PACE, theirs))
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        process.kill()
+        process.join()
+
+
+def everything(model: Path, kept: Path) -> Done:
+    """Once, uncounted: what all ways are to find; the references are rendered from here on."""
+    with session(), tempfile.TemporaryDirectory() as folder:
+        return evaluate(Path(folder), kept, model, Keeper)
+
+
+@contextmanager
+def session():
+    """Ray, and an end of it."""
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def one_round(model: Path, kept: Path, known: Done) -> dict[str, float]:
+    """The seconds of every way; what they give is what is known."""
+    scorer = BENCHMARKS["wcgb"].scorer
+    texts = known.texts
+    seconds = {}
+    with session(), paced(texts) as url:
+        ways: dict[str, dict[str, Any]] = {
+            "answers": {"scorer": None},
+            "renderings": {"scorer": Renderer, "texts": texts},
+            "scores": {"scorer": Keeper, "texts": texts},
+            "at once": {"scorer": scorer},
+            "answers of two engines": {"scorer": None, "engines": 2},
+            "answers of an endpoint": {"scorer": None, "url": url},
+            "at once with an endpoint": {"scorer": scorer, "url": url},
+            "renderings and scores, a core": {"scorer": scorer, "texts": texts, "scorers": 1, "pinned": True},
+            "renderings and scores, two cores": {"scorer": scorer, "texts": texts, "scorers": 2, "pinned": True},
+        }
+        for name, options in ways.items():
+            with tempfile.TemporaryDirectory() as folder:
+                done = evaluate(Path(folder), kept, model, **options)
+            assert done.texts == texts, f"{name}: other answers"
+            if name in ("scores", "at once", "at once with an endpoint") or options.get("pinned"):
+                assert done.values == known.values, f"{name}: other scores"
+            seconds[name] = done.seconds
+            print(f"{name:<40} {done.seconds:7.2f} s", flush=True)
+    return seconds
+
+
+def main() -> None:
+    """All ways in turns."""
+    model, arms = demo_model(), dict[str, Arm]()
+    with tempfile.TemporaryDirectory() as kept:
+        _, _, known = apart(partial(everything, model, Path(kept)))
+        for number in range(ROUNDS):
+            print(f"round {number + 1}", flush=True)
+            _, _, seconds = apart(partial(one_round, model, Path(kept), known))
+            for name, took in seconds.items():
+                arms.setdefault(name, Arm(name)).seconds.append(took)
+    report("Parts of an evaluation", NUM, "pages", arms)
+    median = {name: arm.median for name, arm in arms.items()}
+    slowest = max(median[name] for name in ("answers", "renderings", "scores"))
+    behind = max(median[name] for name in ("answers of an endpoint", "renderings", "scores"))
+    print(
+        f"at once {median['at once'] / slowest:.2f} of the slowest part alone, with an endpoint "
+        f"{median['at once with an endpoint'] / behind:.2f}; two engines "
+        f"{median['answers'] / median['answers of two engines']:.2f} times one, two scorers "
+        f"{median['renderings and scores, a core'] / median['renderings and scores, two cores']:.2f} times one"
+    )
+
+
+if __name__ == "__main__":
+    main()
