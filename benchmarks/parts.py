@@ -23,18 +23,20 @@ class Renderer(VisualScorer):
 
     def score(self, sample: Sample, text: str) -> Verdict:
         """Nothing."""
-        self._browsers(Viewport(**sample.facts["viewport"])).submit(extract_html(text) or "").result()
+        viewport = Viewport(**sample.facts["viewport"])
+        self.reference(sample, viewport)
+        self.windows(viewport).submit(extract_html(text) or "").result()
         return Verdict(sample.id, "scored")
 
 
 class Keeper(VisualScorer):
     """A scorer that keeps the pages of answers as it does references, and finds them the next time."""
 
-    def _render(self, viewport: Viewport, document: str) -> tuple[Snapshot, PageFeatures | None]:
-        known = self.references.find(document, viewport)
-        if known:
+    def rendered(self, viewport: Viewport, document: str) -> tuple[Snapshot, PageFeatures | None]:
+        """From the folder where that is possible."""
+        if known := self.references.find(document, viewport):
             return known, page_features(known)
-        snapshot, features = super()._render(viewport, document)
+        snapshot, features = super().rendered(viewport, document)
         self.references.add(document, viewport, snapshot)
         return snapshot, features
 

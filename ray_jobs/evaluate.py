@@ -7,6 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from math import ceil
 from pathlib import Path
@@ -79,8 +80,8 @@ def num_processes(rows: Rows) -> int:
 
 def start_scorers(job: EvaluateJob, out: Path, verdicts: Journal, num: int) -> Scorers:
     """What scores WCGB; pictures go to `pictures/SYSTEM/PAGE.png`, for that is what the samples are called."""
-    pages = replace(WCGB, scorer=lambda folders: References(job.viewport, folders))
-    folders = Folders(pictures=out / PICTURES, files=out, kept=out / "references")
+    pages = replace(WCGB, scorer=partial(References, job.viewport))
+    folders = Folders(out / PICTURES, Path(job.where.data_dir), out / "kept")
     return Scorers({PICTURES: pages}, {PICTURES: folders}, {PICTURES: verdicts}, num)
 
 

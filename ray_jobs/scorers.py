@@ -29,8 +29,7 @@ MAX_DEATHS = 12
 class ScorerActor:
     """A benchmark's scorer in a process of its own, which stays on one core with its browsers.
 
-    A browser is many processes that wait for each other: on one core they need a seventh less of its time, and an
-    engine on another core is not disturbed.
+    A browser is many processes that wait for each other: on one core they take a seventh less time.
     """
 
     def __init__(self, make: Callable[[Folders], PageScorer], folders: Folders, core: int) -> None:

@@ -26,16 +26,16 @@ class References(VisualScorer):
         Raises:
             ValueError: a page does not render: the dataset is bad.
         """
-        snapshots = self._browsers(self.viewport).render(row["html"] for row in rows)
+        snapshots = self.windows(self.viewport).render(row["html"] for row in rows)
         for row, snapshot in zip(rows, snapshots, strict=True):
             self.features[row["id"]] = page_features(whole(row["id"], snapshot))
-            self._keep(f"reference/{row['id']}", snapshot)
+            self.keep(f"reference/{row['id']}", snapshot)
         return self.features
 
     def constant_scores(self, htmls: Sequence[str]) -> list[float]:
         """For each document, the sum of its overall scores against all pages rendered here; 0 where it fails."""
         totals = []
-        for snapshot in self._browsers(self.viewport).render(htmls):
+        for snapshot in self.windows(self.viewport).render(htmls):
             found = None if snapshot.outcome == "failed" else page_features(snapshot)
             aspects = [score_aspects(reference, found) for reference in self.features.values() if found]
             totals.append(sum(score_groups(one)["overall"] for one in aspects))

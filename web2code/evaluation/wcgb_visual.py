@@ -14,16 +14,15 @@ from web2code.rendering import Browsers, Snapshot
 from web2code.rendering.kept import Kept
 from web2code.rendering.modes import Capture
 
-# Documents that are kept rendered: the constant page answers everything.
-KEPT = 8
+# Documents whose rendering is at hand: the constant page answers everything.
+RECENT = 8
 
 
 class VisualScorer:
     """Renders a reference and an answer, and computes the ten aspects of `wcgb_visual`.
 
     A sample's facts are `viewport`, and `html` or, where the reference was rendered before, its `features`. A real
-    `screenshot` has neither: it is compared by its pixels alone.
-    Such a reference is rendered once, whatever is evaluated.
+    `screenshot` has neither: it is compared by its pixels alone. References are rendered once, whatever is evaluated.
 
     Args:
         viewports: windows that pages are seen in, whose scores are averaged; none means that of the screenshot.
@@ -35,7 +34,7 @@ class VisualScorer:
         self.references = Kept(folders.kept, capture)
         self.browsers: dict[Viewport, Browsers] = {}
         self.starting = threading.Lock()
-        self.rendered = lru_cache(KEPT)(self._render)
+        self.candidate = lru_cache(RECENT)(self.rendered)
 
     def score(self, sample: Sample, text: str) -> Verdict:
         """An answer's aspects and groups, or its `similarity` to a screenshot; its picture is kept as `ID.png`.
@@ -48,11 +47,12 @@ class VisualScorer:
             return Verdict(sample.id, "unparsed", reason="the answer holds no HTML document")
         views: list[dict[str, float]] = []
         for viewport in self.viewports or (Viewport(**sample.facts["viewport"]),):
-            expected, found, features = self.look(sample, document, viewport)
+            expected = self.expected(sample, viewport)
+            found, features = self.candidate(viewport, document)
             if features is None:
                 return Verdict(sample.id, "failed", reason=found.reason)
             if not views:
-                self._keep(sample.id, found)
+                self.keep(sample.id, found)
             if expected is None:
                 similarity = pixel_similarity(sample.facts["screenshot"], found.png)
                 return Verdict(sample.id, "scored", {"similarity": similarity})
@@ -60,35 +60,39 @@ class VisualScorer:
         aspects = {name: sum(view[name] for view in views) / len(views) for name in ASPECTS}
         return Verdict(sample.id, "scored", {**score_groups(aspects), **aspects})
 
-    def look(
-        self, sample: Sample, document: str, viewport: Viewport
-    ) -> tuple[PageFeatures | None, Snapshot, PageFeatures | None]:
-        """Features of the reference, if there is one; an answer's page, and its features if it rendered."""
-        html: str = sample.facts.get("html", "")
-        known = self.references.find(html, viewport) if html else None
-        reference = self._browsers(viewport).submit(html) if html and not known else None
-        found, features = self.rendered(viewport, document)
-        if reference:
-            known = whole(sample.id, reference.result())
+    def expected(self, sample: Sample, viewport: Viewport) -> PageFeatures | None:
+        """The features of a sample's reference in a window; None of a screenshot, which has no page."""
+        if "html" not in sample.facts:
+            return sample.facts.get("features")
+        return page_features(self.reference(sample, viewport))
+
+    def reference(self, sample: Sample, viewport: Viewport) -> Snapshot:
+        """A sample's reference in a window, rendered now or at some time before."""
+        html = sample.facts["html"]
+        if (known := self.references.find(html, viewport)) is None:
+            known = whole(sample.id, self.windows(viewport).submit(html).result())
             self.references.add(html, viewport, known)
-        return page_features(known) if known else sample.facts.get("features"), found, features
+        return known
+
+    def rendered(self, viewport: Viewport, document: str) -> tuple[Snapshot, PageFeatures | None]:
+        """An answer's page in a window, with its features where it rendered."""
+        snapshot = self.windows(viewport).submit(document).result()
+        return snapshot, None if snapshot.outcome == "failed" else page_features(snapshot)
 
     def close(self) -> None:
         """End the browsers."""
         for browsers in self.browsers.values():
             browsers.close()
 
-    def _render(self, viewport: Viewport, document: str) -> tuple[Snapshot, PageFeatures | None]:
-        snapshot = self._browsers(viewport).submit(document).result()
-        return snapshot, None if snapshot.outcome == "failed" else page_features(snapshot)
-
-    def _browsers(self, viewport: Viewport) -> Browsers:
+    def windows(self, viewport: Viewport) -> Browsers:
+        """Browsers with such a window."""
         with self.starting:
             if viewport not in self.browsers:
                 self.browsers[viewport] = Browsers(viewport=viewport, capture=self.capture).__enter__()
             return self.browsers[viewport]
 
-    def _keep(self, name: str, snapshot: Snapshot) -> None:
+    def keep(self, name: str, snapshot: Snapshot) -> None:
+        """Keep a picture."""
         path = self.pictures / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(snapshot.png)
