@@ -24,6 +24,7 @@ THREADS = 4
 # Engines, whose processes have 15, go before.
 NICENESS = 19
 MAX_DEATHS = 12
+CLOSE_SECONDS = 30
 
 
 class ScorerActor:
@@ -84,6 +85,14 @@ def places() -> list[Place]:
     return sorted(found, key=lambda place: place.core)
 
 
+def end(actors: list[Any]) -> None:
+    """End scorers and their browsers, also those that something still refers to: they hold what training waits for."""
+    if actors:
+        ray.wait([actor.close.remote() for actor in actors], num_returns=len(actors), timeout=CLOSE_SECONDS)
+    for actor in actors:
+        ray.kill(actor)
+
+
 class Scorers:
     """Scorers for those benchmarks whose answers are pages; each verdict is kept in a journal as it comes.
 
@@ -117,9 +126,7 @@ class Scorers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        every = [actor for actors in self.actors.values() for actor in actors]
-        if every:
-            ray.wait([actor.close.remote() for actor in every], num_returns=len(every), timeout=30)
+        end([actor for actors in self.actors.values() for actor in actors])
 
     def take(self, asked: str, sample: Sample, text: str) -> None:
         """Have an answer scored by every benchmark that scores the answers of `asked`, where it has not done so yet."""
@@ -191,7 +198,7 @@ class Scorers:
             self._count_death(error)
             return Verdict(task.sample.id, "failed", reason=f"the page ended its scorer: {last_line(error)[:200]}")
         finally:
-            actor.close.remote()
+            end([actor])
 
     def _count_death(self, error: RayActorError) -> None:
         self.deaths += 1

@@ -1,7 +1,10 @@
 """Scorers on the cluster: a page that ends one is found and named, and all others are scored."""
 
 import os
+import time
 from dataclasses import replace
+
+import ray
 
 from ray_jobs.scorers import Scorers
 from web2code.evaluation.benchmarks import BENCHMARKS
@@ -27,11 +30,16 @@ class Length:
 def test_a_page_that_ends_its_scorer_is_found_and_named(local_ray, tmp_path):
     texts = {f"page{number}": "x" * number for number in range(20)} | {"page7": "poison"}
     journal = Journal(tmp_path / "verdicts.jsonl")
+    free = ray.available_resources()["CPU"]
     benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=Length), "wub": BENCHMARKS["wub"]}
     with Scorers(benchmarks, {"wcgb": Folders(tmp_path, tmp_path, tmp_path)}, {"wcgb": journal}, num=1) as scorers:
         for name, text in texts.items():
             scorers.take("wcgb", Sample(name, (b"picture",), "", 4), text)
         assert scorers.collect() == 0
+    deadline = time.monotonic() + 20
+    while ray.available_resources()["CPU"] < free and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert ray.available_resources()["CPU"] >= free, "scorers still hold what others wait for"
     again = Journal(tmp_path / "verdicts.jsonl")
     assert again.entries == journal.entries
     assert journal.entries.keys() == texts.keys()
