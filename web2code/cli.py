@@ -1,4 +1,4 @@
-"""The command line: run the lifecycle, start and stop the local services, list and plan recipes, export models."""
+"""The command line: run the lifecycle, start and stop local services, list and plan recipes, carry models in and out."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from web2code.compare_command import compare
 from web2code.data_commands import app as data_app
 from web2code.evaluate_command import evaluate
 from web2code.export_command import export
+from web2code.import_command import import_
 from web2code.interchange_command import app as interchange_app
 from web2code.leaderboard_command import leaderboard
 from web2code.mistakes import fail
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 app.command()(plan)
+app.command("import")(import_)
 app.command()(export)
 app.command()(evaluate)
 app.command()(compare)

@@ -1,0 +1,63 @@
+"""The command `web2code import`: a published checkpoint of LLaVA's own code as one of this project."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from web2code.config import TemplateName
+from web2code.mistakes import fail
+
+console = Console()
+FILES = ["*.json", "*.safetensors", "*.bin", "*.model", "*.txt"]
+NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+
+
+def import_(
+    source: Annotated[
+        str,
+        typer.Argument(help="Folder, or name on the hub, with @BRANCH if need be: LLM360/CrystalChat-7B-Web2Code."),
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder to write; it must not be there yet.")],
+    template: Annotated[TemplateName, typer.Option(help="How the model is prompted.")] = "vicuna_v1",
+    tokenizer: Annotated[str, typer.Option(help="Name or folder, where the checkpoint has none of its own.")] = "",
+    vision_tower: Annotated[str, typer.Option(help="Name or folder, in place of the one that it names.")] = "",
+) -> None:
+    """Rewrite a published checkpoint of LLaVA's own code, pickled or not, as safetensors that this project reads.
+
+    CrystalChat-7B-Web2Code, LLaVA-1.5 and what was trained like them; then `web2code evaluate OUT`, or train on.
+    """
+    try:
+        folder = fetched(source)
+        from web2code.modelling.llava_layout import import_checkpoint  # imports torch, in some seconds
+        from web2code.modelling.templates import TEMPLATES
+
+        import_checkpoint(folder, out, TEMPLATES[template], tokenizer, vision_tower)
+    except ValueError as error:
+        fail(error)
+    console.print(f"evaluate it with: web2code evaluate {out}", soft_wrap=True, highlight=False)
+
+
+def fetched(source: str) -> Path:
+    """The folder that is named, or what the hub has under that name.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if Path(source).is_dir():
+        return Path(source)
+    if not NAME.fullmatch(source):
+        raise ValueError(f"{source} is no folder and no name on the hub, as LLM360/CrystalChat-7B-Web2Code@main is")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    name, _, revision = source.partition("@")
+    try:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{source} cannot be fetched ({reason}): name a folder that holds it") from None
