@@ -41,8 +41,8 @@ class EngineActor:
         for bundle in bundles:
             self.inbox.put(bundle)
 
-    def replies(self) -> Iterator[Reply]:
-        """Replies as they are finished."""
+    def replies(self) -> Iterator[list[Reply]]:
+        """Replies as they are finished, one or several at a time."""
         yield from self.engine.stream(self.inbox)
 
 
@@ -123,14 +123,15 @@ def answer(start: Callable[[], Any], num: int, bundles: Iterable[list[Request]])
             ready, _ = ray.wait([one.stream for one in busy], num_returns=1)
             one = next(one for one in busy if one.stream is ready[0])
             try:
-                reply = ray.get(next(one.stream))
+                replies = ray.get(next(one.stream))
             except EndpointError:
                 raise  # another engine would ask the same endpoint
             except (RayError, StopIteration) as error:
                 yield from revive(one, start, error)
                 continue
-            one.asked.pop(reply.key, None)
-            yield reply
+            for reply in replies:
+                one.asked.pop(reply.key, None)
+            yield from replies
     finally:
         for one in seats:
             ray.kill(one.actor)

@@ -107,7 +107,7 @@ def test_vllm_in_an_actor_writes_what_transformers_does(local_ray, tmp_path, mon
         inbox.put(bundle)
     inbox.close()
     engine = TransformersEngine(str(checkpoint))
-    by_transformers = {reply.key: reply for reply in engine.stream(inbox)}
+    by_transformers = {reply.key: reply for replies in engine.stream(inbox) for reply in replies}
     assert [by_vllm[str(number)].text for number in range(4)] == [by_transformers[str(n)].text for n in range(4)]
     assert all(by_vllm[str(number)].text for number in range(4))
     assert all(by_transformers[f"{number} none"].error for number in range(4))

@@ -16,7 +16,7 @@ def test_answers_in_a_batch_are_those_alone_and_a_bad_picture_fails_alone(tmp_pa
     inbox = Inbox()
     inbox.put([*asked, Request("bad", (b"no picture",), "x", 5)])
     inbox.close()
-    replies = {reply.key: reply for reply in engine.stream(inbox)}
+    replies = {reply.key: reply for replies in engine.stream(inbox) for reply in replies}
     assert [replies[one.key].text for one in asked] == [engine.batches.answer([one])[0] for one in asked]
     assert replies["bad"].error
     assert not any(replies[one.key].error for one in asked)

@@ -64,8 +64,8 @@ class Inbox:
 class Engine(Protocol):
     """A loaded model."""
 
-    def stream(self, inbox: Inbox) -> Iterator[Reply]:
-        """A reply to every request of the inbox, in the order in which they are finished, until it is closed."""
+    def stream(self, inbox: Inbox) -> Iterator[list[Reply]]:
+        """A reply to every request of the inbox, as they are finished, until it is closed; one or several at a time."""
         ...
 
 
@@ -77,5 +77,5 @@ def generate(engine: Engine, images: Sequence[bytes], prompts: Sequence[str], ma
         for number, (image, prompt) in enumerate(zip(images, prompts, strict=True))
     )
     inbox.close()
-    texts = {reply.key: reply.text for reply in engine.stream(inbox)}
+    texts = {reply.key: reply.text for replies in engine.stream(inbox) for reply in replies}
     return [texts[str(number)] for number in range(len(prompts))]

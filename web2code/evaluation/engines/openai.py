@@ -25,7 +25,7 @@ class OpenAIEngine:
         self.endpoint, self.model, self.cache = endpoint, model, cache
         self.clients: dict[int, Client] = {}
 
-    def stream(self, inbox: Inbox) -> Iterator[Reply]:
+    def stream(self, inbox: Inbox) -> Iterator[list[Reply]]:
         """Replies as they come.
 
         Raises:
@@ -37,7 +37,7 @@ class OpenAIEngine:
                 running |= {pool.submit(self._answer, request) for request in bundle or ()}
                 done, running = wait(running, timeout=0.05, return_when=FIRST_COMPLETED)
                 for future in done:
-                    yield future.result()
+                    yield [future.result()]
 
     def _answer(self, request: Request) -> Reply:
         client = self.clients.setdefault(request.max_new_tokens, self._client(request.max_new_tokens))

@@ -40,11 +40,11 @@ class TransformersEngine:
         own = (Path(model) / PROMPTING).exists()
         self.batches: Batches = OwnCheckpoint(model, device) if own else AnyModel(model, device, batch)
 
-    def stream(self, inbox: Inbox) -> Iterator[Reply]:
+    def stream(self, inbox: Inbox) -> Iterator[list[Reply]]:
         """Replies, bundle by bundle."""
         while (bundle := inbox.take()) is not None:
             for _, run in groupby(bundle, key=lambda request: request.max_new_tokens):
-                yield from self._answer(list(run))
+                yield list(self._answer(list(run)))
 
     def _answer(self, requests: list[Request]) -> Iterator[Reply]:
         try:

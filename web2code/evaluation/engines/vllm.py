@@ -6,10 +6,14 @@ Runs in the environment that `make vllm` makes: besides the seam, only vLLM and 
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from web2code.evaluation.engines.engine import Inbox, Reply, Request
+
+# Replies are gathered for so long: handing one over takes a millisecond of the process that answers.
+GATHER_SECONDS = 0.2
 
 
 class VllmEngine:
@@ -27,9 +31,10 @@ class VllmEngine:
         self.llm = LLM(model, **{"seed": 0, "limit_mm_per_prompt": {"image": 8}, **options})
         self.stop = list(stop)
 
-    def stream(self, inbox: Inbox) -> Iterator[Reply]:
+    def stream(self, inbox: Inbox) -> Iterator[list[Reply]]:
         """Replies as they are finished; new requests join while others are being answered."""
         engine, keys, closed = self.llm.llm_engine, {}, False
+        ready, handed_over = list[Reply](), time.monotonic()
         while not closed or engine.has_unfinished_requests():
             while not closed and (bundle := inbox.take(wait=not engine.has_unfinished_requests())) != []:
                 if bundle is None:
@@ -39,11 +44,14 @@ class VllmEngine:
                     try:
                         keys[self._enqueue(request)] = request.key
                     except Exception as error:  # a request that vLLM refuses is that request's outcome
-                        yield Reply(request.key, error=f"vLLM refused the request: {_first_line(error)}")
+                        ready.append(Reply(request.key, error=f"vLLM refused the request: {_first_line(error)}"))
             if engine.has_unfinished_requests():
                 for output in engine.step():
                     if output.finished:
-                        yield Reply(keys.pop(output.request_id), output.outputs[0].text.strip())
+                        ready.append(Reply(keys.pop(output.request_id), output.outputs[0].text.strip()))
+            if ready and not (engine.has_unfinished_requests() and time.monotonic() - handed_over < GATHER_SECONDS):
+                yield ready
+                ready, handed_over = [], time.monotonic()
 
     def _enqueue(self, request: Request) -> str:
         from vllm import SamplingParams
