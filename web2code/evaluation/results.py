@@ -30,6 +30,8 @@ from web2code.evaluation.measure import Measure, interval, mean
 SCORES = "scores.json"
 # What ends the name of a figure that follows the rule of others, computed from the same answers.
 OTHER_RULES = ("(published)", "(lmms-eval)", "(VLMEvalKit)")
+# What others call a value of which less is better: nothing but its name tells.
+LESS_IS_BETTER = re.compile(r"(^|[\W_])(failed|failures?|unparsed|errors?|wer|cer|edit_distance)($|[\W_])", re.IGNORECASE)
 PICTURE_SIZE = (960, 1920)
 MAX_BYTES = 1024**3
 MAX_FACT_CHARS = 20_000
@@ -145,7 +147,13 @@ def means_of(rows: Sequence[Row]) -> tuple[Measure, ...]:
     """The mean of each named value over all rows, 0 where a row has none: for rows that another harness judged."""
     units = [row.id for row in rows]
     names = dict.fromkeys(name for row in rows for name in row.values)
-    return tuple(mean(f"mean {name}", units, [row.values.get(name, 0.0) for row in rows]) for name in names)
+    return tuple(
+        mean(
+            f"mean {name}", units, [row.values.get(name, 0.0) for row in rows],
+            better="less" if LESS_IS_BETTER.search(name) else "more",
+        )
+        for name in names
+    )  # fmt: skip
 
 
 def read_measures(folder: Path, scores: Scores, name: str, benchmarks: Mapping[str, Benchmark]) -> tuple[Measure, ...]:
