@@ -61,7 +61,7 @@ class Score:
 def open_browsers(num: int, placeholder: bytes | None = None) -> Browsers:
     """Browsers that render as the benchmark does: full pages, with its picture where pages ask for it."""
     pictures = {PLACEHOLDER: placeholder} if placeholder else {}
-    return Browsers(num, VIEWPORT, layout=False, capture="whole", pictures=pictures)
+    return Browsers(num, VIEWPORT, layout=False, capture="whole", pictures=pictures, retry=True)
 
 
 class Scorer:
