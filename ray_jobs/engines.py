@@ -27,7 +27,8 @@ WINDOW = 256
 PARCEL = 16
 # What an engine was doing when it died is asked again in bundles of so much less.
 NARROWER = 8
-MAX_STARTS = 12
+# Of an engine, since it last answered; each that one request caused names it, so that asking again goes on.
+MAX_DEATHS = 16
 
 
 class EngineActor:
@@ -93,7 +94,7 @@ class Seat:
     unsent: list[list[Request]] = field(default_factory=list)
     asked: dict[str, Request] = field(default_factory=dict)
     again: deque[list[Request]] = field(default_factory=deque)
-    starts: int = 1
+    deaths: int = 0
 
 
 def answer(start: Callable[[], Any], num: int, bundles: Iterable[list[Request]]) -> Iterator[Reply]:
@@ -130,6 +131,7 @@ def answer(start: Callable[[], Any], num: int, bundles: Iterable[list[Request]])
                 yield from revive(one, start, error)
                 continue
             one.asked.pop(reply.key, None)
+            one.deaths = 0
             yield reply
     finally:
         for one in seats:
@@ -165,17 +167,18 @@ def send(one: Seat) -> None:
 
 def revive(one: Seat, start: Callable[[], Any], error: Exception) -> Iterator[Reply]:
     """Start a dead engine again, and narrow down what it died of."""
-    suspects, again, starts = list(one.asked.values()), one.again, one.starts + 1
+    suspects = list(one.asked.values())
     reason = (str(error).strip().splitlines() or ["its process ended"])[-1]
     if getattr(error, "actor_init_failed", False):
         raise RuntimeError(f"the engine does not start: {reason}")
-    if starts > MAX_STARTS:
-        raise RuntimeError(f"an engine died {one.starts} times; the last time: {reason}")
-    ray.kill(one.actor)
-    fresh = seat(start)
-    one.actor, one.stream, one.asked, one.starts = fresh.actor, fresh.stream, {}, starts
+    one.asked, one.deaths = {}, one.deaths + 1
     if len(suspects) == 1:
         yield Reply(suspects[0].key, error=f"the engine died while it answered this: {reason[:200]}")
-        return
-    size, rest = max(1, len(suspects) // NARROWER), iter(suspects)
-    one.again = deque(iter(lambda: list(islice(rest, size)), [])) + again
+    else:
+        size, rest = max(1, len(suspects) // NARROWER), iter(suspects)
+        one.again = deque(iter(lambda: list(islice(rest, size)), [])) + one.again
+    if one.deaths > MAX_DEATHS:
+        raise RuntimeError(f"an engine died {one.deaths} times without an answer; the last time: {reason}")
+    ray.kill(one.actor)
+    fresh = seat(start)
+    one.actor, one.stream = fresh.actor, fresh.stream
