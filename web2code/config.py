@@ -711,6 +711,7 @@ class Understanding(Config):
     balanced_accuracy: float
     yes_ratio: float
     majority: float
+    intervals: dict[str, Interval] = Field({}, description="of balanced_accuracy, yes_ratio and the share of unparsed")
 
 
 # WCGB's groups of aspects, in the order of its rubric (arXiv 2406.20098); overall is the mean of the groups.
@@ -736,6 +737,8 @@ class Visual(Config):
     render_failed: int
     intervals: dict[str, Interval]
     aspects: dict[str, float] = {}
+    aspect_intervals: dict[str, Interval] = {}
+    failed_share: Interval | None = Field(None, description="of the pages, those that did not render")
 
 
 class SystemResult(Config):
@@ -751,6 +754,7 @@ class PixelResult(Config):
     num: int
     render_failed: int
     similarity: Interval
+    failed_share: Interval | None = Field(None, description="of the screenshots, those whose answer did not render")
 
 
 class EvaluationRecord(Config):
@@ -772,6 +776,9 @@ class EvaluationRecord(Config):
     )
     understanding_differences: dict[str, Interval] = Field({}, description="of the share of right answers, likewise")
     failure_differences: dict[str, Interval] = Field({}, description="of the share of failed pages, likewise")
+    screenshot_differences: dict[str, dict[str, Interval]] = Field(
+        {}, description="of `similarity` to real screenshots and of the share that `failed`, by other system, likewise"
+    )
     seconds: dict[str, float] = {}
 
 
