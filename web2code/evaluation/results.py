@@ -31,7 +31,9 @@ SCORES = "scores.json"
 # What ends the name of a figure that follows the rule of others, computed from the same answers.
 OTHER_RULES = ("(published)", "(lmms-eval)", "(VLMEvalKit)")
 # What others call a value of which less is better: nothing but its name tells.
-LESS_IS_BETTER = re.compile(r"(^|[\W_])(failed|failures?|unparsed|errors?|wer|cer|edit_distance)($|[\W_])", re.IGNORECASE)
+LESS_IS_BETTER = re.compile(
+    r"(^|[\W_])(failed|failures?|unparsed|errors?|wer|cer|edit_distance)($|[\W_])", re.IGNORECASE
+)
 PICTURE_SIZE = (960, 1920)
 MAX_BYTES = 1024**3
 MAX_FACT_CHARS = 20_000
@@ -41,14 +43,20 @@ PictureName = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
 class Figure(Config):
-    """A figure of a benchmark with its 95 % interval; `published` where the rule is that of others."""
+    """A figure of a benchmark, with its 95 % interval if it has one; `published` where the rule is that of others."""
 
     name: str
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     scale: float = Field(1.0, gt=0, description="the largest value there is: 1 for a share, 10 for points")
     published: bool = False
+
+    def interval(self, between: str = "–") -> str:
+        """Its ends as people write them; empty where there is none."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{show(self.low, self.scale)}{between}{show(self.high, self.scale)}"
 
 
 class BenchmarkScores(Config):
