@@ -11,7 +11,6 @@ import numpy as np
 
 from web2code.config import Interval
 
-
 # What is better of a figure; of some, such as how often a model says yes, neither.
 Direction = Literal["more", "less", "neither"]
 

@@ -65,6 +65,7 @@ class BenchmarkScores(Config):
     title: str
     dataset: str = Field(description="digest of the benchmark's files")
     num: int
+    limit: int = Field(0, description="only so many first samples were asked; 0 means all")
     outcomes: dict[Outcome, int]
     figures: tuple[Figure, ...]
 
@@ -118,7 +119,9 @@ def make_row(folder: Path, sample: Sample, answer: str, verdict: Verdict, render
     )
 
 
-def write_benchmark(folder: Path, benchmark: Benchmark, rows: Sequence[Row], scores: Scores, dataset: str) -> Scores:
+def write_benchmark(
+    folder: Path, benchmark: Benchmark, rows: Sequence[Row], scores: Scores, dataset: str, limit: int = 0
+) -> Scores:
     """Write the rows of one benchmark, then `scores.json` with its figures added; returns those scores."""
     write_rows(folder, benchmark.name, rows)
     measures = measures_of(benchmark, read_rows(folder, benchmark.name))
@@ -127,6 +130,7 @@ def write_benchmark(folder: Path, benchmark: Benchmark, rows: Sequence[Row], sco
         title=benchmark.title,
         dataset=dataset,
         num=len(rows),
+        limit=limit,
         outcomes=dict(sorted(counts.items())),
         figures=tuple(figure_of(measure, scores.bootstrap_samples, scores.seed) for measure in measures),
     )
