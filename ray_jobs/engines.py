@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -43,8 +43,9 @@ class EngineActor:
             self.inbox.put(bundle)
 
     def replies(self) -> Iterator[Reply]:
-        """Replies as they are finished."""
-        yield from self.engine.stream(self.inbox)
+        """Replies as they are finished, with what gave them."""
+        for reply in self.engine.stream(self.inbox):
+            yield replace(reply, engine=self.engine.version())
 
 
 def engine_starter(job: BenchmarkJob) -> Callable[[], Any]:
@@ -79,7 +80,7 @@ def load_engine(job: BenchmarkJob, device: str) -> Engine:
     if job.engine.kind == "openai":
         from web2code.evaluation.engines.openai import OpenAIEngine
 
-        return OpenAIEngine(job.where.endpoint, job.engine.model, Path(job.where.home) / "cache" / "replies")
+        return OpenAIEngine(job.where.endpoint, job.engine.model, Path(job.output()) / "replies")
     from web2code.evaluation.engines.transformers import TransformersEngine
 
     return TransformersEngine(job.engine.model, device)

@@ -45,6 +45,12 @@ class VllmEngine:
                     if output.finished:
                         yield Reply(keys.pop(output.request_id), output.outputs[0].text.strip())
 
+    def version(self) -> str:
+        """That of vLLM in its own environment."""
+        from vllm import __version__
+
+        return f"vllm {__version__}"
+
     def _enqueue(self, request: Request) -> str:
         from vllm import SamplingParams
 
