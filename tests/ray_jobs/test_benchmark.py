@@ -189,6 +189,17 @@ def test_pages_are_scored_while_others_are_written(local_ray, pages, tmp_path, s
     assert seen == [True], "nothing was scored before the last answer was written"
 
 
+def many(pages, folder, num):
+    """A folder with copies of a page, whose screenshots differ in one pixel: what is asked alike is asked once."""
+    folder.mkdir()
+    for number in range(num):
+        picture = Image.open(pages / "page0.png").convert("RGB")
+        picture.putpixel((0, 0), (number, 0, 0))
+        picture.save(folder / f"n{number}.png")
+        (folder / f"n{number}.html").write_text(PAGES["page0"])
+    return folder
+
+
 class Patient:
     """Scores nothing until all answers are written."""
 
@@ -205,11 +216,7 @@ class Patient:
 
 
 def test_no_answer_waits_for_a_scorer(local_ray, pages, tmp_path, server, monkeypatch):
-    folder = tmp_path / "many"
-    folder.mkdir()
-    for number in range(12):
-        (folder / f"n{number}.html").write_text(PAGES["page0"])
-        (folder / f"n{number}.png").write_bytes((pages / "page0.png").read_bytes())
+    folder = many(pages, tmp_path / "many", 12)
 
     def reply(body):
         if len(server.seen) == 12:
@@ -223,11 +230,7 @@ def test_no_answer_waits_for_a_scorer(local_ray, pages, tmp_path, server, monkey
 
 
 def test_killed_while_it_scores_it_renders_nothing_again_that_has_a_verdict(local_ray, pages, tmp_path, server):
-    folder = tmp_path / "many"
-    folder.mkdir()
-    for number in range(8):
-        (folder / f"n{number}.html").write_text(PAGES["page0"])
-        (folder / f"n{number}.png").write_bytes((pages / "page0.png").read_bytes())
+    folder = many(pages, tmp_path / "many", 8)
     results = tmp_path / "results"
 
     def reply(body):
