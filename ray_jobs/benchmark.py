@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice, tee
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
@@ -24,6 +25,9 @@ from web2code.evaluation.results import SCORES, Scores, make_row, read_scores, w
 from web2code.progress import report
 from web2code.rendering import chromium_version
 
+if TYPE_CHECKING:
+    from web2code.endpoint import Client
+
 # Requests that are answered together where an engine batches them: always the same ones, whatever was done before.
 BUNDLE = {"vllm": 1, "transformers": 16, "openai": 1}
 # What may differ between two evaluations of one model whose scores stand side by side.
@@ -36,10 +40,10 @@ def main(job: BenchmarkJob) -> Scores:
     Raises:
         ValueError: files of a benchmark are missing or damaged, or two of its samples have one name.
     """
-    out = Path(job.output())
-    total = sum(count(job, name) for name in asked_anew(job))
-    replies = {name: Journal(out / f"answers-{name}-{answers_digest(job, name)}.jsonl") for name in asked_anew(job)}
-    verdicts = {name: Journal(out / f"verdicts-{name}-{verdicts_digest(job, name)}.jsonl") for name in job.benchmarks}
+    wanted = {name: wanted_answers(job, name) for name in asked_anew(job)}
+    total = sum(map(len, wanted.values()))
+    replies = {name: answers_so_far(job, name, wanted[name]) for name in wanted}
+    verdicts = {name: verdicts_so_far(job, name, replies) for name in job.benchmarks}
     benchmarks = {name: BENCHMARKS[name] for name in job.benchmarks}
     num = num_scorers(job, any_to_ask=sum(map(len, replies.values())) < total)
     folders = {name: folders_of(job, name) for name in benchmarks}
@@ -65,17 +69,42 @@ def ask(job: BenchmarkJob, start: Callable[[], Any], replies: dict[str, Journal]
     asked: dict[str, tuple[str, Sample]] = {}
     for reply in answer(start, max(1, job.where.num_workers), to_ask(job, replies, scorers, asked)):
         name, sample = asked.pop(reply.key)
-        replies[name].add(sample.id, text=reply.text, error=reply.error)
-        if not reply.error:
-            scorers.take(name, sample, reply.text)
+        if sample.id not in replies[name]:
+            fields = {"text": reply.text, "error": reply.error, "engine": reply.engine}
+            replies[name].add(sample.id, **fields, request=request_digest(sample))
+        kept = replies[name][sample.id]
+        if not kept["error"]:
+            scorers.take(name, sample, kept["text"])
         done = sum(len(journal) for journal in replies.values())
         report("answer", done, total, f"{scorers.collect(wait=False)} to score")
     scorers.collect()
 
 
 def answers_digest(job: BenchmarkJob, name: str) -> str:
-    """What answers depend on: the model and the files, and not how they are scored."""
+    """What all answers depend on: the model and the files, and not how they are scored."""
     return digest([job.checkpoint, job.engine.model_dump(), job.benchmarks[name], code_digest(("modelling",))])[:16]
+
+
+def request_digest(sample: Sample) -> str:
+    """What one answer depends on besides: all that is asked."""
+    pictures = [hashlib.sha256(image).hexdigest() for image in sample.images]
+    return digest([sample.prompt, pictures, sample.max_new_tokens])[:16]
+
+
+def answers_so_far(job: BenchmarkJob, name: str, wanted: dict[str, str]) -> Journal:
+    """The answers that are there already, without those to what is no longer asked, or not in these words."""
+    journal = Journal(Path(job.output()) / f"answers-{name}-{answers_digest(job, name)}.jsonl")
+    known = journal.entries
+    journal.entries = {key: known[key] for key in wanted if key in known and known[key].get("request") == wanted[key]}
+    return journal
+
+
+def verdicts_so_far(job: BenchmarkJob, name: str, replies: dict[str, Journal]) -> Journal:
+    """The verdicts that are there already on the answers that are."""
+    journal = Journal(Path(job.output()) / f"verdicts-{name}-{verdicts_digest(job, name)}.jsonl")
+    answers = replies[BENCHMARKS[name].answers_of or name]
+    journal.entries = {key: entry for key, entry in journal.entries.items() if key in answers}
+    return journal
 
 
 def verdicts_digest(job: BenchmarkJob, name: str) -> str:
@@ -94,16 +123,16 @@ def samples(job: BenchmarkJob, name: str) -> Iterator[Sample]:
     return islice(iter(BENCHMARKS[name].load(Path(job.where.folders[name]))), job.limit or None)
 
 
-def count(job: BenchmarkJob, name: str) -> int:
-    """How many samples there are; each is read once before any engine starts, so that a bad file costs no GPU time."""
-    seen: set[str] = set()
+def wanted_answers(job: BenchmarkJob, name: str) -> dict[str, str]:
+    """By sample, the digest of what is asked; each is read once before any engine starts: a bad file costs no GPU."""
+    wanted: dict[str, str] = {}
     for sample in samples(job, name):
-        if sample.id in seen:
+        if sample.id in wanted:
             raise ValueError(f"{name}: two samples in {job.where.folders[name]} are called {sample.id}: fetch it again")
-        seen.add(sample.id)
-    if not seen:
+        wanted[sample.id] = request_digest(sample)
+    if not wanted:
         raise ValueError(f"{name}: {job.where.folders[name]} holds no sample: {BENCHMARKS[name].fetch}")
-    return len(seen)
+    return wanted
 
 
 def to_ask(
@@ -112,7 +141,7 @@ def to_ask(
     """Bundles of requests that are not answered yet; what is answered goes straight to the scorers.
 
     A bundle that was answered in part is asked again as a whole, where an engine answers it in batches: an answer may
-    depend on its batch in the last bits.
+    depend on its batch in the last bits. What was answered first stays.
     """
     for name in asked_anew(job):
         found = samples(job, name)
@@ -135,7 +164,7 @@ def write(job: BenchmarkJob, replies: dict[str, Journal], verdicts: dict[str, Jo
     """The rows of every benchmark, and `scores.json`, beside what the same model was asked there before."""
     out = Path(job.output())
     scores = Scores(
-        model=job.name, checkpoint=job.checkpoint, engine=job.engine.kind, precision=job.engine.dtype,
+        model=job.name, checkpoint=job.checkpoint, engine=engine_of(job, replies), precision=job.engine.dtype,
         evaluator=f"web2code {version('web2code')}, {chromium_version()}", code=code_digest(job.code), seed=job.seed,
         date=datetime.now(UTC).isoformat(timespec="seconds"), hardware=hardware(),
         bootstrap_samples=job.bootstrap_samples,
@@ -147,22 +176,42 @@ def write(job: BenchmarkJob, replies: dict[str, Journal], verdicts: dict[str, Jo
     for name, dataset in job.benchmarks.items():
         benchmark = BENCHMARKS[name]
         answers = (answered(job, name, sample, replies, verdicts) for sample in samples(job, name))
+        judges = judges_of(job) if benchmark.model_judge else {}
         judged = (
-            by_models(job, benchmark, answers)
-            if benchmark.model_judge
-            else judge_answers(benchmark, answers, verdicts[name])
+            by_models(job, benchmark, judges, answers) if judges else judge_answers(benchmark, answers, verdicts[name])
         )
         rows = [make_row(out, one.sample, one.text, verdict, one.picture) for one, verdict in judged]
-        scores = write_benchmark(out, titled(job, benchmark), rows, scores, dataset)
+        limit = job.limit if len(rows) == job.limit else 0
+        scores = write_benchmark(out, titled(job, benchmark, judges), rows, scores, dataset, limit)
     return scores
 
 
-def titled(job: BenchmarkJob, benchmark: Benchmark) -> Benchmark:
-    """The benchmark, with its judge in its title where it has one."""
-    if not (job.judge and benchmark.model_judge):
+def engine_of(job: BenchmarkJob, replies: dict[str, Journal]) -> str:
+    """What answered, with its version, or where several did with each of theirs."""
+    found = {entry["engine"] for journal in replies.values() for entry in journal.entries.values()}
+    return "; ".join(sorted(found - {""})) or job.engine.kind
+
+
+def judges_of(job: BenchmarkJob) -> dict[str, Client]:
+    """By model, what asks it; what it said of an answer before, it is not asked again."""
+    from web2code.endpoint import Client  # heavy, and not needed without such a judge
+
+    judge, cache = job.judge, Path(job.where.home) / "cache" / "judged"
+    assert judge, job.benchmarks
+    return {
+        model: Client("judge", job.where.judge, model, judge.temperature, judge.max_tokens, cache, alike=True)
+        for model in judge.models
+    }
+
+
+def titled(job: BenchmarkJob, benchmark: Benchmark, judges: dict[str, Client]) -> Benchmark:
+    """The benchmark, with its judges in its title where it has some, once they have judged."""
+    if not (job.judge and judges):
         return benchmark
     times = f", {job.judge.repeats} replies each" if job.judge.repeats > 1 else ""
-    return replace(benchmark, title=f"{benchmark.title} ({', '.join(job.judge.models)}{times})")
+    changed = sorted({name for client in judges.values() for name in client.not_taken})
+    without = f", without {' and '.join(changed)}" if changed else ""
+    return replace(benchmark, title=f"{benchmark.title} ({', '.join(judges)}{times}{without})")
 
 
 def answered(
@@ -195,19 +244,14 @@ def judge_answers(
 
 
 def by_models(
-    job: BenchmarkJob, benchmark: Benchmark, answers: Iterable[Answered]
+    job: BenchmarkJob, benchmark: Benchmark, clients: dict[str, Client], answers: Iterable[Answered]
 ) -> Iterator[tuple[Answered, Verdict]]:
-    """Verdicts that models give, many at once; what they said of an answer before, they are not asked again."""
-    from web2code.endpoint import Client  # heavy, and not needed without such a judge
-    from web2code.evaluation.judges.ensemble import joined
+    """Verdicts that models give, many at once."""
+    from web2code.evaluation.judges.ensemble import joined  # heavy, and not needed without such a judge
 
-    judge, cache = job.judge, Path(job.where.home) / "cache" / "judged"
+    judge = job.judge
     assert judge, benchmark.name
     assert benchmark.model_judge, benchmark.name
-    clients = {
-        model: Client("judge", job.where.judge, model, judge.temperature, judge.max_tokens, cache, alike=True)
-        for model in judge.models
-    }
     ours, *theirs = tee(answers, 1 + len(clients))
     panel = [benchmark.model_judge(client, judge, part) for client, part in zip(clients.values(), theirs, strict=True)]
     for done, (one, *verdicts) in enumerate(zip(ours, *panel, strict=True), 1):

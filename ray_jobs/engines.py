@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import chain, islice
 from pathlib import Path
@@ -27,7 +27,8 @@ WINDOW = 256
 PARCEL = 16
 # What an engine was doing when it died is asked again in bundles of so much less.
 NARROWER = 8
-MAX_STARTS = 12
+# Of an engine, since it last answered; each that one request caused names it, so that asking again goes on.
+MAX_DEATHS = 16
 
 
 class EngineActor:
@@ -42,8 +43,9 @@ class EngineActor:
             self.inbox.put(bundle)
 
     def replies(self) -> Iterator[list[Reply]]:
-        """Replies as they are finished, one or several at a time."""
-        yield from self.engine.stream(self.inbox)
+        """Replies as they are finished, one or several at a time, with what gave them."""
+        for replies in self.engine.stream(self.inbox):
+            yield [replace(reply, engine=self.engine.version()) for reply in replies]
 
 
 def engine_starter(job: BenchmarkJob) -> Callable[[], Any]:
@@ -78,7 +80,7 @@ def load_engine(job: BenchmarkJob, device: str) -> Engine:
     if job.engine.kind == "openai":
         from web2code.evaluation.engines.openai import OpenAIEngine
 
-        return OpenAIEngine(job.where.endpoint, job.engine.model, Path(job.where.home) / "cache" / "replies")
+        return OpenAIEngine(job.where.endpoint, job.engine.model, Path(job.output()) / "replies")
     from web2code.evaluation.engines.transformers import TransformersEngine
 
     return TransformersEngine(job.engine.model, device)
@@ -93,7 +95,7 @@ class Seat:
     unsent: list[list[Request]] = field(default_factory=list)
     asked: dict[str, Request] = field(default_factory=dict)
     again: deque[list[Request]] = field(default_factory=deque)
-    starts: int = 1
+    deaths: int = 0
 
 
 def answer(start: Callable[[], Any], num: int, bundles: Iterable[list[Request]]) -> Iterator[Reply]:
@@ -131,6 +133,7 @@ def answer(start: Callable[[], Any], num: int, bundles: Iterable[list[Request]])
                 continue
             for reply in replies:
                 one.asked.pop(reply.key, None)
+            one.deaths = 0
             yield from replies
     finally:
         for one in seats:
@@ -166,17 +169,18 @@ def send(one: Seat) -> None:
 
 def revive(one: Seat, start: Callable[[], Any], error: Exception) -> Iterator[Reply]:
     """Start a dead engine again, and narrow down what it died of."""
-    suspects, again, starts = list(one.asked.values()), one.again, one.starts + 1
+    suspects = list(one.asked.values())
     reason = (str(error).strip().splitlines() or ["its process ended"])[-1]
     if getattr(error, "actor_init_failed", False):
         raise RuntimeError(f"the engine does not start: {reason}")
-    if starts > MAX_STARTS:
-        raise RuntimeError(f"an engine died {one.starts} times; the last time: {reason}")
-    ray.kill(one.actor)
-    fresh = seat(start)
-    one.actor, one.stream, one.asked, one.starts = fresh.actor, fresh.stream, {}, starts
+    one.asked, one.deaths = {}, one.deaths + 1
     if len(suspects) == 1:
         yield Reply(suspects[0].key, error=f"the engine died while it answered this: {reason[:200]}")
-        return
-    size, rest = max(1, len(suspects) // NARROWER), iter(suspects)
-    one.again = deque(iter(lambda: list(islice(rest, size)), [])) + again
+    else:
+        size, rest = max(1, len(suspects) // NARROWER), iter(suspects)
+        one.again = deque(iter(lambda: list(islice(rest, size)), [])) + one.again
+    if one.deaths > MAX_DEATHS:
+        raise RuntimeError(f"an engine died {one.deaths} times without an answer; the last time: {reason}")
+    ray.kill(one.actor)
+    fresh = seat(start)
+    one.actor, one.stream = fresh.actor, fresh.stream

@@ -24,7 +24,6 @@ from web2code.evaluation import summary
 from web2code.evaluation.benchmarks.benchmark import Folders, Sample
 from web2code.evaluation.benchmarks.wcgb import WCGB
 from web2code.evaluation.constant import best_constant, constant_answers, constant_candidates
-from web2code.evaluation.features import PageFeatures
 from web2code.evaluation.journal import Journal
 from web2code.evaluation.references import References
 from web2code.evaluation.screenshots import Screenshot, read_screenshots, write_screenshots
@@ -33,13 +32,14 @@ from web2code.evaluation.writing import asks
 PAGES_PER_SCORER = 16
 PICTURES = "pictures"
 Rows = list[dict[str, Any]]
+Facts = dict[str, Any]
 
 
 def main(job: EvaluateJob) -> EvaluationRecord:
     """Evaluate every system; answers that are already written are not asked for again. Returns the committed record.
 
     Raises:
-        ValueError: the dataset has no held-out page, or one that does not render.
+        ValueError: the dataset has no held-out page.
     """
     if done := read_record(job.output(), EvaluationRecord):
         return done
@@ -54,14 +54,14 @@ def main(job: EvaluateJob) -> EvaluationRecord:
     todo = list(asks(rows, shots, job.evaluation))
     writers, verdicts = start_writers(job, out, todo), Journal(out / "verdicts.jsonl")
     with start_scorers(job, out, verdicts, num_processes(rows)) as scorers:
-        features, constant = look_at_references(job, rows, scorers)
+        references, constant = look_at_references(job, rows, scorers)
         seconds = {"references": time.perf_counter() - started}
         same = constant_answers(constant, rows, shots)
         answers = chain(
             (("constant_page", asked, {"text": text}) for asked, text in same.items()),
             written(writers, len(todo)),
         )
-        texts = score_as_written(answers, facts_of(features, shots), scorers, verdicts)
+        texts = score_as_written(answers, facts_of(references, shots), scorers, verdicts)
     seconds["answers"] = time.perf_counter() - started - seconds["references"]
     systems = summary.judged_systems(texts, verdicts.entries, rows, shots)
     summary.write_samples(out, systems, rows)
@@ -85,8 +85,8 @@ def start_scorers(job: EvaluateJob, out: Path, verdicts: Journal, num: int) -> S
     return Scorers({PICTURES: pages}, {PICTURES: folders}, {PICTURES: verdicts}, num)
 
 
-def look_at_references(job: EvaluateJob, rows: Rows, scorers: Scorers) -> tuple[dict[str, PageFeatures], str]:
-    """The features of every held-out page, and the training page that is the best constant answer to all of them."""
+def look_at_references(job: EvaluateJob, rows: Rows, scorers: Scorers) -> tuple[dict[str, Facts], str]:
+    """What answers to each held-out page are compared with, and the training page that is the best answer to all."""
     actors = scorers.actors[PICTURES]
     shares = ray.get([actor.call.remote("render", rows[i :: len(actors)]) for i, actor in enumerate(actors)])
     train = read_pages(job.where.data_dir, "train", images=False)
@@ -95,14 +95,14 @@ def look_at_references(job: EvaluateJob, rows: Rows, scorers: Scorers) -> tuple[
     return dict(chain.from_iterable(share.items() for share in shares)), best_constant(candidates, totals)
 
 
-def facts_of(features: dict[str, PageFeatures], shots: list[Screenshot]) -> dict[str, dict[str, Any]]:
+def facts_of(references: dict[str, Facts], shots: list[Screenshot]) -> dict[str, Facts]:
     """What answers to pages and screenshots are compared with, by what was asked."""
-    pages = {f"page/{page}": {"features": found} for page, found in features.items()}
+    pages = {f"page/{page}": found for page, found in references.items()}
     return pages | {f"screenshot/{shot.id}": {"screenshot": shot.png} for shot in shots}
 
 
 def score_as_written(
-    answers: Iterable[Written], facts: dict[str, dict[str, Any]], scorers: Scorers, verdicts: Journal
+    answers: Iterable[Written], facts: dict[str, Facts], scorers: Scorers, verdicts: Journal
 ) -> dict[str, dict[str, str]]:
     """The texts of every system by what was asked; pages are scored while others are written."""
     texts: dict[str, dict[str, str]] = defaultdict(dict)

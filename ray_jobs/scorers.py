@@ -23,7 +23,8 @@ from web2code.evaluation.journal import Journal
 THREADS = 4
 # Engines, whose processes have 15, go before.
 NICENESS = 19
-MAX_DEATHS = 12
+# Of scorers, since one last gave a verdict; each that a page caused tells of that page, so that asking again goes on.
+MAX_DEATHS = 16
 CLOSE_SECONDS = 30
 
 
@@ -62,12 +63,13 @@ def settle(thread: int, core: int) -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """An answer that some scorer of a benchmark has been given."""
+    """An answer that some scorer of a benchmark has been given; `alone` says that this scorer has no other."""
 
     name: str
     sample: Sample
     text: str
     actor: Any
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ def end(actors: list[Any]) -> None:
 class Scorers:
     """Scorers for those benchmarks whose answers are pages; each verdict is kept in a journal as it comes.
 
-    A scorer that dies is replaced. What it may have died of is scored again at the end, each answer by a scorer of its
-    own: one that ends that one too is told by its verdict.
+    A scorer that dies is replaced. What it may have died of is scored again, one answer after another, each by a scorer
+    of its own: one that ends that one too is told by its verdict.
 
     Args:
         folders: by benchmark, where its scorers work.
@@ -126,7 +128,8 @@ class Scorers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        end([actor for actors in self.actors.values() for actor in actors])
+        alone = [task.actor for task in self.running.values() if task.alone]
+        end([*alone, *(actor for actors in self.actors.values() for actor in actors)])
 
     def take(self, asked: str, sample: Sample, text: str) -> None:
         """Have an answer scored by every benchmark that scores the answers of `asked`, where it has not done so yet."""
@@ -141,12 +144,9 @@ class Scorers:
         while self.running:
             done, _ = ray.wait(list(self.running), num_returns=1, timeout=None if wait else 0)
             if not done:
-                return len(self.running) + len(self.suspects)
+                break
             self._finish(done[0])
-        while wait and self.suspects:
-            task = self.suspects.popleft()
-            self._keep(task.name, self._alone(task))
-        return len(self.suspects)
+        return len(self.running) + len(self.suspects)
 
     def _start(self, name: str, place: Place) -> Any:
         # A small claim, so that many benchmarks' scorers find room beside engines.
@@ -168,11 +168,36 @@ class Scorers:
         try:
             verdict = ray.get(ref)
         except RayActorError as error:
-            self._count_death(error)
-            self._replace(task.name, task.actor)
+            if getattr(error, "actor_init_failed", False):
+                raise RuntimeError(f"a scorer does not start: {last_line(error)}") from None
+            self._take_death(ref, task, last_line(error))
         else:
+            self.deaths = 0
             del self.running[ref]
             self._keep(task.name, verdict)
+            if task.alone:
+                end([task.actor])
+        self._isolate()
+
+    def _take_death(self, ref: Any, task: Task, reason: str) -> None:
+        """Name what a scorer died of where it had nothing else, or put another in its place; not without end."""
+        if task.alone:
+            del self.running[ref]
+            named = Verdict(task.sample.id, "failed", reason=f"the page ended its scorer: {reason[:200]}")
+            self._keep(task.name, named)
+            end([task.actor])
+        else:
+            self._replace(task.name, task.actor)
+        self.deaths += 1
+        if self.deaths > MAX_DEATHS:
+            raise RuntimeError(f"scorers died {self.deaths} times without a verdict; the last time: {reason}")
+
+    def _isolate(self) -> None:
+        """Give the next suspect to a scorer of its own, once the one before is done with."""
+        if self.suspects and not any(task.alone for task in self.running.values()):
+            task = self.suspects.popleft()
+            actor = self._start(task.name, self.places[0])
+            self.running[actor.score.remote(task.sample, task.text)] = replace(task, actor=actor, alone=True)
 
     def _replace(self, name: str, dead: Any) -> None:
         """Put another scorer in the place of a dead one; what that had begun is under suspicion."""
@@ -184,28 +209,12 @@ class Scorers:
             task = self.running.pop(ref)
             try:
                 self._keep(name, ray.get(ref))
+                self.deaths = 0
             except RayActorError:
                 unfinished.append(task)
         self.suspects.extend(unfinished[:THREADS])
         for task in unfinished[THREADS:]:
             self._give(name, task.sample, task.text)
-
-    def _alone(self, task: Task) -> Verdict:
-        actor = self._start(task.name, self.places[0])
-        try:
-            return ray.get(actor.score.remote(task.sample, task.text))
-        except RayActorError as error:
-            self._count_death(error)
-            return Verdict(task.sample.id, "failed", reason=f"the page ended its scorer: {last_line(error)[:200]}")
-        finally:
-            end([actor])
-
-    def _count_death(self, error: RayActorError) -> None:
-        self.deaths += 1
-        if getattr(error, "actor_init_failed", False):
-            raise RuntimeError(f"a scorer does not start: {last_line(error)}")
-        if self.deaths > MAX_DEATHS:
-            raise RuntimeError(f"scorers died {self.deaths} times; the last time: {last_line(error)}")
 
 
 def last_line(error: Exception) -> str:

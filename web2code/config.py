@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -711,6 +712,7 @@ class Understanding(Config):
     balanced_accuracy: float
     yes_ratio: float
     majority: float
+    intervals: dict[str, Interval] = Field({}, description="of balanced_accuracy, yes_ratio and the share of unparsed")
 
 
 # WCGB's groups of aspects, in the order of its rubric (arXiv 2406.20098); overall is the mean of the groups.
@@ -736,6 +738,8 @@ class Visual(Config):
     render_failed: int
     intervals: dict[str, Interval]
     aspects: dict[str, float] = {}
+    aspect_intervals: dict[str, Interval] = {}
+    failed_share: Interval | None = Field(None, description="of the pages, those that did not render")
 
 
 class SystemResult(Config):
@@ -751,6 +755,7 @@ class PixelResult(Config):
     num: int
     render_failed: int
     similarity: Interval
+    failed_share: Interval | None = Field(None, description="of the screenshots, those whose answer did not render")
 
 
 class EvaluationRecord(Config):
@@ -772,6 +777,9 @@ class EvaluationRecord(Config):
     )
     understanding_differences: dict[str, Interval] = Field({}, description="of the share of right answers, likewise")
     failure_differences: dict[str, Interval] = Field({}, description="of the share of failed pages, likewise")
+    screenshot_differences: dict[str, dict[str, Interval]] = Field(
+        {}, description="of `similarity` to real screenshots and of the share that `failed`, by other system, likewise"
+    )
     seconds: dict[str, float] = {}
 
 
@@ -881,11 +889,12 @@ def _sources(part: str) -> list[Path]:
 
 
 def _file_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_tree(path: Path) -> str:
-    """Digest of a folder too large to be read twice: names and sizes of its files, and both ends of each.
+    """Digest of the names and bytes of all files of a folder, several of which are read at once.
 
     Raises:
         ValueError: the folder is not there, or empty.
@@ -893,14 +902,9 @@ def digest_tree(path: Path) -> str:
     files = sorted(file for file in path.rglob("*") if file.is_file())
     if not files:
         raise ValueError(f"{path} is no folder with files: download the data into it")
-    return digest([(file.relative_to(path).as_posix(), file.stat().st_size, _ends_digest(file)) for file in files])[:16]
-
-
-def _ends_digest(path: Path, num_bytes: int = 65_536) -> str:
-    with open(path, "rb") as file:
-        first = file.read(num_bytes)
-        file.seek(max(0, path.stat().st_size - num_bytes))
-        return hashlib.sha256(first + file.read(num_bytes)).hexdigest()
+    names = [file.relative_to(path).as_posix() for file in files]
+    with ThreadPoolExecutor() as pool:
+        return digest(list(zip(names, pool.map(_file_digest, files), strict=True)))[:16]
 
 
 def digest_folder(path: Path, suffixes: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -102,6 +103,8 @@ class Question:
 class Client:
     """Asks a chat model, with a rate limit, retries, a cache, and a meter of what it costs.
 
+    `not_taken` are the settings that the endpoint refused and gave its replies without: the temperature, or none.
+
     Args:
         role: who the model is in messages: the writer, the judge.
         alike: questions are all of one kind, so that one refused after another means a request that the endpoint cannot
@@ -120,6 +123,8 @@ class Client:
         self._failures = 0
         self._refusals = 0
         self._knows_schemas = True
+        self.not_taken: set[str] = set()
+        self._settings: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature}
         self._client = openai.OpenAI(
             base_url=endpoint.url,
             api_key=os.environ.get(endpoint.key_variable) or "none",
@@ -158,13 +163,15 @@ class Client:
                     future.cancel()
 
     def _reply(self, key: str, question: Question, attempt: int) -> str:
-        identity = [self.endpoint.url, self.model, self.temperature, key, question.identity, attempt]
+        identity = [self.endpoint.url, self.model, self.temperature, self.max_tokens, key, question.identity, attempt]
         path = self.cache / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()}.json"
         if path.exists():
             with self._lock:
                 self.meter.from_cache += 1
                 self._refusals = 0
-            return json.loads(path.read_text())["reply"]
+            kept = json.loads(path.read_text())
+            self.not_taken.update(kept.get("not_taken", ()))
+            return kept["reply"]
         if self.dry_run:
             self._count(question.tokens, self.max_tokens // 2)
             raise Unanswered("dry run: not asked")
@@ -177,7 +184,8 @@ class Client:
         answer = self._complete(question)
         reply = _text(answer)
         self._count(_usage(answer, "prompt_tokens"), _usage(answer, "completion_tokens"))
-        replace_text(path, json.dumps({"reply": reply}))
+        self.not_taken.update({"temperature"} - self._settings.keys())
+        replace_text(path, json.dumps({"reply": reply, "not_taken": sorted(self.not_taken)}))
         return reply
 
     def _complete(self, question: Question) -> Any:
@@ -209,11 +217,21 @@ class Client:
             return answer
 
     def _post(self, question: Question, response_format: Any = openai.omit) -> Any:
+        """Ask once, or where the endpoint refuses a setting by its name, once more without it and so from then on."""
         messages: Any = question.messages
-        return self._client.chat.completions.create(
-            model=self.model, messages=messages, temperature=self.temperature, max_tokens=self.max_tokens,
-            response_format=response_format,
-        )  # fmt: skip
+        settings = self._settings
+        while True:
+            try:
+                answer = self._client.chat.completions.create(
+                    model=self.model, messages=messages, response_format=response_format, **settings
+                )
+            except openai.BadRequestError as error:
+                if (others := _settings_in_place_of(settings, error.message)) == settings:
+                    raise
+                settings = others
+            else:
+                self._settings = settings
+                return answer
 
     def _count_refusal(self, message: str) -> None:
         with self._lock:
@@ -250,6 +268,16 @@ class Client:
             self.meter.cost += (
                 input_tokens * self.endpoint.input_price + output_tokens * self.endpoint.output_price
             ) / 1_000_000
+
+
+def _settings_in_place_of(settings: dict[str, Any], refusal: str) -> dict[str, Any]:
+    """What an endpoint takes that refuses the limit of tokens under its old name, or every temperature but its own."""
+    if "max_tokens" in settings and "max_completion_tokens" in refusal:
+        rest = {name: value for name, value in settings.items() if name != "max_tokens"}
+        return rest | {"max_completion_tokens": settings["max_tokens"]}
+    if "temperature" in settings and re.search(r"\btemperature\b", refusal):
+        return {name: value for name, value in settings.items() if name != "temperature"}
+    return settings
 
 
 def _content_part(part: str | bytes) -> dict[str, Any]:

@@ -172,9 +172,10 @@ def show(folder: Path) -> None:
     for key, benchmark in scores.benchmarks.items():
         lost = benchmark.num - benchmark.outcomes.get("scored", 0)
         for place, figure in enumerate(benchmark.figures[:SHOWN]):
-            value, low, high = (text(number, figure.scale) for number in (figure.value, figure.low, figure.high))
-            counts = (str(benchmark.num), str(lost)) if place == 0 else ("", "")
-            table.add_row("" if place else key, figure.name, f"{value} ({low} to {high})", *counts)
+            num = f"only the first {benchmark.num}" if benchmark.limit else str(benchmark.num)
+            counts = (num, str(lost)) if place == 0 else ("", "")
+            value = f"{text(figure.value, figure.scale)} ({figure.interval(' to ')})"
+            table.add_row("" if place else key, figure.name, value, *counts)
     console.print(table)
     show_agreement(folder, scores)
     console.print(f"results  {folder}", soft_wrap=True, highlight=False)

@@ -12,8 +12,8 @@ def decide(record: EvaluationRecord, gate: GateConfig) -> Decision:
 
     Clearly better than a baseline: 95 % intervals of the overall visual score that do not overlap. Against the champion
     every difference is taken page by page, because models that are much alike differ by less than their scores are
-    uncertain: the overall score's interval lies above zero, that of no group and of no kind of question reaches below
-    the margin, and that of failed pages does not lie above zero.
+    uncertain: the overall score's interval lies above zero, that of no group, of no kind of question and of no real
+    screenshots' likeness reaches below the margin, and of neither pages nor screenshots a single one more fails.
 
     Raises:
         ValueError: the record is of a version that did not compare page by page.
@@ -44,10 +44,13 @@ def _worse_than_champion(record: EvaluationRecord, gate: GateConfig) -> str:
     """Where the candidate is, or may be by more than the margin, worse than the champion; empty where nowhere."""
     if not record.group_differences:
         raise ValueError(f"evaluation {record.fingerprint} has no differences by group: evaluate the candidate again")
-    rise = record.failure_differences["champion"]
-    if rise.low > 0:
-        return f"more of its pages fail than of the champion's: {_difference(rise, 100)} in a hundred, page by page"
+    shots = {figure: found["champion"] for figure, found in record.screenshot_differences.items()}
+    rises = {"pages": record.failure_differences["champion"], "real screenshots": shots.get("failed")}
+    for what, rise in rises.items():
+        if rise and rise.mean > 0:
+            return f"more of its {what} fail than of the champion's: {_difference(rise, 100)} in a hundred, one by one"
     groups = {group: found["champion"] for group, found in record.group_differences.items()}
+    groups |= {"likeness to real screenshots": shots["similarity"]} if shots else {}
     behind = {group: found for group, found in groups.items() if found.low <= -gate.margin}
     if behind:
         named = ", ".join(f"{group} {_difference(found)}" for group, found in behind.items())

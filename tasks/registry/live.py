@@ -33,7 +33,7 @@ class LiveSteps:
         self.home, self.recipe, self.candidate, self.stage = home, recipe, candidate, stage
         self.store = mlflow_store(home)
         self.steps: deque[Measured] = deque()
-        self.ended, self.failed, self.warned = threading.Event(), False, False
+        self.ended, self.warned = threading.Event(), False
         self.thread: threading.Thread | None = None
 
     def __enter__(self) -> LiveSteps:
@@ -42,7 +42,6 @@ class LiveSteps:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.failed = kind is not None
         self.ended.set()
         if self.thread:
             self.thread.join(PATIENCE_SECONDS)
@@ -69,8 +68,6 @@ class LiveSteps:
                 run = run or _Run(self)
                 run.log(pending)
                 pending = {}
-                if ended and self.failed:
-                    run.fail()
             except Exception as error:  # whatever it is: training goes on without it
                 self._warn(str(error).partition("\n")[0])
 
@@ -115,6 +112,3 @@ class _Run:
         new = [step for number, step in steps.items() if number not in self.logged]
         self.tracking.log_steps(self.client, self.run, self.stage, new)
         self.logged.update(steps)
-
-    def fail(self) -> None:
-        self.client.set_terminated(self.run, "FAILED")

@@ -10,16 +10,19 @@ import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 from ray_jobs.benchmark import main
-from tests.web2code.chat import ChatServer
+from tests.web2code.chat import HANG, ChatServer
 from tests.web2code.evaluation.benchmarks.public_files import FILES, png
 from web2code.config import ASPECTS, BenchmarkJob, Endpoint, EngineConfig, JudgeConfig, Viewport, Where, digest_tree
 from web2code.evaluation.benchmarks import BENCHMARKS
+from web2code.evaluation.benchmarks.benchmark import Verdict
 from web2code.evaluation.benchmarks.llava_bench import CATEGORIES, COCO, IN_THE_WILD
+from web2code.evaluation.journal import Journal
 from web2code.evaluation.results import read_rows, read_scores
 from web2code.rendering import Browsers
 
@@ -109,6 +112,185 @@ def test_pages_are_answered_rendered_judged_and_scored_once(local_ray, pages, tm
     assert len(server.seen) == asked
 
 
+def changed(job, **where):
+    """The same job elsewhere."""
+    return BenchmarkJob.model_validate(job.model_dump() | {"where": job.where.model_dump() | where})
+
+
+def test_another_model_under_the_same_name_is_asked_anew(local_ray, pages, tmp_path, server):
+    server.reply = lambda body: PAGES[f"page{shown(body)}"]
+    first = main(job_of(pages, tmp_path, server, "wcgb"))
+    assert first.engine == f"m at 127.0.0.1:{server.server_port}"
+    server.reply = PAGES["page0"]
+    second = main(changed(job_of(pages, tmp_path, server, "wcgb"), out=str(tmp_path / "second")))
+    figures = [scores.benchmarks["wcgb"].figures[0].value for scores in (first, second)]
+    assert figures[0] == pytest.approx(10)
+    assert figures[1] < 9.5
+    assert {row.answer for row in read_rows(tmp_path / "second", "wcgb")} == {PAGES["page0"]}
+    assert len(server.seen) == 6
+
+
+def test_what_is_asked_in_other_words_is_asked_again_and_nothing_else(local_ray, public, tmp_path, server, monkeypatch):
+    server.reply = lambda body: "Yes" if len(body["messages"]) == 1 else "No"
+    job = job_at({"wub": public["wub"]}, tmp_path, server)
+    main(job)
+    before = len(server.seen)
+    load = BENCHMARKS["wub"].load
+
+    def reworded(folder):
+        first, *others = load(folder)
+        return [replace(first, prompt=f"{first.prompt} Think.", max_new_tokens=9), *others]
+
+    monkeypatch.setitem(BENCHMARKS, "wub", replace(BENCHMARKS["wub"], load=reworded))
+    server.reply = "No"
+    main(job)
+    assert len(server.seen) == before + 1
+    assert server.seen[-1]["max_tokens"] == 9
+    rows = read_rows(tmp_path / "results", "wub")
+    assert [row.answer for row in rows] == ["No", *["Yes"] * (len(rows) - 1)]
+    assert rows[0].prompt.endswith(" Think.")
+
+
+def test_a_server_that_sets_its_own_temperature_is_told_in_the_scores(local_ray, pages, tmp_path, server):
+    def reply(body):
+        refused = "temperature" in body
+        return (400, "Unsupported value: 'temperature' does not support 0.") if refused else PAGES["page0"]
+
+    server.reply = reply
+    job = job_of(pages, tmp_path, server, "wcgb")
+    expected = f"m at 127.0.0.1:{server.server_port}, without temperature"
+    assert main(job).engine == expected
+    for path in (tmp_path / "results").glob("answers-*.jsonl"):
+        path.unlink()
+    assert main(job).engine == expected
+
+
+def test_an_evaluation_of_the_first_samples_says_so(local_ray, pages, tmp_path, server):
+    server.reply = PAGES["page0"]
+    job = job_of(pages, tmp_path, server, "wcgb")
+    limited = BenchmarkJob.model_validate(job.model_dump() | {"limit": 2})
+    found = main(limited).benchmarks["wcgb"]
+    assert (found.num, found.limit) == (2, 2)
+    whole = main(job).benchmarks["wcgb"]
+    assert (whole.num, whole.limit) == (3, 0)
+    assert len(server.seen) == 3
+
+
+def test_pages_are_scored_while_others_are_written(local_ray, pages, tmp_path, server):
+    picture, seen = tmp_path / "results" / "renderings" / "wcgb" / "page0.png", []
+
+    def reply(body):
+        if shown(body) == 2:
+            seen.append(appears(picture))
+        return PAGES[f"page{shown(body)}"]
+
+    server.reply = reply
+    main(job_of(pages, tmp_path, server, "wcgb"))
+    assert seen == [True], "nothing was scored before the last answer was written"
+
+
+def many(pages, folder, num):
+    """A folder with copies of a page, whose screenshots differ in one pixel: what is asked alike is asked once."""
+    folder.mkdir()
+    for number in range(num):
+        picture = Image.open(pages / "page0.png").convert("RGB")
+        picture.putpixel((0, 0), (number, 0, 0))
+        picture.save(folder / f"n{number}.png")
+        (folder / f"n{number}.html").write_text(PAGES["page0"])
+    return folder
+
+
+class Patient:
+    """Scores nothing until all answers are written."""
+
+    def __init__(self, folders):
+        self.sign, self.pictures = folders.files / "written", folders.pictures
+
+    def score(self, sample, text):
+        self.pictures.mkdir(parents=True, exist_ok=True)
+        (self.pictures / f"{sample.id}.png").touch()
+        return Verdict(sample.id, "scored" if appears(self.sign) else "failed", {"overall": 10.0}, "")
+
+    def close(self):
+        pass
+
+
+def test_no_answer_waits_for_a_scorer(local_ray, pages, tmp_path, server, monkeypatch):
+    folder = many(pages, tmp_path / "many", 12)
+
+    def reply(body):
+        if len(server.seen) == 12:
+            (folder / "written").touch()
+        return PAGES["page0"]
+
+    server.reply = reply
+    monkeypatch.setitem(BENCHMARKS, "wcgb", replace(BENCHMARKS["wcgb"], scorer=Patient))
+    job = job_of(folder, tmp_path, server, "wcgb")
+    assert main(job).benchmarks["wcgb"].outcomes == {"scored": 12}
+
+
+def test_killed_while_it_scores_it_renders_nothing_again_that_has_a_verdict(local_ray, pages, tmp_path, server):
+    folder = many(pages, tmp_path / "many", 8)
+    results = tmp_path / "results"
+
+    def reply(body):
+        number = len(server.seen)
+        if number == 8:
+            return HANG
+        if number >= 4:
+            assert all(appears(results / "renderings" / "wcgb" / f"n{done}.png") for done in range(2))
+            time.sleep(0.2)
+        return PAGES["page1"]
+
+    server.reply = reply
+    job = job_of(folder, tmp_path, server, "wcgb")
+    process = start(job, tmp_path, local_ray)
+    wait_until(process, lambda: len(verdicts(results)) >= 2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    known = verdicts(results)
+    assert len(known) < 8
+    pictures = {name: results / "renderings" / "wcgb" / f"{name}.png" for name in known}
+    before = {name: path.stat().st_mtime_ns for name, path in pictures.items()}
+    server.released.set()
+    server.reply = PAGES["page1"]
+    scores = main(job)
+    assert scores.benchmarks["wcgb"].outcomes == {"scored": 8}
+    assert {name: path.stat().st_mtime_ns for name, path in pictures.items()} == before
+    assert {name: entry for name, entry in verdicts(results).items() if name in known} == known
+
+
+def appears(path):
+    """Whether there is such a file within half a minute."""
+    deadline = time.monotonic() + 30
+    while not path.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return path.exists()
+
+
+def verdicts(results):
+    """The verdicts on WCGB's pages that are written down."""
+    return next((Journal(path).entries for path in results.glob("verdicts-wcgb-*.jsonl")), {})
+
+
+def start(job, folder, ray_address):
+    """The evaluation in a process of its own."""
+    file = folder / "job.json"
+    file.write_text(job.model_dump_json())
+    return subprocess.Popen(
+        [sys.executable, "-m", "ray_jobs.benchmark", str(file)], env={**os.environ, "RAY_ADDRESS": ray_address},
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def wait_until(process, happened):
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 def public(pages, tmp_path_factory):
     """By benchmark, a folder of tiny files in the public layout."""
@@ -153,17 +335,9 @@ def test_killed_while_it_asks_everything_it_goes_on(local_ray, public, tmp_path,
     assert public.keys() == BENCHMARKS.keys()
     server.reply = reply_to_anything
     job = job_at(public, tmp_path, server, judges=("j", "other"))
-    file = tmp_path / "job.json"
-    file.write_text(job.model_dump_json())
-    process = subprocess.Popen(
-        [sys.executable, "-m", "ray_jobs.benchmark", str(file)], env={**os.environ, "RAY_ADDRESS": local_ray},
-        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not any(path.stat().st_size for path in (tmp_path / "results").glob("answers-mme-*.jsonl")):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.05)
+    process = start(job, tmp_path, local_ray)
+    answers = (tmp_path / "results").glob
+    wait_until(process, lambda: any(path.stat().st_size for path in answers("answers-mme-*.jsonl")))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     before = len(server.seen)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import ray
 
+from ray_jobs import engines
 from ray_jobs.engines import EngineActor, answer, engine_starter
 from tests.web2code.modelling.checkpoints import save_llava
 from tests.web2code.modelling.test_export import QUESTION, screenshot
@@ -28,6 +29,9 @@ class Echo:
                     os._exit(1)
                 yield Reply(request.key, request.prompt.upper())
 
+    def version(self):
+        return "echo 1"
+
 
 class Who:
     """Answers with the number of its process."""
@@ -36,6 +40,9 @@ class Who:
         while (bundle := inbox.take()) is not None:
             for request in bundle:
                 yield Reply(request.key, str(os.getpid()))
+
+    def version(self):
+        return "who 1"
 
 
 def start():
@@ -50,6 +57,7 @@ def test_every_request_is_answered_by_one_of_the_engines(local_ray):
     replies = list(answer(start, 2, requests(f"word {number}" for number in range(700))))
     assert {reply.key: reply.text for reply in replies} == {str(n): f"WORD {n}" for n in range(700)}
     assert len(replies) == 700
+    assert {reply.engine for reply in replies} == {"echo 1"}
 
 
 def test_engines_share_what_there_is_to_ask(local_ray):
@@ -69,6 +77,25 @@ def test_a_request_that_ends_its_engine_is_found_and_named(local_ray):
     assert [reply.key for reply in replies if reply.error] == ["37"]
     assert "died" in next(reply.error for reply in replies if reply.error)
     assert {reply.text for reply in replies if not reply.error} == {p.upper() for p in prompts if p != "poison"}
+
+
+def test_requests_that_end_their_engine_far_apart_are_all_named(local_ray, monkeypatch):
+    monkeypatch.setattr(engines, "WINDOW", 8)
+    monkeypatch.setattr(engines, "MAX_DEATHS", 3)
+    poison = (4, 20, 36)
+    prompts = ["poison" if number in poison else f"word {number}" for number in range(40)]
+    replies = list(answer(start, 1, requests(prompts)))
+    assert len(replies) == len(prompts)
+    assert {int(reply.key) for reply in replies if reply.error} == set(poison)
+
+
+def test_an_engine_that_dies_of_everything_ends_but_names_what_it_died_of_first(local_ray, monkeypatch):
+    monkeypatch.setattr(engines, "MAX_DEATHS", 3)
+    replies = answer(start, 1, requests(["poison"] * 5))
+    named = [next(replies).key for _ in range(3)]
+    assert named == ["0", "1", "2"]
+    with pytest.raises(RuntimeError, match="an engine died 4 times without an answer"):
+        next(replies)
 
 
 def test_an_engine_that_does_not_start_says_why(local_ray):

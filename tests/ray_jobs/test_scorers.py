@@ -4,8 +4,10 @@ import os
 import time
 from dataclasses import replace
 
+import pytest
 import ray
 
+from ray_jobs import scorers as module
 from ray_jobs.scorers import Scorers
 from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Folders, Sample, Verdict
@@ -47,3 +49,38 @@ def test_a_page_that_ends_its_scorer_is_found_and_named(local_ray, tmp_path):
     assert journal["page7"]["outcome"] == "failed"
     assert "ended its scorer" in journal["page7"]["reason"]
     assert all(journal[name]["values"]["length"] == len(texts[name]) for name in texts if name != "page7")
+
+
+def score(journal, folder, texts):
+    """Have answers scored by one scorer, those that the journal does not have yet."""
+    benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=Length)}
+    with Scorers(benchmarks, {"wcgb": Folders(folder, folder, folder)}, {"wcgb": journal}, num=1) as scorers:
+        for name, text in texts.items():
+            scorers.take("wcgb", Sample(name, (), "", 4), text)
+        scorers.collect()
+
+
+def failed(journal):
+    return {name for name, entry in journal.entries.items() if entry["outcome"] == "failed"}
+
+
+def test_pages_that_end_their_scorers_far_apart_are_all_named(local_ray, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_DEATHS", 3)
+    poison = {"page5", "page15", "page25"}
+    texts = {f"page{number}": "poison" if f"page{number}" in poison else "x" for number in range(30)}
+    journal = Journal(tmp_path / "verdicts.jsonl")
+    score(journal, tmp_path, texts)
+    assert journal.entries.keys() == texts.keys()
+    assert failed(journal) == poison
+
+
+def test_where_every_page_ends_its_scorer_each_attempt_goes_on_from_the_one_before(local_ray, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_DEATHS", 3)
+    texts = dict.fromkeys(("page0", "page1", "page2", "page3", "page4", "page5"), "poison")
+    with pytest.raises(RuntimeError, match="scorers died 4 times without a verdict"):
+        score(Journal(tmp_path / "verdicts.jsonl"), tmp_path, texts)
+    first = failed(Journal(tmp_path / "verdicts.jsonl"))
+    assert 0 < len(first) < len(texts)
+    with pytest.raises(RuntimeError, match="scorers died 4 times without a verdict"):
+        score(Journal(tmp_path / "verdicts.jsonl"), tmp_path, texts)
+    assert failed(Journal(tmp_path / "verdicts.jsonl")) > first

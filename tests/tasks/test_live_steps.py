@@ -90,6 +90,8 @@ def test_a_run_tells_that_its_training_failed_and_goes_on_with_the_next(home):
     with contextlib.suppress(RuntimeError), live(home) as steps:
         steps.take(progress(1))
         raise RuntimeError("train failed")
+    assert points(home, "instruct/loss") == [(1, 3.0)]
+    fail_run(home, RECIPE, "one")
     assert [run.info.status for run in runs(home)] == ["FAILED"]
     with live(home) as steps:
         steps.take(progress(1, 2))

@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 HANG = object()
-# A reply's text; a status; a whole body; None for a closed connection; HANG for none at all; or what makes one of these
-# from the request.
-Step = str | int | bytes | None | object | Callable[[dict[str, Any]], Any]
+# A reply's text; a status, or one with a message; a whole body; None for a closed connection; HANG for none at all; or
+# what makes one of these from the request.
+Step = str | int | tuple[int, str] | bytes | None | object | Callable[[dict[str, Any]], Any]
 USAGE = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
 
 
@@ -45,6 +45,8 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.close()
         elif isinstance(step, int):
             self.send(step, b'{"error": {"message": "as told"}}')
+        elif isinstance(step, tuple):
+            self.send(step[0], json.dumps({"error": {"message": step[1]}}).encode())
         elif isinstance(step, bytes):
             self.send(200, step)
         else:

@@ -82,10 +82,11 @@ def test_a_mistake_is_one_sentence(tmp_path, arguments, sentence):
     assert done.stderr.count("\n") == 1
 
 
-def test_the_digest_of_a_large_folder_sees_names_sizes_and_ends(tmp_path):
+def test_the_digest_of_a_large_folder_sees_names_and_every_byte(tmp_path):
     (tmp_path / "a.bin").write_bytes(b"x" * 200_000)
-    before = digest_tree(tmp_path)
-    (tmp_path / "a.bin").write_bytes(b"y" + b"x" * 199_999)
-    changed = digest_tree(tmp_path)
+    found = [digest_tree(tmp_path)]
+    for place in (0, 100_000, 199_999):
+        (tmp_path / "a.bin").write_bytes(b"x" * place + b"y" + b"x" * (199_999 - place))
+        found.append(digest_tree(tmp_path))
     (tmp_path / "a.bin").rename(tmp_path / "b.bin")
-    assert len({before, changed, digest_tree(tmp_path)}) == 3
+    assert len({*found, digest_tree(tmp_path)}) == 5

@@ -112,3 +112,48 @@ def test_a_dry_run_counts_pictures_by_their_size(chat, tmp_path):
     assert (len(chat.seen), dry.meter.asked, dry.meter.input_tokens) == (0, 1, 30 + 100)
     assert dry.meter.cost == pytest.approx(130 / 1e6)
     assert str(dry.meter) == "1 requests, 0 replies from the cache, 130 tokens in, 50 out, cost 0.00"
+
+
+OLD_LIMIT = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+OWN_TEMPERATURE = (
+    "Unsupported value: 'temperature' does not support 0 with this model. Only the default (1) is supported."
+)
+
+
+def reasoning_model(body):
+    """As OpenAI's reasoning models answer: one complaint at a time."""
+    if "max_tokens" in body:
+        return 400, OLD_LIMIT
+    return (400, OWN_TEMPERATURE) if "temperature" in body else "yes"
+
+
+def test_settings_that_are_refused_by_name_are_changed_once_and_told(chat, tmp_path):
+    chat.reply = reasoning_model
+    asking = client(chat.url, tmp_path)
+    assert [asking.ask(key, Question(("a",), schema=SCHEMA), str) for key in "abc"] == ["yes"] * 3
+    settings = [{"max_tokens", "max_completion_tokens", "temperature"} & body.keys() for body in chat.seen]
+    taken = {"max_completion_tokens"}
+    assert settings == [{"max_tokens", "temperature"}, taken | {"temperature"}, taken, taken, taken]
+    assert chat.seen[-1]["max_completion_tokens"] == 100
+    assert all("response_format" in body for body in chat.seen)
+    assert asking.not_taken == {"temperature"}
+    from_cache = client(chat.url, tmp_path)
+    assert from_cache.ask("a", Question(("a",), schema=SCHEMA), str) == "yes"
+    assert (len(chat.seen), from_cache.not_taken) == (5, {"temperature"})
+
+
+def test_other_refusals_change_no_setting(chat, tmp_path):
+    chat.script = [(400, "This model's maximum context length is 10 tokens: lower max_tokens.")]
+    asking = client(chat.url, tmp_path)
+    with pytest.raises(Unanswered, match="judge refused the request"):
+        asking.ask("0", Question(("a",)), str)
+    assert asking.ask("1", Question(("a",)), str) == "Hello."
+    assert {"max_tokens", "temperature"} <= chat.seen[-1].keys()
+    assert asking.not_taken == set()
+
+
+def test_another_limit_of_tokens_is_another_question(chat, tmp_path):
+    client(chat.url, tmp_path).ask("", Question(("a",)), str)
+    endpoint = Endpoint(url=chat.url, timeout_seconds=5, retries=2)
+    Client("judge", endpoint, "m", 0.0, 200, tmp_path).ask("", Question(("a",)), str)
+    assert [body["max_tokens"] for body in chat.seen] == [100, 200]

@@ -21,7 +21,7 @@ def system(overall, failed=0, accuracy=0.5, **groups):
     return SystemResult(wub=understanding, wcgb_visual=visual)
 
 
-def evaluated(uncertainty=0.05, **systems):
+def evaluated(uncertainty=0.05, screenshots=None, **systems):
     systems = {"untrained": system(0.5), "constant_page": system(3.0), **systems}
     candidate = systems["candidate"]
     others = {name: other for name, other in systems.items() if name != "candidate"}
@@ -37,12 +37,13 @@ def evaluated(uncertainty=0.05, **systems):
                            for group in GROUPS[1:]},
         understanding_differences=against(lambda one: one.wub.accuracy, 0.1),
         failure_differences=against(lambda one: one.wcgb_visual.render_failed / 100, 0.1),
+        screenshot_differences={name: {"champion": found} for name, found in (screenshots or {}).items()},
     )  # fmt: skip
 
 
-def decision(uncertainty=0.05, **systems):
+def decision(uncertainty=0.05, screenshots=None, **systems):
     gate = GateConfig(margin=0.1, understanding_margin=0.03, max_render_failed=0.1)
-    return decide(evaluated(uncertainty, **systems), gate)
+    return decide(evaluated(uncertainty, screenshots, **systems), gate)
 
 
 def test_a_clear_winner_is_promoted_with_its_figures():
@@ -73,6 +74,27 @@ def test_a_better_model_replaces_the_champion():
     assert decision(candidate=system(5.2, tcc=4.96), champion=system(5.0)).promoted
     assert decision(candidate=system(5.2, accuracy=0.48), champion=system(5.0)).promoted
     assert decision(candidate=system(5.2), champion=system(5.0, failed=9)).promoted
+
+
+def test_one_more_page_that_fails_blocks_though_that_may_be_chance():
+    verdict = decision(candidate=system(5.5, failed=1), champion=system(5.0), uncertainty=0.2)
+    assert not verdict.promoted
+    assert "more of its pages fail than of the champion's: +1.00 (-1.00 to +3.00) in a hundred" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("similarity", "failed", "words"),
+    [
+        (around(-0.3, 0.1), around(0.0, 0.0), r"in likeness to real screenshots -0\.30"),
+        (around(0.3, 0.1), around(0.25, 0.4), r"more of its real screenshots fail.*\+25\.00"),
+        (around(-0.02, 0.05), around(-0.25, 0.4), ""),
+    ],
+)
+def test_real_screenshots_count_where_there_are_some(similarity, failed, words):
+    shots = {"similarity": similarity, "failed": failed}
+    verdict = decision(screenshots=shots, candidate=system(5.5), champion=system(5.0))
+    assert verdict.promoted == (not words)
+    assert re.search(words, verdict.reason)
 
 
 def test_a_gain_that_may_be_chance_does_not_replace_the_champion():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,16 +9,11 @@ from typing import Literal
 
 from web2code.config import Config, Interval
 from web2code.evaluation.benchmarks.benchmark import Benchmark
-from web2code.evaluation.measure import Measure, interval
+from web2code.evaluation.measure import Direction, Measure, interval
 from web2code.evaluation.results import Scores, read_measures, read_scores, show
 from web2code.evaluation.statistics import difference, holm, paired_p
 
 ALPHA = 0.05
-# Figures of which more is worse, and figures of which neither more nor less is better.
-LESS_IS_BETTER = re.compile(
-    r"\b(failed|failures?|unparsed|errors?|no answer|no HTML|not rendered|not judged)\b", re.IGNORECASE
-)
-NEUTRAL = re.compile(r"\byes ratio\b|\bcommoner answer\b|\bfirst place\b|^sd ", re.IGNORECASE)
 
 Verdict = Literal["better", "worse", "undecided", ""]
 
@@ -30,6 +24,7 @@ class Compared(Config):
     benchmark: str
     figure: str
     scale: float
+    better: Direction
     main: bool
     num: int
     first: Interval
@@ -104,7 +99,7 @@ def cells(row: Compared) -> tuple[str, ...]:
 def _compared(name: str, first: Measure, second: Measure, main: bool, samples: int, seed: int) -> Compared:
     p = paired_p(first, second, 5 * samples, seed)
     return Compared(
-        benchmark=name, figure=first.name, scale=first.scale, main=main, num=len(first.units),
+        benchmark=name, figure=first.name, scale=first.scale, better=first.better, main=main, num=len(first.units),
         first=interval(first, samples, seed), second=interval(second, samples, seed),
         difference=difference(first, second, samples, seed), p=p, corrected=p, verdict="",
     )  # fmt: skip
@@ -114,7 +109,7 @@ def _corrected(rows: list[Compared]) -> tuple[Compared, ...]:
     """The rows with their p-values corrected within each family, and with their verdicts."""
     families: dict[str, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
-        if not NEUTRAL.search(row.figure):
+        if row.better != "neither":
             families["" if row.main else row.benchmark].append(place)
     corrected = {place: row.p for place, row in enumerate(rows)}
     for family in families.values():
@@ -126,12 +121,11 @@ def _corrected(rows: list[Compared]) -> tuple[Compared, ...]:
 
 
 def _verdict(row: Compared, p: float) -> Verdict:
-    if NEUTRAL.search(row.figure):
+    if row.better == "neither":
         return ""
     if p >= ALPHA:
         return "undecided"
-    gained = row.difference.mean < 0 if LESS_IS_BETTER.search(row.figure) else row.difference.mean > 0
-    return "better" if gained else "worse"
+    return "better" if (row.difference.mean > 0) == (row.better == "more") else "worse"
 
 
 def _notes(one: Scores, other: Scores) -> tuple[str, ...]:

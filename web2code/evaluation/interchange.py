@@ -80,17 +80,17 @@ def write_lmms_eval(folder: Path, out: Path) -> Path:
 def read_lmms_eval(path: Path, out: Path) -> Scores:
     """Read `DATE_results.json`, and the samples beside it where there are some, into a folder of results.
 
-    Intervals are those of a normal distribution with the standard error that lmms-eval gives.
+    Intervals are those of a normal distribution with the standard error that lmms-eval gives, where it gives one.
 
     Raises:
-        ValueError: the file is no such result, or damaged.
+        ValueError: the file is no such result, or damaged, or the folder is another model's.
     """
     whole = _json(read_text(path), str(path))
     results = whole.get("results") if isinstance(whole, dict) else None
     if not isinstance(results, dict) or not results:
         raise ValueError(f"{path} has no results: name a file DATE_results.json that lmms-eval wrote")
     model = str(whole.get("model_name") or _inside(whole, "config", "model") or path.parent.name)
-    scores = _imported(clean(model), "lmms-eval", clean(str(whole.get("date") or path.name)))
+    scores = _imported(out, clean(model), "lmms-eval", clean(str(whole.get("date") or path.name)))
     for task, found in results.items():
         name = _benchmark_name(task)
         samples = path.with_name(path.name.replace("_results.json", f"_samples_{name}.jsonl"))
@@ -122,7 +122,7 @@ def read_vlmevalkit(path: Path, out: Path, model: str, benchmark: str) -> Scores
     """Read a table of predictions with the scores that VLMEvalKit gave them into a folder of results.
 
     Raises:
-        ValueError: it is no such table, or has no scores.
+        ValueError: it is no such table, or has no scores, or the folder is another model's.
     """
     table = _table(path)
     columns = [column for column in table.columns if column in HITS or column.startswith(VALUE)]
@@ -130,15 +130,22 @@ def read_vlmevalkit(path: Path, out: Path, model: str, benchmark: str) -> Scores
         raise ValueError(f"{path} has no column {', '.join(HITS)}: name a table that VLMEvalKit has evaluated")
     rows = [_table_row(row, columns) for row in table.to_dict("records")]
     figures = tuple(figure_of(measure, BOOTSTRAP_SAMPLES, 0) for measure in means_of(rows))
-    scores = read_scores(out) if (out / SCORES).exists() else _imported(clean(model), "VLMEvalKit", "")
+    scores = _imported(out, clean(model), "VLMEvalKit", "")
     dataset = _sha256("\n".join(row.id for row in rows))
     return _add(out, scores, _benchmark_name(benchmark), dataset, len(rows), rows, figures)
 
 
-def _imported(model: str, evaluator: str, date: str) -> Scores:
+def _imported(out: Path, model: str, evaluator: str, date: str) -> Scores:
+    """Scores to add to: those of the same model that are in the folder already."""
+    before = read_scores(out) if (out / SCORES).exists() else None
+    if before and (before.model, before.evaluator, before.imported) != (model, evaluator, True):
+        raise ValueError(
+            f"{out} holds the results of {before.model} by {before.evaluator}, and not of {model} by {evaluator}: name "
+            "another folder"
+        )
     return Scores(
         model=model, checkpoint="", engine=evaluator, precision="", evaluator=evaluator, code="", seed=0, date=date,
-        hardware="", bootstrap_samples=BOOTSTRAP_SAMPLES, imported=True,
+        hardware="", bootstrap_samples=BOOTSTRAP_SAMPLES, imported=True, benchmarks=before.benchmarks if before else {},
     )  # fmt: skip
 
 
@@ -169,7 +176,11 @@ _RESERVED = {
 
 
 def _lmms_figures(benchmark: BenchmarkScores) -> dict[str, float]:
-    errors = {figure.name: (figure.high - figure.low) / (2 * HALF_INTERVAL) for figure in benchmark.figures}
+    errors = {
+        figure.name: (figure.high - figure.low) / (2 * HALF_INTERVAL)
+        for figure in benchmark.figures
+        if figure.low is not None and figure.high is not None
+    }
     return {f"{figure.name},none": figure.value for figure in benchmark.figures} | {
         f"{name}_stderr,none": error for name, error in errors.items()
     }
@@ -182,11 +193,11 @@ def _read_figures(found: Any) -> tuple[Figure, ...]:
         metric, _, chosen = key.rpartition(",")
         if not metric or metric.endswith(("_stderr", "_stderr_clt", "_stderr_clustered")):
             continue
-        error = HALF_INTERVAL * numbers.get(f"{metric}_stderr,{chosen}", 0.0)
         name = metric if chosen == "none" else key
-        figures.append(
-            Figure(name=clean(name), value=value, low=value - error, high=value + error, scale=_scale(value))
-        )
+        error = numbers.get(f"{metric}_stderr,{chosen}")
+        half = None if error is None else HALF_INTERVAL * error
+        ends = {} if half is None else {"low": value - half, "high": value + half}
+        figures.append(Figure(name=clean(name), value=value, scale=_scale(value), **ends))
     return tuple(figures)
 
 

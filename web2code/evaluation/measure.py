@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
 from web2code.config import Interval
+
+# What is better of a figure; of some, such as how often a model says yes, neither.
+Direction = Literal["more", "less", "neither"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class Measure:
         terms: what each unit adds, float64 of shape (units, columns).
         figure: from sums of shape (..., columns) to figures of shape (...).
         scale: the largest value, to print beside it: 1 for a share, 10 for points, 2000 for MME's perception.
+        better: whether more or less of it is better.
     """
 
     name: str
@@ -31,6 +36,7 @@ class Measure:
     terms: np.ndarray
     figure: Callable[[np.ndarray], np.ndarray]
     scale: float = 1.0
+    better: Direction = "more"
 
     @property
     def value(self) -> float:
@@ -42,10 +48,12 @@ class Measure:
         return self.figure(counts @ self.terms)
 
 
-def mean(name: str, units: Sequence[str], values: Sequence[float], scale: float = 1.0) -> Measure:
+def mean(
+    name: str, units: Sequence[str], values: Sequence[float], scale: float = 1.0, better: Direction = "more"
+) -> Measure:
     """The mean of one value for each unit."""
     terms = np.stack([np.asarray(values, float), np.ones(len(units))], axis=1)
-    return Measure(name, tuple(units), terms, ratio, scale)
+    return Measure(name, tuple(units), terms, ratio, scale, better)
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:

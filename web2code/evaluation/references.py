@@ -9,7 +9,7 @@ from web2code.config import Viewport
 from web2code.evaluation.benchmarks.benchmark import Folders
 from web2code.evaluation.features import PageFeatures, page_features
 from web2code.evaluation.visual import score_aspects, score_groups
-from web2code.evaluation.wcgb_visual import VisualScorer, whole
+from web2code.evaluation.wcgb_visual import VisualScorer
 
 
 class References(VisualScorer):
@@ -20,17 +20,18 @@ class References(VisualScorer):
         self.viewport = viewport
         self.features: dict[str, PageFeatures] = {}
 
-    def render(self, rows: Sequence[dict[str, Any]]) -> dict[str, PageFeatures]:
-        """Features by page.
-
-        Raises:
-            ValueError: a page does not render: the dataset is bad.
-        """
+    def render(self, rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """By page, what answers are compared with: its `features`, or why it is `unrendered`."""
+        facts: dict[str, dict[str, Any]] = {}
         snapshots = self.windows(self.viewport).render(row["html"] for row in rows)
         for row, snapshot in zip(rows, snapshots, strict=True):
-            self.features[row["id"]] = page_features(whole(row["id"], snapshot))
+            if snapshot.outcome == "failed":
+                facts[row["id"]] = {"unrendered": snapshot.reason}
+                continue
+            self.features[row["id"]] = page_features(snapshot)
+            facts[row["id"]] = {"features": self.features[row["id"]]}
             self.keep(f"reference/{row['id']}", snapshot)
-        return self.features
+        return facts
 
     def constant_scores(self, htmls: Sequence[str]) -> list[float]:
         """For each document, the sum of its overall scores against all pages rendered here; 0 where it fails."""

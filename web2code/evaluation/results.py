@@ -30,6 +30,10 @@ from web2code.evaluation.measure import Measure, interval, mean
 SCORES = "scores.json"
 # What ends the name of a figure that follows the rule of others, computed from the same answers.
 OTHER_RULES = ("(published)", "(lmms-eval)", "(VLMEvalKit)")
+# What others call a value of which less is better: nothing but its name tells.
+LESS_IS_BETTER = re.compile(
+    r"(^|[\W_])(failed|failures?|unparsed|errors?|wer|cer|edit_distance)($|[\W_])", re.IGNORECASE
+)
 PICTURE_SIZE = (960, 1920)
 MAX_BYTES = 1024**3
 MAX_FACT_CHARS = 20_000
@@ -39,14 +43,20 @@ PictureName = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
 class Figure(Config):
-    """A figure of a benchmark with its 95 % interval; `published` where the rule is that of others."""
+    """A figure of a benchmark, with its 95 % interval if it has one; `published` where the rule is that of others."""
 
     name: str
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
     scale: float = Field(1.0, gt=0, description="the largest value there is: 1 for a share, 10 for points")
     published: bool = False
+
+    def interval(self, between: str = "–") -> str:
+        """Its ends as people write them; empty where there is none."""
+        if self.low is None or self.high is None:
+            return ""
+        return f"{show(self.low, self.scale)}{between}{show(self.high, self.scale)}"
 
 
 class BenchmarkScores(Config):
@@ -55,6 +65,7 @@ class BenchmarkScores(Config):
     title: str
     dataset: str = Field(description="digest of the benchmark's files")
     num: int
+    limit: int = Field(0, description="only so many first samples were asked; 0 means all")
     outcomes: dict[Outcome, int]
     figures: tuple[Figure, ...]
 
@@ -108,7 +119,9 @@ def make_row(folder: Path, sample: Sample, answer: str, verdict: Verdict, render
     )
 
 
-def write_benchmark(folder: Path, benchmark: Benchmark, rows: Sequence[Row], scores: Scores, dataset: str) -> Scores:
+def write_benchmark(
+    folder: Path, benchmark: Benchmark, rows: Sequence[Row], scores: Scores, dataset: str, limit: int = 0
+) -> Scores:
     """Write the rows of one benchmark, then `scores.json` with its figures added; returns those scores."""
     write_rows(folder, benchmark.name, rows)
     measures = measures_of(benchmark, read_rows(folder, benchmark.name))
@@ -117,6 +130,7 @@ def write_benchmark(folder: Path, benchmark: Benchmark, rows: Sequence[Row], sco
         title=benchmark.title,
         dataset=dataset,
         num=len(rows),
+        limit=limit,
         outcomes=dict(sorted(counts.items())),
         figures=tuple(figure_of(measure, scores.bootstrap_samples, scores.seed) for measure in measures),
     )
@@ -145,7 +159,13 @@ def means_of(rows: Sequence[Row]) -> tuple[Measure, ...]:
     """The mean of each named value over all rows, 0 where a row has none: for rows that another harness judged."""
     units = [row.id for row in rows]
     names = dict.fromkeys(name for row in rows for name in row.values)
-    return tuple(mean(f"mean {name}", units, [row.values.get(name, 0.0) for row in rows]) for name in names)
+    return tuple(
+        mean(
+            f"mean {name}", units, [row.values.get(name, 0.0) for row in rows],
+            better="less" if LESS_IS_BETTER.search(name) else "more",
+        )
+        for name in names
+    )  # fmt: skip
 
 
 def read_measures(folder: Path, scores: Scores, name: str, benchmarks: Mapping[str, Benchmark]) -> tuple[Measure, ...]:

@@ -22,6 +22,16 @@ def bootstrap_interval(values: Sequence[float] | np.ndarray, samples: int, seed:
     return Interval(mean=float(data.mean()), low=float(low), high=float(high))
 
 
+def share_interval(hits: Sequence[bool]) -> Interval:
+    """A share with its 95 % interval by Wilson (1927), which tells how little none of a few says."""
+    from scipy.stats import binomtest  # heavy: not all who resample need it
+
+    if not hits:
+        return Interval(mean=0.0, low=0.0, high=0.0)
+    low, high = binomtest(sum(hits), len(hits)).proportion_ci(method="wilson")
+    return Interval(mean=sum(hits) / len(hits), low=float(low), high=float(high))
+
+
 def difference(first: Measure, second: Measure, samples: int, seed: int) -> Interval:
     """The figure of `first` less that of `second`, with the 95 % interval of resamplings that both have in common.
 

@@ -14,7 +14,7 @@ from web2code.config import GROUPS, EvaluationConfig, EvaluationRecord, Interval
 from web2code.evaluation.answers import extract_html
 from web2code.evaluation.measure import Measure, mean, ratio
 from web2code.evaluation.screenshots import Screenshot
-from web2code.evaluation.statistics import bootstrap_interval, difference
+from web2code.evaluation.statistics import bootstrap_interval, difference, share_interval
 from web2code.evaluation.understanding import parse_answer, score_understanding
 from web2code.evaluation.visual import ASPECTS, score_groups
 
@@ -111,6 +111,11 @@ def evaluation_record(
         group_differences={group: against(group) for group in GROUPS[1:]},
         understanding_differences=against("answers"),
         failure_differences=against("failed"),
+        screenshot_differences={
+            figure: against(f"screenshots {figure}")
+            for figure in ("similarity", "failed")
+            if systems["candidate"].screenshots
+        },
         **about,
     )
 
@@ -120,10 +125,11 @@ def system_result(system: System, rows: Sequence[dict[str, Any]], config: Evalua
     questions = question_rows("", rows, system.texts)
     return SystemResult(
         wub=score_understanding(
-            [row["gold"] for row in questions], [row["answer"] for row in questions], config.bootstrap_samples, seed
+            [row["gold"] for row in questions], [row["answer"] for row in questions], [row["id"] for row in questions],
+            config.bootstrap_samples, seed,
         ),
         wcgb_visual=visual_result(system.pages, config, seed),
-    )
+    )  # fmt: skip
 
 
 def paired_measures(system: System, rows: Sequence[dict[str, Any]]) -> dict[str, Measure]:
@@ -137,24 +143,32 @@ def paired_measures(system: System, rows: Sequence[dict[str, Any]]) -> dict[str,
         hits, num = right[question["id"]]
         right[question["id"]] = hits + question["correct"], num + 1
     measures = {group: mean(group, pages, [page.scores[group] for page in system.pages], 10) for group in GROUPS}
+    shots = [shot.id for shot in system.screenshots]
+    similarity = [shot.scores["similarity"] for shot in system.screenshots]
     return measures | {
-        "failed": mean("failed", pages, [page.outcome == "failed" for page in system.pages]),
+        "screenshots similarity": mean("similarity", shots, similarity, 10),
+        "screenshots failed": mean("failed", shots, failures(system.screenshots)),
+        "failed": mean("failed", pages, failures(system.pages)),
         "answers": Measure("answers", tuple(pages), np.array([*right.values()], float).reshape(-1, 2), ratio),
     }
 
 
 def visual_result(judged: Sequence[Judged], config: EvaluationConfig, seed: int) -> Visual:
     """Means and intervals of the group scores over all pages, failed ones included at 0."""
-    intervals = {
-        group: bootstrap_interval([page.scores[group] for page in judged], config.bootstrap_samples, seed)
-        for group in GROUPS
-    }
+
+    def over_pages(values: list[float]) -> Interval:
+        return bootstrap_interval(values, config.bootstrap_samples, seed)
+
+    intervals = {group: over_pages([page.scores[group] for page in judged]) for group in GROUPS}
+    aspects = {name: over_pages([page.aspects[name] for page in judged]) for name in ASPECTS}
     return Visual(
         **{group: interval.mean for group, interval in intervals.items()},
         num=len(judged),
-        render_failed=sum(page.outcome == "failed" for page in judged),
+        render_failed=sum(failures(judged)),
         intervals=intervals,
-        aspects={name: sum(page.aspects[name] for page in judged) / len(judged) for name in ASPECTS},
+        aspects={name: interval.mean for name, interval in aspects.items()},
+        aspect_intervals=aspects,
+        failed_share=share_interval(failures(judged)),
     )
 
 
@@ -163,9 +177,15 @@ def pixel_result(judged: Sequence[Judged], config: EvaluationConfig, seed: int) 
     values = [shot.scores["similarity"] for shot in judged]
     return PixelResult(
         num=len(judged),
-        render_failed=sum(shot.outcome == "failed" for shot in judged),
+        render_failed=sum(failures(judged)),
         similarity=bootstrap_interval(values, config.bootstrap_samples, seed),
+        failed_share=share_interval(failures(judged)),
     )
+
+
+def failures(judged: Sequence[Judged]) -> list[bool]:
+    """Which answers failed."""
+    return [one.outcome == "failed" for one in judged]
 
 
 def question_rows(system: str, rows: Sequence[dict[str, Any]], answers: dict[str, str]) -> list[dict[str, Any]]:

@@ -2,32 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from web2code.config import Understanding
-from web2code.evaluation.metrics.yes_no import parse_answer
-from web2code.evaluation.statistics import bootstrap_interval
+import numpy as np
+
+from web2code.config import Interval, Understanding
+from web2code.evaluation.measure import Measure, interval, ratio
+from web2code.evaluation.metrics.yes_no import balanced_accuracy, majority, parse_answer
 
 
-def score_understanding(gold: Sequence[str], answers: Sequence[str], samples: int, seed: int) -> Understanding:
+def score_understanding(
+    gold: Sequence[str], answers: Sequence[str], pages: Sequence[str], samples: int, seed: int
+) -> Understanding:
     """Accuracy over all questions, with what shows whether the model merely prefers one answer.
+
+    Intervals are over pages: a page that is hard to see makes several questions hard.
 
     Args:
         gold: `Yes` or `No` for every question.
         answers: what the model wrote.
+        pages: the page that each question is about.
     """
-    truth = [answer.lower() for answer in gold]
-    parsed = [parse_answer(answer) for answer in answers]
-    correct = [float(one == other) for one, other in zip(truth, parsed, strict=True)]
-    by_class = [[hit for hit, answer in zip(correct, truth, strict=True) if answer == label] for label in ("yes", "no")]
-    recalls = [sum(hits) / len(hits) for hits in by_class if hits]
-    num = len(truth)
+    truth = np.array([answer.lower() for answer in gold], str)
+    parsed = np.array([parse_answer(answer) for answer in answers], str)
+    right, is_yes = truth == parsed, truth == "yes"
+    numbers = {page: number for number, page in enumerate(dict.fromkeys(pages))}
+
+    def over_pages(columns: Sequence[np.ndarray], figure: Callable[[np.ndarray], np.ndarray]) -> Interval:
+        terms = np.zeros((len(numbers), len(columns)))
+        np.add.at(terms, [numbers[page] for page in pages], np.stack(columns, axis=1).astype(float))
+        return interval(Measure("", tuple(numbers), terms, figure), samples, seed)
+
+    every = np.ones(len(truth))
+    by_class = (right & is_yes, is_yes, right & ~is_yes, ~is_yes)
+    accuracy, balanced = over_pages((right, every), ratio), over_pages(by_class, balanced_accuracy)
+    yes, unparsed = (over_pages((parsed == said, every), ratio) for said in ("yes", "unparsed"))
     return Understanding(
-        accuracy=sum(correct) / num if num else 0.0,
-        num=num,
-        unparsed=parsed.count("unparsed"),
-        interval=bootstrap_interval(correct, samples, seed),
-        balanced_accuracy=sum(recalls) / len(recalls) if recalls else 0.0,
-        yes_ratio=parsed.count("yes") / num if num else 0.0,
-        majority=max(truth.count("yes"), truth.count("no")) / num if num else 0.0,
+        accuracy=accuracy.mean,
+        num=len(truth),
+        unparsed=int((parsed == "unparsed").sum()),
+        interval=accuracy,
+        balanced_accuracy=balanced.mean,
+        yes_ratio=yes.mean,
+        majority=over_pages(by_class, majority).mean,
+        intervals={"balanced_accuracy": balanced, "yes_ratio": yes, "unparsed": unparsed},
     )

@@ -18,11 +18,19 @@ from web2code.rendering.modes import Capture
 RECENT = 8
 
 
+class ReferenceFailedError(RuntimeError):
+    """A reference page did not render, for the reason given."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the reference page does not render, so that nothing is compared with it: {reason}")
+
+
 class VisualScorer:
     """Renders a reference and an answer, and computes the ten aspects of `wcgb_visual`.
 
-    A sample's facts are `viewport`, and `html` or, where the reference was rendered before, its `features`. A real
-    `screenshot` has neither: it is compared by its pixels alone. References are rendered once, whatever is evaluated.
+    A sample's facts are `viewport`, and `html` or, where the reference was rendered before, its `features`, or why it
+    was `unrendered`. A real `screenshot` has none of these: it is compared by its pixels alone. References are rendered
+    once, whatever is evaluated.
 
     Args:
         viewports: windows that pages are seen in, whose scores are averaged; none means that of the screenshot.
@@ -39,15 +47,17 @@ class VisualScorer:
     def score(self, sample: Sample, text: str) -> Verdict:
         """An answer's aspects and groups, or its `similarity` to a screenshot; its picture is kept as `ID.png`.
 
-        Raises:
-            ValueError: the reference does not render: the benchmark's files are bad.
+        Where the reference does not render there is nothing to compare with, and the answer failed for that reason.
         """
         document = extract_html(text)
         if document is None:
             return Verdict(sample.id, "unparsed", reason="the answer holds no HTML document")
         views: list[dict[str, float]] = []
         for viewport in self.viewports or (Viewport(**sample.facts["viewport"]),):
-            expected = self.expected(sample, viewport)
+            try:
+                expected = self.expected(sample, viewport)
+            except ReferenceFailedError as error:
+                return Verdict(sample.id, "failed", reason=str(error))
             found, features = self.candidate(viewport, document)
             if features is None:
                 return Verdict(sample.id, "failed", reason=found.reason)
@@ -61,7 +71,13 @@ class VisualScorer:
         return Verdict(sample.id, "scored", {**score_groups(aspects), **aspects})
 
     def expected(self, sample: Sample, viewport: Viewport) -> PageFeatures | None:
-        """The features of a sample's reference in a window; None of a screenshot, which has no page."""
+        """The features of a sample's reference in a window; None of a screenshot, which has no page.
+
+        Raises:
+            ReferenceFailedError: it does not render.
+        """
+        if "unrendered" in sample.facts:
+            raise ReferenceFailedError(sample.facts["unrendered"])
         if "html" not in sample.facts:
             return sample.facts.get("features")
         return page_features(self.reference(sample, viewport))
@@ -70,7 +86,9 @@ class VisualScorer:
         """A sample's reference in a window, rendered now or at some time before."""
         html = sample.facts["html"]
         if (known := self.references.find(html, viewport)) is None:
-            known = whole(sample.id, self.windows(viewport).submit(html).result())
+            known = self.windows(viewport).submit(html).result()
+            if known.outcome == "failed":
+                raise ReferenceFailedError(known.reason)
             self.references.add(html, viewport, known)
         return known
 
@@ -88,7 +106,7 @@ class VisualScorer:
         """Browsers with such a window."""
         with self.starting:
             if viewport not in self.browsers:
-                self.browsers[viewport] = Browsers(viewport=viewport, capture=self.capture).__enter__()
+                self.browsers[viewport] = Browsers(viewport=viewport, capture=self.capture, retry=True).__enter__()
             return self.browsers[viewport]
 
     def keep(self, name: str, snapshot: Snapshot) -> None:
@@ -96,14 +114,3 @@ class VisualScorer:
         path = self.pictures / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(snapshot.png)
-
-
-def whole(name: str, reference: Snapshot) -> Snapshot:
-    """A reference page that was rendered.
-
-    Raises:
-        ValueError: it was not.
-    """
-    if reference.outcome == "failed":
-        raise ValueError(f"reference page {name} does not render ({reference.reason}): rebuild the dataset")
-    return reference

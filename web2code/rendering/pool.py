@@ -17,14 +17,17 @@ from web2code.rendering.limits import Limits
 from web2code.rendering.modes import Capture
 from web2code.rendering.pictures import data_urls
 from web2code.rendering.snapshot import Snapshot
+from web2code.rendering.turns import Turns
 
 # A browser waits for frames more than it computes, so each core carries two.
 BROWSERS = 2
 AHEAD = 4
+# Of all browsers of a process: what has a second try has the process to itself.
+TURNS = Turns()
 
 
 class Browsers:
-    """`num` browsers, each in its own thread. A page that kills its browser fails, and the browser is started again.
+    """`num` browsers, each in its own thread. A page that ends its browser fails, and the browser is started again.
 
     Args:
         viewport: the window, where a document is not given another.
@@ -32,6 +35,8 @@ class Browsers:
         capture: which part of a page is captured.
         limits: what a page may cost.
         pictures: by file name, those that pages may show.
+        retry: whether a page that ended its browser is drawn once more, while this process draws nothing else, and only
+            then has failed: a busy machine takes longer, and crashes may come by chance.
     """
 
     def __init__(
@@ -42,10 +47,12 @@ class Browsers:
         capture: Capture = "page",
         limits: Limits | None = None,
         pictures: Mapping[str, bytes] | None = None,
+        retry: bool = False,
     ) -> None:
         self.num, self.viewport, self.layout = num, viewport or Viewport(), layout
         self.capture, self.limits = capture, limits or Limits()
         self.pictures = data_urls(pictures or {})
+        self._turns = (TURNS.together, TURNS.alone) if retry else (TURNS.together,)
         self._work: queue.Queue[tuple[str, Viewport | None, Future[Snapshot]] | None] = queue.Queue()
         self._threads: list[threading.Thread] = []
 
@@ -112,23 +119,37 @@ class Browsers:
         started.put(None)
         while (task := self._work.get()) is not None:
             html, viewport, answer = task
-            if not answer.set_running_or_notify_cancel():
-                continue
-            try:
-                browser = browser or self._start()
-                answer.set_result(browser.render(html, viewport))
-                if not browser.worn:
-                    continue
-            except BrowserDiedError as error:
-                answer.set_result(Snapshot("failed", str(error)))
-            except Exception as error:
-                # Whoever waits for this document must hear of it, or it waits for ever.
-                answer.set_exception(error)
-            if browser:
-                browser.close()
-            browser = None
+            if answer.set_running_or_notify_cancel():
+                browser = self._answer(browser, html, viewport, answer)
         if browser:
             browser.close()
+
+    def _answer(
+        self, browser: Browser | None, html: str, viewport: Viewport | None, answer: Future[Snapshot]
+    ) -> Browser | None:
+        """Answer with a document's snapshot; returns the browser that goes on, if one does."""
+        snapshot = Snapshot("failed")
+        try:
+            for turn in self._turns:
+                with turn():
+                    browser = browser or self._start()
+                    try:
+                        snapshot = browser.render(html, viewport)
+                        break
+                    except BrowserDiedError as error:
+                        snapshot = Snapshot("failed", str(error))
+                        browser.close()
+                        browser = None
+            answer.set_result(snapshot)
+        except Exception as error:
+            # Whoever waits for this document must hear of it, or it waits for ever.
+            answer.set_exception(error)
+        else:
+            if browser and not browser.worn:
+                return browser
+        if browser:
+            browser.close()
+        return None
 
     def _start(self) -> Browser:
         return Browser(self.viewport, self.layout, self.capture, self.limits, self.pictures)

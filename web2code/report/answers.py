@@ -62,14 +62,7 @@ def write_answers(out: Path, folder: Path, scores: Scores, name: str) -> Path:
 
 def figure_lines(benchmark: BenchmarkScores) -> list[tuple[str, str, str]]:
     """Name, value and interval of every figure, as texts."""
-    return [
-        (figure.name, show(figure.value, figure.scale), _interval(figure.low, figure.high, figure.scale))
-        for figure in benchmark.figures
-    ]
-
-
-def _interval(low: float, high: float, scale: float) -> str:
-    return f"{show(low, scale)}–{show(high, scale)}"
+    return [(figure.name, show(figure.value, figure.scale), figure.interval()) for figure in benchmark.figures]
 
 
 def _shown(out: Path, folder: Path, row: Row) -> Shown:

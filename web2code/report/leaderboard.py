@@ -56,12 +56,16 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure as it is shown; `detail` is its interval or what else is to be said of it."""
+    """A figure as it is shown; `detail` is its interval or what else is to be said of it.
+
+    One that is not `whole` is of a benchmark's first samples alone, and is ranked with no other.
+    """
 
     value: float
     text: str
     detail: str = ""
     link: str = ""
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -140,9 +144,12 @@ def own_entry(scores: Scores, answers: str) -> Entry:
         for figure in benchmark.figures:
             by_other_rule = figure.published and figure.name.startswith(f"{main} (")
             if figure.name == main or by_other_rule or (name, figure.name) in PUBLISHED_KEYS:
-                detail = f"{show(figure.low, figure.scale)}–{show(figure.high, figure.scale)}"
-                detail += f"\n{failed} unscored" if failed and figure.name == main else ""
-                cells[name, figure.name] = _cell(figure, detail, f"{answers}/{name}-1.html")
+                lines = [figure.interval()]
+                if figure.name == main or benchmark.limit:
+                    lines.append(f"only the first {benchmark.num}" if benchmark.limit else f"{benchmark.num} samples")
+                lines += [f"{failed} unscored"] if failed and figure.name == main else []
+                detail = "\n".join(filter(None, lines))
+                cells[name, figure.name] = _cell(figure, detail, f"{answers}/{name}-1.html", not benchmark.limit)
     origin = f"imported · {scores.evaluator}" if scores.imported else f"measured · {scores.engine}"
     about = f"{origin} · {scores.date[:10]}"
     return Entry(scores.model, about, "", True, cells)
@@ -162,17 +169,19 @@ def _keys(entries: Iterable[Entry]) -> set[Key]:
     return {key for entry in entries for key in entry.cells}
 
 
-def _cell(figure: Figure, detail: str = "", link: str = "") -> Cell:
-    return Cell(figure.value, show(figure.value, figure.scale), detail, link)
+def _cell(figure: Figure, detail: str = "", link: str = "", whole: bool = True) -> Cell:
+    return Cell(figure.value, show(figure.value, figure.scale), detail, link, whole)
 
 
 def _place(group: Group, benchmark: str) -> int:
     return group.benchmarks.index(benchmark) if benchmark in group.benchmarks else len(group.benchmarks)
 
 
-def _rank(entry: Entry, columns: Sequence[Key]) -> tuple[bool, int, float]:
-    first = next(place for place, key in enumerate(columns) if key in entry.cells)
-    return not entry.own, first, -entry.cells[columns[first]].value
+def _rank(entry: Entry, columns: Sequence[Key]) -> tuple[bool, bool, int, float]:
+    there = [place for place, key in enumerate(columns) if key in entry.cells]
+    whole = [place for place in there if entry.cells[columns[place]].whole]
+    first = (whole or there)[0]
+    return not entry.own, not whole, first, -entry.cells[columns[first]].value
 
 
 PUBLISHED_KEYS = _keys(published_entries())

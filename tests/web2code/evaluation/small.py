@@ -46,8 +46,8 @@ def measures(samples, verdicts):
         mean("accuracy", units, correct),
         mean("accuracy (published)", units, correct),
         Measure("F1", tuple(units), terms, f1),
-        mean("yes ratio", units, yes),
-        mean("unparsed", units, [float(verdict.outcome == "unparsed") for verdict in verdicts]),
+        mean("yes ratio", units, yes, better="neither"),
+        mean("unparsed", units, [verdict.outcome == "unparsed" for verdict in verdicts], better="less"),
     )
 
 

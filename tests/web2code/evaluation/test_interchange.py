@@ -81,7 +81,8 @@ def test_a_result_of_lmms_eval_itself_is_read(tmp_path):
     (theirs.parent / name).write_text("".join(json.dumps(sample) + "\n" for sample in samples))
     scores = read_lmms_eval(theirs, tmp_path / "out")
     perception, cognition = scores.benchmarks["mme"].figures
-    assert (perception.name, perception.value, perception.low) == ("mme_perception_score", 1510.7, 1510.7)
+    assert (perception.name, perception.value) == ("mme_perception_score", 1510.7)
+    assert (perception.low, perception.high, perception.interval()) == (None, None, "")
     assert cognition.value == 280
     (f1,) = scores.benchmarks["pope"].figures
     assert (f1.name, f1.high - f1.value) == ("pope_f1_score,flexible", pytest.approx(0.0196))
@@ -90,6 +91,26 @@ def test_a_result_of_lmms_eval_itself_is_read(tmp_path):
     first, second = read_rows(tmp_path / "out", "mme")
     assert (first.id, first.answer, first.values) == ("7", "Yes", {"mme_perception_score": 1.0})
     assert second.answer == "Yes\ufffd"
+
+
+def test_a_later_result_of_the_same_model_is_added_and_another_models_is_refused(folder, tmp_path):
+    first = write_lmms_eval(folder, tmp_path / "theirs")
+    read_lmms_eval(first, tmp_path / "back")
+    second = first.with_name("20260202000000_results.json")
+    whole = json.loads(first.read_text())
+    second.write_text(json.dumps(whole | {"results": {"more": {"a,none": 0.5}}, "date": "20260202"}))
+    scores = read_lmms_eval(second, tmp_path / "back")
+    assert (list(scores.benchmarks), scores.date) == (["parity", "more"], "20260202")
+    assert read_scores(tmp_path / "back") == scores
+    second.write_text(json.dumps(whole | {"model_name": "another"}))
+    with pytest.raises(ValueError, match="holds the results of org/model:1 by lmms-eval, and not of another by lmms"):
+        read_lmms_eval(second, tmp_path / "back")
+    (table,) = write_vlmevalkit(folder, tmp_path / "tables")
+    read_vlmevalkit(table, tmp_path / "tables-back", "one", "parity")
+    with pytest.raises(ValueError, match="holds the results of one by VLMEvalKit, and not of two by VLMEvalKit"):
+        read_vlmevalkit(table, tmp_path / "tables-back", "two", "other")
+    with pytest.raises(ValueError, match="name another folder"):
+        read_vlmevalkit(table, folder, "org/model:1", "other")
 
 
 def test_two_imported_results_are_compared_by_their_rows(folder, tmp_path):

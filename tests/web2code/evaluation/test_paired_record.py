@@ -11,7 +11,7 @@ ROWS = [
 ]
 
 
-def system(score, tcc, failed=(), answer="yes"):
+def system(score, tcc, failed=(), answer="yes", similarities=()):
     pages, texts = [], {}
     for number, row in enumerate(ROWS):
         won = 0.0 if number in failed else score
@@ -19,7 +19,11 @@ def system(score, tcc, failed=(), answer="yes"):
         outcome = "failed" if number in failed else "rendered"
         pages.append(Judged(row["id"], outcome, "", "", scores, dict.fromkeys(ASPECTS, won)))
         texts |= {f"question/{row['id']}/{place}": answer for place in range(len(row["questions"]))}
-    return System(texts, pages)
+    shots = [
+        Judged(f"shot{number}", "rendered" if value else "failed", "", "", {"similarity": value})
+        for number, value in enumerate(similarities)
+    ]
+    return System(texts, pages, shots)
 
 
 def test_differences_are_taken_page_by_page_for_every_group():
@@ -35,3 +39,39 @@ def test_differences_are_taken_page_by_page_for_every_group():
     answers = record.understanding_differences["champion"]
     assert (answers.mean, answers.low, answers.high) == (1, 1, 1)
     assert "candidate" not in record.differences
+    assert record.screenshot_differences == {}
+
+
+def test_every_figure_has_its_interval():
+    rows = {"candidate": system(6.0, 4.0, failed=(0, 1, 2)), "untrained": system(1.0, 1.0)}
+    record = evaluation_record(
+        rows, ROWS, EvaluationConfig(bootstrap_samples=200), seed=0, fingerprint="f", dataset_version="v", evaluator="e"
+    )
+    visual = record.systems["candidate"].wcgb_visual
+    assert visual.aspect_intervals.keys() == visual.aspects.keys() == set(ASPECTS)
+    for name, found in visual.aspect_intervals.items():
+        assert found.low < found.mean < found.high
+        assert visual.aspects[name] == found.mean == pytest.approx(5.4)
+    assert visual.failed_share.mean == visual.render_failed / visual.num == pytest.approx(0.1)
+    # Wilson's interval of 3 in 30, and of none in 30.
+    assert (visual.failed_share.low, visual.failed_share.high) == (
+        pytest.approx(0.0346, abs=1e-4),
+        pytest.approx(0.2562, abs=1e-4),
+    )
+    none = record.systems["untrained"].wcgb_visual.failed_share
+    assert (none.mean, none.low, none.high) == (0, 0, pytest.approx(0.1135, abs=1e-4))
+
+
+def test_real_screenshots_are_compared_one_by_one_where_there_are_some():
+    systems = {
+        "candidate": system(6.0, 4.0, similarities=(4.0, 5.0, 0.0, 7.0)),
+        "champion": system(5.0, 5.0, similarities=(3.0, 4.0, 6.0, 6.0)),
+    }
+    record = evaluation_record(
+        systems, ROWS, EvaluationConfig(bootstrap_samples=200), seed=0, fingerprint="f", dataset_version="v",
+        evaluator="e",
+    )  # fmt: skip
+    found = record.screenshot_differences
+    assert found["similarity"]["champion"].mean == pytest.approx(-0.75)
+    assert found["failed"]["champion"].mean == pytest.approx(0.25)
+    assert record.screenshots["candidate"].failed_share.mean == 0.25

@@ -18,15 +18,36 @@ def test_only_a_whole_word_is_an_answer(text, parsed):
 
 
 def test_unparsed_answers_count_as_wrong():
-    result = score_understanding(["Yes", "No", "No", "Yes"], ["yes", "no", "maybe", "no"], samples=200, seed=0)
+    result = score_understanding(
+        ["Yes", "No", "No", "Yes"], ["yes", "no", "maybe", "no"], list("abcd"), samples=200, seed=0
+    )
     assert (result.accuracy, result.num, result.unparsed) == (0.5, 4, 1)
     assert result.balanced_accuracy == 0.5
     assert result.yes_ratio == 0.25
     assert result.majority == 0.5
+    assert result.interval.mean == 0.5
+    for name, value in (("balanced_accuracy", 0.5), ("yes_ratio", 0.25), ("unparsed", 0.25)):
+        found = result.intervals[name]
+        assert found.low < found.mean == value < found.high
+
+
+def test_questions_about_one_page_count_as_one_in_an_interval():
+    gold, answers = ["Yes"] * 40, ["yes", "no"] * 20
+    apart = score_understanding(gold, answers, [str(number) for number in range(40)], samples=500, seed=0).interval
+    pages = ["easy" if answer == "yes" else "hard" for answer in answers]
+    together = score_understanding(gold, answers, pages, samples=500, seed=0).interval
+    assert apart.mean == together.mean == 0.5
+    assert (together.low, together.high) == (0, 1)
+    assert apart.high - apart.low < 0.4
+
+
+def test_no_question_is_no_score():
+    result = score_understanding([], [], [], samples=100, seed=0)
+    assert (result.accuracy, result.num, result.unparsed, result.majority) == (0, 0, 0, 0)
 
 
 def test_a_constant_answer_is_shown_by_its_balanced_accuracy():
-    result = score_understanding(["Yes"] * 9 + ["No"], ["yes"] * 10, samples=200, seed=0)
+    result = score_understanding(["Yes"] * 9 + ["No"], ["yes"] * 10, list("abcdefghij"), samples=200, seed=0)
     assert (result.accuracy, result.balanced_accuracy, result.yes_ratio) == (0.9, 0.5, 1.0)
 
 

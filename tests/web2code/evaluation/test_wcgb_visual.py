@@ -23,7 +23,7 @@ def out(tmp_path_factory):
 @pytest.fixture(scope="module")
 def references(out):
     references = References(VIEWPORT, Folders(out, out, out / "kept"))
-    references.render(ROWS)
+    assert [set(facts) for facts in references.render(ROWS).values()] == [{"features"}] * 3
     yield references
     references.close()
 
@@ -65,8 +65,15 @@ def test_a_constant_page_that_does_not_render_scores_nothing(references):
     assert scores[3:] == [0.0, 0.0]
 
 
-def test_a_reference_that_does_not_render_is_an_error_of_the_dataset(references, scorer):
-    with pytest.raises(ValueError, match="reference page bad does not render"):
-        references.render([{"id": "bad", "html": REFRESH}])
-    with pytest.raises(ValueError, match="reference page bad does not render"):
-        scorer.score(sample("bad", html=REFRESH), REFRESH)
+def test_a_reference_that_does_not_render_fails_its_own_sample_alone(out, scorer):
+    share = References(VIEWPORT, Folders(out, out, out / "kept"))
+    try:
+        facts = share.render([{"id": "bad", "html": REFRESH}, ROWS[0]])
+    finally:
+        share.close()
+    assert facts["bad"] == {"unrendered": "the page navigated away"}
+    for known in (facts["bad"], {"html": REFRESH}):
+        verdict = scorer.score(sample("bad", **known), ROWS[0]["html"])
+        assert (verdict.outcome, verdict.values) == ("failed", {})
+        assert verdict.reason.startswith("the reference page does not render, so that nothing is compared with it")
+    assert scorer.score(sample("good", **facts["p0"]), ROWS[0]["html"]).outcome == "scored"

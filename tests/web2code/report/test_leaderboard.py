@@ -100,6 +100,28 @@ def test_groups_and_published_figures_can_be_hidden(opened):
     assert opened.locator("section[data-group=web] tr.own:visible").count() == 2
 
 
+def test_what_was_measured_on_the_first_samples_alone_says_so_and_is_ranked_with_nothing(tmp_path, browser):
+    for name, chance in (("whole", 0.6), ("limited", 0.99)):
+        write_results(tmp_path / name, name, chance, num=70)
+        as_benchmark(tmp_path / name, "wub")
+    scores = read_scores(tmp_path / "limited")
+    first = {name: type(one)(**dict(one) | {"limit": 70}) for name, one in scores.benchmarks.items()}
+    write_scores(tmp_path / "limited", type(scores)(**dict(scores) | {"benchmarks": first}))
+    path = write_leaderboard([tmp_path / "limited", tmp_path / "whole"], tmp_path / "out")
+    page = browser.new_page()
+    page.goto(path.as_uri())
+    rows = page.locator("section[data-group=web] tr.own")
+    assert [rows.nth(number).locator("b").inner_text() for number in range(2)] == ["whole", "limited"]
+    assert "70 samples" in rows.nth(0).inner_text()
+    assert "only the first 70" in rows.nth(1).inner_text()
+    assert rows.nth(1).locator("td").first.get_attribute("data-value") == ""
+    page.locator("section[data-group=web] th button").nth(1).click()
+    names = [name for name in column(page, "web", 0) if name in ("whole", "limited")]
+    assert names == ["whole", "limited"]
+    assert column(page, "web", 0)[0] != "limited"
+    page.close()
+
+
 def test_published_figures_name_their_source_and_ours_their_interval(opened):
     published = opened.locator("section[data-group=web] tr.published").first
     assert "published" in published.inner_text()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
-from web2code.evaluation.measure import Measure, mean
+from web2code.evaluation.benchmarks.benchmark import Outcome, Sample, Verdict
+from web2code.evaluation.measure import Direction, Measure, mean
 from web2code.evaluation.metrics.containment import long_truths
 
 Judged = Sequence[tuple[Sample, Verdict]]
@@ -18,9 +18,9 @@ def judged(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> Judged:
     return list(zip(samples, verdicts, strict=True))
 
 
-def average(name: str, pairs: Judged, key: str) -> Measure:
+def average(name: str, pairs: Judged, key: str, better: Direction = "more") -> Measure:
     """The mean of one of the verdicts' values, 0 where a verdict has none."""
-    return mean(name, units(pairs), [verdict.values.get(key, 0.0) for _, verdict in pairs])
+    return mean(name, units(pairs), [verdict.values.get(key, 0.0) for _, verdict in pairs], better=better)
 
 
 def grouped(name: str, pairs: Judged, key: str, fact: str, rule: str = "") -> tuple[Measure, ...]:
@@ -47,9 +47,14 @@ def containment(pairs: Judged) -> tuple[Measure, ...]:
 def outcomes(pairs: Judged) -> tuple[Measure, Measure]:
     """The shares of answers that say nothing in the asked form, and of those that are not there."""
     return (
-        mean("unparsed", units(pairs), [verdict.outcome == "unparsed" for _, verdict in pairs]),
-        mean("no answer", units(pairs), [verdict.outcome == "no_answer" for _, verdict in pairs]),
+        share("unparsed", pairs, "unparsed"),
+        share("no answer", pairs, "no_answer"),
     )
+
+
+def share(name: str, pairs: Judged, outcome: Outcome) -> Measure:
+    """How often an outcome came that is no score."""
+    return mean(name, units(pairs), [verdict.outcome == outcome for _, verdict in pairs], better="less")
 
 
 def units(pairs: Judged) -> tuple[str, ...]:

@@ -116,8 +116,8 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
         found.append(Measure(f"{name} (published)", units, published * chosen, _percentage, 100.0))
     if any("first" in verdict.values for verdict in verdicts):
         gains = [[verdict.values.get("first", 0.0), float("first" in verdict.values)] for verdict in verdicts]
-        found.append(Measure("gain of the first place", units, np.array(gains), ratio, 9.0))
-    found.append(mean("not judged", units, [float(verdict.outcome == "unjudged") for verdict in verdicts]))
+        found.append(Measure("gain of the first place", units, np.array(gains), ratio, 9.0, "neither"))
+    found.append(mean("not judged", units, [verdict.outcome == "unjudged" for verdict in verdicts], better="less"))
     return tuple(found)
 
 

@@ -84,7 +84,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
         points("cognition", COGNITION, "correct"),
         points("cognition (lmms-eval)", COGNITION, "lmms-eval"),
         average("accuracy", pairs, "correct"),
-        average("yes ratio", pairs, "yes"),
+        average("yes ratio", pairs, "yes", "neither"),
         *(points(category, (category,), "correct") for category in PERCEPTION + COGNITION if category in there),
         *outcomes(pairs),
     )

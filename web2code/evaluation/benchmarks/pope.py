@@ -74,7 +74,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     return (
         *(Measure(name, units(pairs), counts(pairs), figure) for name, figure in FIGURES),
         average("accuracy", pairs, "correct"),
-        average("yes ratio", pairs, "yes"),
+        average("yes ratio", pairs, "yes", "neither"),
         *(
             Measure(f"{name} (lmms-eval)", units(pairs), counts(pairs, "lmms-eval "), figure)
             for name, figure in FIGURES
@@ -83,7 +83,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
         truth_ratio(pairs),
         mean_of_splits(pairs, splits),
         average("accuracy (published)", pairs, "published correct"),
-        average("yes ratio (published)", pairs, "published yes"),
+        average("yes ratio (published)", pairs, "published yes", "neither"),
         *(measure for split in splits for measure in of_split(split, select(pairs, "split", split))),
         *outcomes(pairs),
     )
@@ -94,7 +94,7 @@ def of_split(split: str, pairs: Judged) -> tuple[Measure, ...]:
     return (
         Measure(f"F1, {split}", units(pairs), counts(pairs), f1),
         average(f"accuracy, {split}", pairs, "correct"),
-        average(f"yes ratio, {split}", pairs, "yes"),
+        average(f"yes ratio, {split}", pairs, "yes", "neither"),
     )
 
 
@@ -123,7 +123,7 @@ def counts(pairs: Judged, prefix: str = "") -> np.ndarray:
 def truth_ratio(pairs: Judged) -> Measure:
     """What lmms-eval calls the yes ratio is that of the true answers."""
     truths = [sample.facts["answer"] == "yes" for sample, _ in pairs]
-    return mean("yes ratio (lmms-eval)", units(pairs), truths)
+    return mean("yes ratio (lmms-eval)", units(pairs), truths, better="neither")
 
 
 POPE = Benchmark("pope", "POPE", load, judge, measures, FETCH)

@@ -49,7 +49,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     scored = [
         mean(name, units, [verdict.values.get(name, 0.0) for verdict in verdicts], 10.0) for name in (*GROUPS, *ASPECTS)
     ]
-    failed = mean("render failed", units, [verdict.outcome != "scored" for verdict in verdicts])
+    failed = mean("render failed", units, [verdict.outcome != "scored" for verdict in verdicts], better="less")
     return (*scored[: len(GROUPS)], failed, *scored[len(GROUPS) :])
 
 

@@ -63,8 +63,8 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
         average("accuracy", pairs, "correct"),
         published_accuracy(pairs),
         Measure("balanced accuracy", units(pairs), by_class(pairs), balanced_accuracy),
-        average("yes ratio", pairs, "yes"),
-        Measure("always the commoner answer", units(pairs), by_class(pairs), majority),
+        average("yes ratio", pairs, "yes", "neither"),
+        Measure("always the commoner answer", units(pairs), by_class(pairs), majority, better="neither"),
         *outcomes(pairs),
     )
 

@@ -17,6 +17,8 @@ MIN_GAIN = 0.05
 MIN_RATIO = 0.5
 CONTEXT_BONUS = 0.1
 SAME = -1.0
+# Of the products of rows, columns and the fewer of the two that an assignment takes, so many are a step.
+PRODUCTS_PER_STEP = 8192
 SCORES = ("block", "text", "position", "colour")
 
 
@@ -29,14 +31,18 @@ class Matched:
 
 
 def match(candidate: Sequence[Block], reference: Sequence[Block]) -> Matched:
-    """The published scores of the blocks of two pages; 0 where there are none, or no two that are alike."""
+    """The published scores of the blocks of two pages; 0 where there are none, or no two that are alike.
+
+    Raises:
+        TooManyBlocksError: that would take hours.
+    """
     if not candidate or not reference:
         return Matched(dict.fromkeys(SCORES, 0.0), tuple(candidate))
     ratios = Ratios()
     ours, theirs = join_neighbours(list(candidate), list(reference), ratios)
     pairs = [
         (ours[i], theirs[j], ratios(ours[i].text, theirs[j].text))
-        for i, j in zip(*linear_sum_assignment(with_context(_costs(ours, theirs, ratios))), strict=True)
+        for i, j in zip(*_assignment(with_context(_costs(ours, theirs, ratios)), ratios), strict=True)
     ]
     pairs = [pair for pair in pairs if pair[2] >= MIN_RATIO]
     if not pairs:
@@ -73,7 +79,7 @@ def join_neighbours(candidate: list[Block], reference: list[Block], ratios: Rati
 def _gains(sides: list[list[Block]], axis: int, ratios: Ratios) -> dict[int, float]:
     """By how much joining a block with the next one lowers the mean cost, for those that do enough."""
     costs = _costs(sides[0], sides[1], ratios)
-    current = _assigned(costs)
+    current = _assigned(costs, ratios)
     joins = _Joins([block.text for block in sides[axis]], [block.text for block in sides[1 - axis]])
     num_same = current.count(SAME)
     gains = {}
@@ -87,7 +93,7 @@ def _gains(sides: list[list[Block]], axis: int, ratios: Ratios) -> dict[int, flo
             trial[place] = [-ratios(text, block.text) for block in sides[1]]
         else:
             trial[:, place] = [-ratios(block.text, text) for block in sides[0]]
-        gain = mean_gain(current, _assigned(trial))
+        gain = mean_gain(current, _assigned(trial, ratios))
         if gain > MIN_GAIN:
             gains[place] = gain
     return gains
@@ -139,8 +145,13 @@ def _costs(candidate: Sequence[Block], reference: Sequence[Block], ratios: Ratio
     return np.array([[-ratios(a.text, b.text) for b in reference] for a in candidate])
 
 
-def _assigned(costs: np.ndarray) -> list[float]:
-    return costs[linear_sum_assignment(costs)].tolist()
+def _assigned(costs: np.ndarray, ratios: Ratios) -> list[float]:
+    return costs[_assignment(costs, ratios)].tolist()
+
+
+def _assignment(costs: np.ndarray, ratios: Ratios) -> tuple[np.ndarray, np.ndarray]:
+    ratios.budget.spend(costs.size * min(costs.shape) // PRODUCTS_PER_STEP)
+    return linear_sum_assignment(costs)
 
 
 def _joined(blocks: list[Block], gains: dict[int, float]) -> list[Block]:

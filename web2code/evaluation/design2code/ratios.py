@@ -7,6 +7,31 @@ from difflib import SequenceMatcher
 
 # From this length of the second text on, difflib leaves out characters that are frequent in it ("autojunk").
 AUTOJUNK_LENGTH = 200
+# What comparing two texts takes beside their characters, in steps of some tenth of a microsecond.
+PAIR_STEPS = 64
+# What two pages may take, about a minute: ten times as much as 500 blocks and 500 others that are half alike.
+MAX_STEPS = 400_000_000
+
+
+class TooManyBlocksError(ValueError):
+    """Two pages have so many texts that matching them would take hours."""
+
+
+class Budget:
+    """The steps that two pages may take; counted and not timed, so that a page fails on every machine or on none."""
+
+    def __init__(self) -> None:
+        self.steps = MAX_STEPS
+
+    def spend(self, steps: int) -> None:
+        """Take some steps.
+
+        Raises:
+            TooManyBlocksError: there were fewer left.
+        """
+        self.steps -= steps
+        if self.steps < 0:
+            raise TooManyBlocksError("too many blocks, or too long ones, to find out which stands for which")
 
 
 def matching_characters(first: str, second: str) -> int:
@@ -36,9 +61,14 @@ def matching_characters(first: str, second: str) -> int:
 
 
 class Ratios:
-    """`SequenceMatcher(None, first, second).ratio()` of two texts, remembered."""
+    """`SequenceMatcher(None, first, second).ratio()` of two texts, remembered.
+
+    Raises:
+        TooManyBlocksError: there is more to compare than the budget allows.
+    """
 
     def __init__(self) -> None:
+        self.budget = Budget()
         self._known: defaultdict[str, dict[str, float]] = defaultdict(dict)
         self._matchers: dict[str, SequenceMatcher] = {}
 
@@ -49,9 +79,11 @@ class Ratios:
         return known[first]
 
     def _ratio(self, first: str, second: str) -> float:
+        length = len(first) + len(second)
         if len(second) < AUTOJUNK_LENGTH:
-            length = len(first) + len(second)
+            self.budget.spend(PAIR_STEPS + length + len(first) * len(second) // 64)
             return 2.0 * matching_characters(first, second) / length if length else 1.0
+        self.budget.spend(PAIR_STEPS + length)
         if second not in self._matchers:  # a matcher keeps what it finds out about its second text
             self._matchers[second] = SequenceMatcher(None, "", second)
         self._matchers[second].set_seq1(first)

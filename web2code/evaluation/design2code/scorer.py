@@ -17,6 +17,7 @@ from web2code.evaluation.design2code.blocks import Block, find_blocks, merge_sam
 from web2code.evaluation.design2code.matching import SCORES, match
 from web2code.evaluation.design2code.painting import paint
 from web2code.evaluation.design2code.preparation import prepare
+from web2code.evaluation.design2code.ratios import TooManyBlocksError
 from web2code.evaluation.ssim import page_ssim
 from web2code.evaluation.tree_bleu import tree_bleu
 from web2code.rendering import Browsers, Snapshot
@@ -61,7 +62,7 @@ class Score:
 def open_browsers(num: int, placeholder: bytes | None = None) -> Browsers:
     """Browsers that render as the benchmark does: full pages, with its picture where pages ask for it."""
     pictures = {PLACEHOLDER: placeholder} if placeholder else {}
-    return Browsers(num, VIEWPORT, layout=False, capture="whole", pictures=pictures)
+    return Browsers(num, VIEWPORT, layout=False, capture="whole", pictures=pictures, retry=True)
 
 
 class Scorer:
@@ -107,9 +108,17 @@ class Scorer:
     def _scored(self, reference: _Reading, candidate: _Reading) -> Score:
         for name, reading in (("reference", reference), ("candidate", candidate)):
             if reading.problem:
-                names = (*SCORES, "elements", *(("clip", "final") if self.clip else ()), *STRUCTURE)
-                return Score(dict.fromkeys(names, 0.0), f"the {name} was not rendered: {reading.problem}")
-        return Score(self._values(reference.page, candidate.page), picture=candidate.snapshots[0].result().png)
+                return self._failed(f"the {name} was not rendered: {reading.problem}")
+        picture = candidate.snapshots[0].result().png
+        try:
+            return Score(self._values(reference.page, candidate.page), picture=picture)
+        except TooManyBlocksError as error:
+            found, wanted = len(candidate.page.blocks), len(reference.page.blocks)
+            return self._failed(f"the candidate has {found} blocks of text and the reference {wanted}: {error}")
+
+    def _failed(self, reason: str) -> Score:
+        names = (*SCORES, "elements", *(("clip", "final") if self.clip else ()), *STRUCTURE)
+        return Score(dict.fromkeys(names, 0.0), reason)
 
     def _values(self, reference: Page, candidate: Page) -> dict[str, float]:
         matched = match(candidate.blocks, reference.blocks)

@@ -24,11 +24,15 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came of a request; `error` says why there is no answer, and is empty where there is one."""
+    """What came of a request; `error` says why there is no answer, and is empty where there is one.
+
+    `engine` is the `Engine.version` of what answered, where it is known.
+    """
 
     key: str
     text: str = ""
     error: str = ""
+    engine: str = ""
 
 
 class Inbox:
@@ -66,6 +70,10 @@ class Engine(Protocol):
 
     def stream(self, inbox: Inbox) -> Iterator[list[Reply]]:
         """A reply to every request of the inbox, as they are finished, until it is closed; one or several at a time."""
+        ...
+
+    def version(self) -> str:
+        """What answers, with its version, and how where that is not as asked."""
         ...
 
 

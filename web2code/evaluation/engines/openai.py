@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from web2code.config import Endpoint
 from web2code.endpoint import Client, Question, Unanswered
@@ -18,7 +19,8 @@ class OpenAIEngine:
     """A model behind an endpoint, asked by as many requests at once as the endpoint's configuration allows.
 
     Args:
-        cache: folder of replies by what was asked, so that nothing is paid for twice.
+        cache: folder of this evaluation's replies by what was asked, so that nothing is paid for twice. Another
+            evaluation needs another one: a server may have another model under the same name by then.
     """
 
     def __init__(self, endpoint: Endpoint, model: str, cache: Path) -> None:
@@ -38,6 +40,12 @@ class OpenAIEngine:
                 done, running = wait(running, timeout=0.05, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield [future.result()]
+
+    def version(self) -> str:
+        """The model and the server's name, and which of the usual settings the server does not take."""
+        changed = sorted({name for client in list(self.clients.values()) for name in client.not_taken})
+        without = f", without {' and '.join(changed)}" if changed else ""
+        return f"{self.model} at {urlsplit(self.endpoint.url).netloc.rpartition('@')[2]}{without}"
 
     def _answer(self, request: Request) -> Reply:
         client = self.clients.setdefault(request.max_new_tokens, self._client(request.max_new_tokens))

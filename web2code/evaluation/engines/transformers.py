@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+import transformers
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
@@ -45,6 +46,10 @@ class TransformersEngine:
         while (bundle := inbox.take()) is not None:
             for _, run in groupby(bundle, key=lambda request: request.max_new_tokens):
                 yield list(self._answer(list(run)))
+
+    def version(self) -> str:
+        """The versions of what runs the model."""
+        return f"transformers {transformers.__version__}, torch {torch.__version__}"
 
     def _answer(self, requests: list[Request]) -> Iterator[Reply]:
         try:

@@ -53,6 +53,12 @@ class VllmEngine:
                 yield ready
                 ready, handed_over = [], time.monotonic()
 
+    def version(self) -> str:
+        """That of vLLM in its own environment."""
+        from vllm import __version__
+
+        return f"vllm {__version__}"
+
     def _enqueue(self, request: Request) -> str:
         from vllm import SamplingParams
 

@@ -72,7 +72,8 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     """
     units = tuple(sample.id for sample in samples)
     names = [each for name in NAMES for each in (name, f"{name} (published)")]
-    return tuple(mean(name, units, [one.values.get(name, 0.0) for one in verdicts]) for name in (*names, "not judged"))
+    missing = mean("not judged", units, [one.values.get("not judged", 0.0) for one in verdicts], better="less")
+    return (*(mean(name, units, [one.values.get(name, 0.0) for one in verdicts]) for name in names), missing)
 
 
 def _judge(client: Client, sample: Sample, model: str) -> Verdict:

@@ -143,7 +143,8 @@ def measures(verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
     found += [_over_judged(name, units, verdicts) for name in GROUPS]
     found += [_over_all(name, units, verdicts) for name in ASPECTS]
     for outcome, said in OUTCOMES.items():
-        found.append(mean(said, units, [float(verdict.outcome == outcome) for verdict in verdicts]))
+        share = [verdict.outcome == outcome for verdict in verdicts]
+        found.append(mean(said, units, share, better="more" if outcome == "scored" else "less"))
     if any("sd overall" in verdict.values for verdict in verdicts):
         found += [_spread(name, units, verdicts) for name in GROUPS]
     return tuple(found)
@@ -161,4 +162,5 @@ def _over_judged(name: str, units: tuple[str, ...], verdicts: Sequence[Verdict])
 def _spread(name: str, units: tuple[str, ...], verdicts: Sequence[Verdict]) -> Measure:
     values = [verdict.values.get(f"sd {name}") for verdict in verdicts]
     terms = [[0.0, 0.0] if value is None else [value**2, 1.0] for value in values]
-    return Measure(f"sd {name}", units, np.array(terms).reshape(-1, 2), lambda sums: np.sqrt(ratio(sums)), BEST)
+    columns = np.array(terms).reshape(-1, 2)
+    return Measure(f"sd {name}", units, columns, lambda sums: np.sqrt(ratio(sums)), BEST, "neither")
