@@ -145,7 +145,6 @@ def _build_engine(model: PreTrainedModel, stage: StageConfig) -> deepspeed.DeepS
         parameter_groups(model, stage),
         lr=stage.learning_rate,
         betas=(BETA1, stage.beta2),
-        weight_decay=stage.weight_decay,
         fused=stage.offload or None,  # in main memory several times as fast
     )
     config = deepspeed_config(stage, dist.get_world_size())
