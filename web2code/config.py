@@ -402,6 +402,7 @@ class Where(Config):
     )
     max_failures: int = Field(2, ge=0, description="of training in a row, without a new checkpoint between them")
     max_preemptions: int = Field(10, ge=0, description="likewise; a machine that is taken away is no failure")
+    kept_checkpoints: int = Field(2, ge=1, description="the newest whole ones of a stage; the best is kept besides")
     dry_run: bool = Field(False, description="count what would be asked and made, and make nothing")
     screenshots_folder: str = ""
 
