@@ -17,6 +17,7 @@ import ray
 
 from ray_jobs.attempts import WORKERS, endings, fence, preemption_notice, train_until_done
 from ray_jobs.metrics import StepGauges
+from ray_jobs.unfinished import note_identity, unfinished_others
 from web2code.artifacts import publish, read_record
 from web2code.config import LoraConfig, StageRecord, TrainJob
 from web2code.plan import require_four_bits
@@ -56,6 +57,9 @@ def main(job: TrainJob) -> StageRecord:
             failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
         ),
     )
+    for other in unfinished_others(job, checkpoint_folder(job)):
+        print(f"warning: {other}", flush=True)
+    note_identity(job, checkpoint_folder(job))
     train_until_done(lambda: trainer().fit(), job, checkpoint_folder(job))
     record = read_record(job.output(), StageRecord)
     assert record is not None, "the workers finished without a committed stage"
@@ -138,8 +142,9 @@ def train_worker(config: dict[str, Any]) -> None:
     arrays = load_arrays(prepared)
     with Watchdog(folder / WORKERS, rank, job.where.stall_seconds) as watchdog:
         engine, history = train_stage(
-            model, job.stage, arrays, job.seed, folder, on_step, watchdog, preemption_notice()
-        )
+            model, job.stage, arrays, job.seed, folder, on_step, watchdog, preemption_notice(),
+            identity=job.fingerprint(), kept_checkpoints=job.where.kept_checkpoints,
+        )  # fmt: skip
     weights = trained_weights(engine)
     if rank == 0:
         out = Path(job.output())

@@ -177,7 +177,7 @@ class StageConfig(Config):
     learning_rate: float = Field(gt=0)
     module_learning_rates: dict[Module, float] = Field({}, description="where a module's differs from learning_rate")
     warmup_ratio: float = Field(0.03, ge=0, lt=1)
-    weight_decay: float = Field(0.0, ge=0)
+    weight_decay: float = Field(0.0, ge=0, description="of matrices; norms and biases do not decay")
     beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's memory of squared gradients")
     checkpoint_every: int = Field(200, ge=1)
     precision: Literal["bf16", "fp32"] = "bf16"
@@ -403,6 +403,7 @@ class Where(Config):
     )
     max_failures: int = Field(2, ge=0, description="of training in a row, without a new checkpoint between them")
     max_preemptions: int = Field(10, ge=0, description="likewise; a machine that is taken away is no failure")
+    kept_checkpoints: int = Field(2, ge=1, description="the newest whole ones of a stage; the best is kept besides")
     dry_run: bool = Field(False, description="count what would be asked and made, and make nothing")
     screenshots_folder: str = ""
 

@@ -43,7 +43,7 @@ NEEDED_BYTES = 2 * 1024**3
 DRAWN_PARTS, DRAWN_SOURCES = ("DWCG", "captions", "WUB"), ("generated", "folder")
 PAGES_PER_SHARD = 64
 # Values of `Where` that whoever starts a run may choose.
-CHOOSABLE = ("cpus_per_worker", "max_failures", "max_preemptions", "stall_seconds")
+CHOOSABLE = ("cpus_per_worker", "kept_checkpoints", "max_failures", "max_preemptions", "stall_seconds")
 
 
 @dataclass(frozen=True)

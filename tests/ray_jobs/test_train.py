@@ -15,7 +15,9 @@ from ray_jobs.train import checkpoint_folder, main
 from tests.web2code.training.conftest import make_prepared, without_pictures
 from web2code.artifacts import read_record, verify
 from web2code.config import StageConfig, StageRecord, TrainJob, Where
-from web2code.training.arrays import load_arrays
+from web2code.training.arrays import Arrays, load_arrays
+from web2code.training.loader import shares
+from web2code.training.order import Order
 
 ALIGN = StageConfig(
     name="align", trainable=("projector",), zero_stage=2, template="plain", steps=6, global_batch=8,
@@ -127,15 +129,26 @@ def test_killed_it_goes_on_from_the_newest_whole_checkpoint_and_ends_with_the_sa
 
 @pytest.mark.parametrize("zero_stage", [2, 3])
 def test_packed_training_takes_the_steps_of_padded_training(local_ray, tmp_path, zero_stage):
-    """On two workers, with more than one pack for each in a step, and packs without a picture among them."""
+    """On two workers, of which both, one or neither sees a picture in a micro step."""
     home = home_with_prepared(tmp_path)
     prepared = home / "artifacts" / "prepared" / "pages"
     arrays = load_arrays(prepared)
-    mixed = without_pictures(arrays, [i for i in range(len(arrays.lengths)) if i % 9])
+    mixed = without_pictures(arrays, [i for i in range(len(arrays.lengths)) if arrays.pages[i] % 8])
     for name in ("pages", "tokens"):
         np.save(prepared / f"{name}.npy", getattr(mixed, name))
     changes = {"steps": 6, "precision": "fp32", "zero_stage": zero_stage, "learning_rate": 1e-2}
-    padded = main(job(home, INSTRUCT.model_copy(update=changes)))
-    packed = main(job(home, INSTRUCT.model_copy(update={**changes, "pack_tokens": 160, "attention": "varlen"})))
+    stages = [INSTRUCT.model_copy(update=changes | more) for more in ({}, {"pack_tokens": 160, "attention": "varlen"})]
+    assert [seeing(stage, load_arrays(prepared)) for stage in stages] == [{0, 1, 2}, {0, 1, 2}]
+    padded, packed = (main(job(home, stage)) for stage in stages)
     assert packed.losses == pytest.approx(padded.losses, rel=1e-4)
     assert packed.losses[-1] < packed.losses[0]
+
+
+def seeing(stage: StageConfig, arrays: Arrays) -> set[int]:
+    """How many of two workers see a picture in a micro step."""
+    order = Order(arrays, stage, seed=0)
+    return {
+        sum((arrays.pages[held] >= 0).any() for held in of_workers)
+        for step in range(stage.steps)
+        for of_workers in zip(*shares(stage, arrays, order.batch(step), 2), strict=True)
+    }

@@ -29,12 +29,14 @@ def varlen_attention(
     dropout: float = 0.0,
     cu_seq_lens_q: torch.Tensor | None = None,
     max_length_q: int | None = None,
+    sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
     """Causal attention within each sample.
 
     `query` is (1, heads, length, width), `key` and `value` may have fewer heads; `cu_seq_lens_q` is int32 of shape
-    (num_samples + 1,). Returns (1, length, heads, width).
+    (num_samples + 1,). A token attends to the last `sliding_window` tokens, itself among them. Returns (1, length,
+    heads, width).
     """
     if cu_seq_lens_q is None:
         assert attention_mask is not PACKED, "positions start again, but cu_seq_lens_q does not say where"
@@ -47,13 +49,24 @@ def varlen_attention(
 
         flat = (states[0].transpose(0, 1).contiguous() for states in (query, key, value))
         bounds = (cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q)
-        packed = varlen_attn(*flat, *bounds, scale=scaling, window_size=(-1, 0), enable_gqa=grouped)
+        window = (-1 if sliding_window is None else sliding_window - 1, 0)
+        packed = varlen_attn(*flat, *bounds, scale=scaling, window_size=window, enable_gqa=grouped)
         return packed[None], None
     samples = zip(*(states.split(cu_seq_lens_q.diff().tolist(), dim=2) for states in (query, key, value)), strict=True)
     outputs = [
-        scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=grouped) for q, k, v in samples
+        scaled_dot_product_attention(q, k, v, **_causal(q, sliding_window), scale=scaling, enable_gqa=grouped)
+        for q, k, v in samples
     ]
     return torch.cat(outputs, dim=2).transpose(1, 2), None
+
+
+def _causal(query: torch.Tensor, sliding_window: int | None) -> dict[str, Any]:
+    """What keeps the tokens of a sample, (1, heads, length, width), from those after them and before their window."""
+    length = query.shape[2]
+    if sliding_window is None or sliding_window >= length:
+        return {"is_causal": True}
+    square = torch.ones(length, length, dtype=torch.bool, device=query.device)
+    return {"attn_mask": square.tril().triu(1 - sliding_window)}
 
 
 def register_varlen() -> None:

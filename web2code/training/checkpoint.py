@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 from collections import OrderedDict
@@ -17,23 +18,24 @@ import torch.distributed as dist
 from deepspeed.runtime.checkpoint_engine.checkpoint_engine import CheckpointEngine
 
 from web2code.artifacts import CorruptArtifactError, replace_text, sha256_of
+from web2code.config import digest
 from web2code.training.history import History
 from web2code.training.reshard import load_resharded
 
 TAG = "state"
-KEPT = 2
 
 
 class Checkpoints:
     """The checkpoints of one stage below a folder that all workers see; every worker must call every method.
 
     A checkpoint is `step-N-by-M/`, where M workers wrote it; any number can go on from it. Each worker's last file in
-    it is its `manifest-RANK.json`, with the checksums of the files that it wrote: a checkpoint is whole when all M
-    manifests are there and all files match. The newest `KEPT` are kept, and the best where that is measured.
+    it is its `manifest-RANK.json`, with the checksums of the files that it wrote and of its own content: a checkpoint
+    is whole when all M manifests are there and everything matches. The newest `kept` are kept, and the best where that
+    is measured. `identity` says what is trained: no checkpoint of anything else is loaded.
     """
 
-    def __init__(self, folder: Path, engine: deepspeed.DeepSpeedEngine) -> None:
-        self.folder, self.engine = folder, engine
+    def __init__(self, folder: Path, engine: deepspeed.DeepSpeedEngine, identity: str = "", kept: int = 2) -> None:
+        self.folder, self.engine, self.identity, self.kept = folder, engine, identity, kept
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
         self.collected = engine.checkpoint_engine = Collected()
         self.writer: threading.Thread | None = None
@@ -47,8 +49,9 @@ class Checkpoints:
         self.finish()
         directory = self.folder / f"step-{step:08}-by-{self.world_size}"
         _manifest(directory, self.rank).unlink(missing_ok=True)  # of an attempt that was killed
+        dist.barrier()  # before any worker writes: its files must not count together with what that attempt left
         self.engine.save_checkpoint(str(directory), tag=TAG, save_latest=False, exclude_frozen_parameters=True)
-        manifest = {"step": step, "history": asdict(history)}
+        manifest = {"identity": self.identity, "step": step, "history": asdict(history)}
         self.best = history.best_step()
         self.copied.clear()
         self.writer = threading.Thread(target=self._write, args=(directory, self._states(), manifest))
@@ -79,19 +82,16 @@ class Checkpoints:
 
         Raises:
             CorruptArtifactError: there are checkpoints, and all of them are damaged.
+            ValueError: it is of another training.
         """
         candidates = sorted(self.folder.glob("step-*/"), reverse=True)
         damaged = 0
         for directory in candidates:
             problems = self._problems(directory)
             if not any(problems):
-                writers = _num_writers(directory)
-                # Without ZeRO every worker holds everything.
-                if writers == self.world_size or not self.engine.zero_optimization():
-                    self.engine.load_checkpoint(str(directory), tag=TAG, load_module_strict=False)
-                else:
-                    load_resharded(self.engine, directory / TAG)
-                manifest = json.loads(_manifest(directory, self.rank % writers).read_text())
+                manifest = _read_manifest(directory, self.rank % _num_writers(directory))
+                self._require_own(directory, manifest["identity"])
+                self._load(directory, as_written=_num_writers(directory) == self.world_size)
                 return manifest["step"], History(**manifest["history"])
             damaged += UNFINISHED not in problems
             if self.rank == 0:
@@ -120,9 +120,23 @@ class Checkpoints:
         """
         for directory in sorted(self.folder.glob(f"step-{step:08}-*/")):
             if not any(self._problems(directory)):
-                load_resharded(self.engine, directory / TAG)
+                self._load(directory)
                 return
         raise CorruptArtifactError(f"no checkpoint of step {step} in {self.folder} is whole: delete it and run again")
+
+    def _require_own(self, directory: Path, identity: str) -> None:
+        if identity != self.identity:
+            raise ValueError(
+                f"{directory} is a checkpoint of {identity or 'no named training'}, not of {self.identity}, which has "
+                "other settings, data or code: remove it from this folder and run again"
+            )
+
+    def _load(self, directory: Path, as_written: bool = False) -> None:
+        # Without ZeRO every worker holds everything.
+        if as_written or not self.engine.zero_optimization():
+            self.engine.load_checkpoint(str(directory), tag=TAG, load_module_strict=False)
+        else:
+            load_resharded(self.engine, directory / TAG)
 
     def _problems(self, directory: Path) -> list[str]:
         """What each worker finds wrong with its share of a checkpoint's files; empty where nothing is."""
@@ -137,43 +151,78 @@ class Checkpoints:
             self.copied.set()
             for state, path in copies:
                 torch.save(state, path)
+                _sync(path)
             files = {str(path.relative_to(directory)): sha256_of(path) for _, path in copies}
-            replace_text(_manifest(directory, self.rank), json.dumps(manifest | {"files": files}))
+            _write_manifest(directory, self.rank, manifest | {"files": files})
             if self.rank == 0:
-                self._remove_old()
+                self._remove_old(directory)
         except Exception as error:
             self.error = error
             self.copied.set()
 
-    def _remove_old(self) -> None:
-        whole = [
-            directory
-            for directory in sorted(self.folder.glob("step-*/"))
-            if len(list(directory.glob("manifest-*.json"))) == _num_writers(directory)
-        ]
-        for directory in whole[:-KEPT]:
-            if not directory.name.startswith(f"step-{self.best:08}-"):
+    def _remove_old(self, newest: Path) -> None:
+        """Of what lies there up to `newest`, which some workers may still be writing, remove all that has followers."""
+        directories = [each for each in sorted(self.folder.glob("step-*/")) if _step(each) <= _step(newest)]
+        whole = [each for each in directories if _is_finished(each)]
+        kept = {newest, *whole[-self.kept :]}
+        for directory in directories:
+            is_followed = bool(whole) and _step(directory) <= _step(whole[-1])
+            if is_followed and directory not in kept and _step(directory) != self.best:
                 shutil.rmtree(directory)
 
 
 UNFINISHED = "it was not finished"
 
 
+def _step(directory: Path) -> int:
+    return int(directory.name.split("-")[1])
+
+
 def _num_writers(directory: Path) -> int:
     return int(directory.name.rpartition("-")[2])
+
+
+def _is_finished(directory: Path) -> bool:
+    return len(list(directory.glob("manifest-*.json"))) == _num_writers(directory)
 
 
 def _manifest(directory: Path, rank: int) -> Path:
     return directory / f"manifest-{rank}.json"
 
 
+def _write_manifest(directory: Path, rank: int, content: dict[str, Any]) -> None:
+    replace_text(_manifest(directory, rank), json.dumps(content | {"sha256": digest(content)}))
+    _sync(_manifest(directory, rank))
+
+
+def _read_manifest(directory: Path, rank: int) -> dict[str, Any]:
+    path = _manifest(directory, rank)
+    try:
+        content = json.loads(path.read_bytes())
+        if content.pop("sha256") == digest(content):
+            return content
+    except (ValueError, KeyError, AttributeError, TypeError):
+        pass  # no JSON, or no object with a checksum
+    raise CorruptArtifactError(f"{path.name} is corrupt")
+
+
 def _problem(directory: Path, rank: int) -> str:
     if not _manifest(directory, rank).exists():
         return UNFINISHED
-    for name, expected in json.loads(_manifest(directory, rank).read_text())["files"].items():
+    try:
+        files = _read_manifest(directory, rank)["files"]
+    except CorruptArtifactError as error:
+        return str(error)
+    for name, expected in files.items():
         if not (directory / name).exists() or sha256_of(directory / name) != expected:
             return f"{name} is missing or corrupt"
     return ""
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file is on its disk: what it stands in for is removed soon after."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 class Collected(CheckpointEngine):

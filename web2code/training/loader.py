@@ -19,6 +19,7 @@ from web2code.training.order import Order
 from web2code.training.packing import lay_out
 
 T = TypeVar("T")
+TOWER = {"vision_merge", "vision_tower"}
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,10 @@ def _micro_batch(
     if arrays.processor:
         return collate_processed(arrays, arrays.processor, mine, pad_token, dtype)
     tensors = collate_packed(arrays, mine, dtype) if stage.pack_tokens else collate(arrays, mine, pad_token, dtype)
-    # Under ZeRO-3 all workers gather the tower's weights together, so that one without a picture needs a stand-in.
+    # Workers exchange the gradients of a trained tower, and under ZeRO-3 gather its weights, all of them together: one
+    # without a picture needs a stand-in.
+    together = stage.zero_stage == 3 or not TOWER.isdisjoint(stage.trainable)
     somewhere = (arrays.pages[np.concatenate(of_all_workers)] >= 0).any()
-    if stage.zero_stage == 3 and somewhere and not tensors["num_images"]:
+    if together and somewhere and not tensors["num_images"]:
         tensors["pixel_values"] = torch.zeros(1, *tensors["pixel_values"].shape[1:], dtype=dtype)
     return tensors

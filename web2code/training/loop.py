@@ -44,13 +44,16 @@ def train_stage(
     on_step: Callable[[int, History], None] = lambda step, history: None,
     watchdog: Watchdog | None = None,
     is_leaving: Callable[[], bool] = lambda: False,
+    identity: str = "",
+    kept_checkpoints: int = 2,
 ) -> tuple[deepspeed.DeepSpeedEngine, History]:
-    """Train to the stage's last step, from the newest checkpoint if there is one.
+    """Train to the stage's last step, from the newest checkpoint if there is one, which has to be of this `identity`.
 
     `on_step` is called after every step with the number of finished steps. When `is_leaving` is true, on all workers
     alike, a machine is about to go, and a checkpoint is saved.
 
     Raises:
+        ValueError: the newest checkpoint is of another identity.
         FloatingPointError: a loss or gradient that is not finite, or a spike, where `stage.guard` says to stop.
     """
     set_trainable(model, stage.trainable)
@@ -58,7 +61,7 @@ def train_stage(
     engine = _build_engine(model, stage)
     order = Order(arrays, stage, seed)
     num_steps = stage.num_steps(order.batches_per_epoch)
-    checkpoints = Checkpoints(checkpoint_folder, engine)
+    checkpoints = Checkpoints(checkpoint_folder, engine, identity, kept_checkpoints)
     start, history = checkpoints.restore() or (0, History(num_steps, [], []))
     history.resumed_from_step = start
     if history.num_workers[-1:] != [dist.get_world_size()]:
@@ -145,7 +148,6 @@ def _build_engine(model: PreTrainedModel, stage: StageConfig) -> deepspeed.DeepS
         parameter_groups(model, stage),
         lr=stage.learning_rate,
         betas=(BETA1, stage.beta2),
-        weight_decay=stage.weight_decay,
         fused=stage.offload or None,  # in main memory several times as fast
     )
     config = deepspeed_config(stage, dist.get_world_size())

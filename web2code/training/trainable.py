@@ -48,10 +48,16 @@ def set_trainable(model: torch.nn.Module, trainable: tuple[Module, ...]) -> int:
 
 
 def parameter_groups(model: torch.nn.Module, stage: StageConfig) -> list[dict[str, Any]]:
-    """The trained parameters by learning rate; `share` is a group's rate as a multiple of the stage's."""
-    groups: dict[float, list[torch.nn.Parameter]] = {}
+    """The trained parameters by learning rate and weight decay; `share` is a group's rate as a multiple of the stage's.
+
+    Norms, biases and whatever else has one dimension do not decay, as in transformers' `Trainer`.
+    """
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             rate = stage.module_learning_rates.get(module_of(name), stage.learning_rate)
-            groups.setdefault(rate / stage.learning_rate, []).append(parameter)
-    return [{"params": parameters, "share": share} for share, parameters in groups.items()]
+            decay = stage.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate / stage.learning_rate, decay), []).append(parameter)
+    return [
+        {"params": parameters, "share": share, "weight_decay": decay} for (share, decay), parameters in groups.items()
+    ]

@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch.distributed as dist
 
 from web2code.config import LanguageConfig, ModelConfig, PreparedLayout, PreparedPart, VisionConfig
 from web2code.modelling.base import build_model, num_image_tokens, save_checkpoint
@@ -68,6 +69,17 @@ def without_pictures(arrays, indices):
         own = tokens[arrays.offsets[index] : arrays.offsets[index] + arrays.lengths[index]]
         own[own == IMAGE_TOKEN] = 5
     return dataclasses.replace(arrays, pages=pages, tokens=tokens)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A process group of this process only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCAL_RANK", "0")
+        store = tmp_path_factory.mktemp("group") / "store"
+        dist.init_process_group("gloo", init_method=f"file://{store}", rank=0, world_size=1)
+        yield
+        dist.destroy_process_group()
 
 
 @pytest.fixture(scope="session")

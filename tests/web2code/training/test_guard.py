@@ -7,7 +7,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from transformers import LlavaForConditionalGeneration
 
 from web2code.config import GuardConfig, StageConfig
@@ -104,17 +103,6 @@ def test_a_resumed_run_decides_as_the_undisturbed_one():
 def test_a_stage_whose_optimizer_cannot_skip_is_refused():
     with pytest.raises(ValueError, match=r"guard\.spike=skip needs a zero_stage"):
         StageConfig(**{**STAGE.model_dump(), "zero_stage": 0, "precision": "fp32", "guard": {"spike": "skip"}})
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """A process group of this process only."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LOCAL_RANK", "0")
-        store = tmp_path_factory.mktemp("group") / "store"
-        dist.init_process_group("gloo", init_method=f"file://{store}", rank=0, world_size=1)
-        yield
-        dist.destroy_process_group()
 
 
 def train(stage, prepared, arrays, checkpoints):

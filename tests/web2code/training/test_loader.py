@@ -69,8 +69,15 @@ def test_workers_share_every_global_batch(arrays, packed):
         assert pictures == stage.global_batch
 
 
-def test_a_worker_without_a_picture_gets_a_stand_in_under_zero_3(arrays):
-    stage = STAGE.model_copy(update={"micro_batch": 4, "global_batch": 8, "zero_stage": 3})
+@pytest.mark.parametrize(
+    ("zero_stage", "trainable", "stands_in"),
+    [(3, ("projector",), 1), (2, ("vision_tower",), 1), (1, ("vision_merge",), 1), (2, ("language_model",), 0)],
+)
+def test_a_worker_without_a_picture_gets_a_stand_in_where_the_tower_is_worked_with_together(
+    arrays, zero_stage, trainable, stands_in
+):
+    changes = {"micro_batch": 4, "global_batch": 8, "zero_stage": zero_stage, "trainable": trainable}
+    stage = STAGE.model_copy(update=changes)
     order = Order(arrays, stage, seed=0)
     mine = order.batch(0)[1::2]
     mixed = without_pictures(arrays, mine)
@@ -78,5 +85,5 @@ def test_a_worker_without_a_picture_gets_a_stand_in_under_zero_3(arrays):
     ((samples, batch),) = step.micro_batches
     assert np.array_equal(samples, mine)
     assert batch["num_images"] == 0
-    assert batch["pixel_values"].shape == (1, 3, 32, 32)
+    assert batch["pixel_values"].shape == (stands_in, 3, 32, 32)
     assert batch["pixel_values"].dtype == torch.bfloat16

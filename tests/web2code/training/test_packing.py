@@ -9,9 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, LlavaForConditionalGeneration
+from transformers import AutoConfig, AutoTokenizer, LlavaForConditionalGeneration
 
 import web2code.training.loss
+from tests.web2code.modelling.checkpoints import LANGUAGE, LANGUAGE_MODELS
 from tests.web2code.training.conftest import without_pictures
 from web2code.modelling.attention import register_varlen
 from web2code.modelling.prompts import IGNORED
@@ -20,12 +21,31 @@ from web2code.training.loss import AnswerLoss
 from web2code.training.packing import lay_out
 
 ATTENTION = ("varlen", "sdpa", "eager")
+# Of the tokens that these attend to, in each of two layers; samples are longer.
+WINDOW = 4
+WINDOWED = ("mistral", "phi3")
 
 
 @pytest.fixture(scope="module")
 def model(prepared):
     register_varlen()
     return LlavaForConditionalGeneration.from_pretrained(prepared / "base", dtype=torch.float32).eval()
+
+
+@pytest.fixture(scope="module", params=["llama", "crystalcoder", "qwen3", *WINDOWED])
+def language(request, prepared):
+    """A model with each kind of language model, in random weights that are large enough to matter."""
+    register_varlen()
+    config = AutoConfig.from_pretrained(prepared / "base")
+    shape = LANGUAGE | {"vocab_size": config.text_config.vocab_size}
+    shape |= {"sliding_window": WINDOW} if request.param in WINDOWED else {}
+    config.text_config = LANGUAGE_MODELS[request.param](shape)
+    torch.manual_seed(0)
+    model = LlavaForConditionalGeneration(config).eval()
+    with torch.no_grad():
+        for parameter in model.model.language_model.parameters():
+            parameter.mul_(1 if parameter.ndim == 1 else 5)
+    return model
 
 
 def attend(model, attention):
@@ -61,33 +81,49 @@ def test_what_cannot_be_laid_out_is_one_sentence():
 
 
 @pytest.mark.parametrize("attention", ATTENTION)
-def test_loss_and_gradients_are_those_of_padded_rows(model, arrays, prepared, attention):
+def test_loss_and_gradients_are_those_of_padded_rows(language, arrays, prepared, attention):
     indices, tokens = np.array([3, 10, 25, 44, 90]), 50.0
     pad = AutoTokenizer.from_pretrained(prepared / "base").pad_token_id
-    expected = gradients(attend(model, "sdpa"), collate(arrays, indices, pad, torch.float32), tokens)
-    packed = gradients(attend(model, attention), collate_packed(arrays, indices, torch.float32), tokens)
+    expected = gradients(attend(language, "sdpa"), collate(arrays, indices, pad, torch.float32), tokens)
+    packed = gradients(attend(language, attention), collate_packed(arrays, indices, torch.float32), tokens)
     assert packed[0] == pytest.approx(expected[0], rel=1e-5)
     for name, gradient in expected[1].items():
         torch.testing.assert_close(packed[1][name], gradient, rtol=1e-3, atol=1e-6, msg=name)
 
 
 @pytest.mark.parametrize("attention", ATTENTION)
-def test_a_change_in_one_sample_changes_no_other_by_a_single_bit(model, arrays, attention):
+def test_a_change_in_one_sample_changes_no_other_by_a_single_bit(language, arrays, attention):
     batch = collate_packed(arrays, np.array([5, 17, 60]), torch.float32)
     start, end = batch["cu_seq_lens_q"][1:3].tolist()
     changed = copy.deepcopy(batch)
     changed["input_ids"][0, end - 1] = 30
     changed["input_ids"][0, start] = 31
-    with torch.no_grad():
-        first, second = (
-            attend(model, attention)(
-                **{k: v for k, v in one.items() if k not in ("labels", "num_images")}, use_cache=False
-            ).logits[0]
-            for one in (batch, changed)
-        )
+    first, second = (logits(attend(language, attention), one) for one in (batch, changed))
     assert not torch.equal(first[start:end], second[start:end])
     assert torch.equal(first[:start], second[:start])
     assert torch.equal(first[end:], second[end:])
+
+
+@pytest.mark.parametrize("attention", ATTENTION)
+def test_a_token_reaches_as_far_as_the_window_of_each_layer_and_no_further(language, arrays, attention):
+    """`WINDOW` - 1 tokens further in each of the two layers; without a window, to the end of its sample."""
+    batch = collate_packed(arrays, np.array([5, 17, 60]), torch.float32)
+    start, end = batch["cu_seq_lens_q"][1:3].tolist()
+    changed = copy.deepcopy(batch)
+    changed["input_ids"][0, start] = 31
+    first, second = (logits(attend(language, attention), one) for one in (batch, changed))
+    is_windowed = language.config.text_config.model_type in WINDOWED
+    reached = start + 1 + 2 * (WINDOW - 1) if is_windowed else end
+    assert reached < end or not is_windowed
+    differs = (first != second).any(dim=-1).tolist()
+    assert differs == [start <= position < reached for position in range(len(differs))]
+
+
+def logits(model, batch):
+    """Of a packed sequence: (length, vocabulary)."""
+    inputs = {name: value for name, value in batch.items() if name not in ("labels", "num_images")}
+    with torch.no_grad():
+        return model(**inputs, use_cache=False).logits[0]
 
 
 def test_bounds_that_are_missing_are_not_passed_over(model, arrays):

@@ -9,10 +9,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
 import deepspeed
+import numpy as np
 import torch
 import torch.distributed as dist
 from deepspeed.utils import safe_get_full_optimizer_state
 
+from tests.web2code.training.conftest import without_pictures
 from web2code.config import StageConfig
 from web2code.estimate.tracing import LiveBytes
 from web2code.modelling.llava import load_model
@@ -41,9 +43,15 @@ STAGES = {
     )
 }  # fmt: skip
 STAGES["zero3-offloaded-fp32"] = STAGES["zero3-packed-fp32"].model_copy(update={"offload": True})
+# Of pictured samples and others, with a tower that is trained.
+TOWER_TOO = ("projector", "language_model", "vision_tower")
+STAGES |= {
+    f"mixed-zero{zero_stage}-fp32": STAGE.model_copy(update={"zero_stage": zero_stage, "trainable": TOWER_TOO})
+    for zero_stage in (1, 2, 3)
+}
 PARTITIONED = [name for name in STAGES if name.startswith("zero3") and not STAGES[name].offload]
 INTERRUPTED_AFTER = 3
-SMALL = ["zero1-fp32", "zero2-fp32", "zero2-bf16", "zero3-fp32", "zero3-bf16"]
+SMALL = ["zero1-fp32", "zero2-fp32", "zero2-bf16", "zero3-fp32", "zero3-bf16", "zero0-fp32"]
 SMALL_STEPS, SMALL_BEST = 5, 2
 # So high a rate that the held-out loss soon gets worse.
 WILD = {"held_out": 8, "keep": "best", "checkpoint_every": 1, "steps": 3, "learning_rate": 0.3, "warmup_ratio": 0.5}
@@ -129,7 +137,7 @@ def go_on(prepared, folder):
         restore_small(folder / "small" / name, name)
     for name in ("damaged", "unfinished"):
         restore_small(folder / name, SMALL[0])
-    for zero_stage in (2, 3):
+    for zero_stage in (0, 2, 3):
         find_best(prepared, zero_stage, folder / f"best-zero{zero_stage}")
 
 
@@ -139,7 +147,20 @@ def train(prepared, stage, folder, interrupted_after=0):
             raise Interrupted
 
     model = load_model(prepared / "base", torch.float32)
-    return loop.train_stage(model, stage, load_arrays(prepared), 0, folder, on_step)
+    return loop.train_stage(model, stage, arrays_of(prepared, stage), 0, folder, on_step)
+
+
+def arrays_of(prepared, stage):
+    """Where the tower is trained the second of two workers sees no picture, nor does the first in a step's first half.
+
+    No sample is in two of the steps.
+    """
+    arrays = load_arrays(prepared)
+    if "vision_tower" not in stage.trainable:
+        return arrays
+    batches = [Order(arrays, stage, 0).batch(step) for step in range(stage.steps)]
+    unseen = [samples for batch in batches for samples in (batch[1::2], batch[: 2 * stage.micro_batch : 2])]
+    return without_pictures(arrays, np.concatenate(unseen))
 
 
 @contextmanager
