@@ -42,7 +42,7 @@ def varlen_attention(
     assert query.shape[0] == 1, "samples are packed into one sequence"
     assert dropout == 0.0, "attention dropout is not supported"
     grouped = query.shape[1] != key.shape[1]
-    if query.is_cuda:
+    if query.is_cuda and _has_kernel(query):
         from torch.nn.attention.varlen import varlen_attn  # for CUDA alone
 
         flat = (states[0].transpose(0, 1).contiguous() for states in (query, key, value))
@@ -54,6 +54,11 @@ def varlen_attention(
         scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=grouped) for q, k, v in samples
     ]
     return torch.cat(outputs, dim=2).transpose(1, 2), None
+
+
+def _has_kernel(query: torch.Tensor) -> bool:
+    """Whether torch's kernel for samples in one sequence takes such states: half precision, on Ampere or later."""
+    return query.dtype != torch.float32 and torch.cuda.get_device_capability(query.device) >= (8, 0)
 
 
 def register_varlen() -> None:
