@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import platform
 import statistics
 import time
@@ -11,8 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 ROUNDS = 5
 RESULTS = Path(__file__).parents[1] / "build" / "benchmarks"
@@ -74,7 +73,7 @@ def machine() -> str:
     names = [
         line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
     ]
-    memory = psutil.virtual_memory().total / 1024**3
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     cores = f"{len(names)} cores of {names[0]}, {memory:.0f} GiB"
     return f"{cores}, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
 

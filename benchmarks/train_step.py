@@ -1,8 +1,9 @@
-"""Stage 2 of training: useful tokens a second beside TRL's trainer and a loop like LLaVA's; needs no Ray.
+"""Stage 2 of training: useful tokens a second beside TRL's trainer and a loop like LLaVA's.
 
 `python -m benchmarks.train_step` measures all three on this machine's CPU, on a small model. With a device,
 `--shape crystalchat-7b --device cuda`, it measures ours alone: tokens a second, the share of the device's own bf16 peak
-that they come to, and memory.
+that they come to, and memory. For that it needs torch, transformers, pydantic and Pillow; Ray and DeepSpeed are for the
+rest of training.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +23,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 sys.path.append(f"{sys.prefix}/peers")  # before transformers looks for what it can work with
 from transformers import (
+    CONFIG_MAPPING,
     CLIPImageProcessorPil,
     CLIPVisionConfig,
-    LlamaConfig,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
@@ -33,6 +35,7 @@ from transformers import (
 from benchmarks.arms import Arm, apart, report
 from web2code.config import PreparedLayout, PreparedPart
 from web2code.modelling.attention import VARLEN, register_varlen
+from web2code.modelling.backbones import LANGUAGE_MODELS
 from web2code.modelling.images import CLIP_MEAN, CLIP_STD
 from web2code.modelling.prompts import IGNORED, Sample
 from web2code.training.arrays import Arrays, arrays_of, columns_of
@@ -45,13 +48,14 @@ ROUNDS, STEPS, GLOBAL_BATCH, SEED = 5, 4, 16, 0
 MAX_LENGTH, LEARNING_RATE, MEGA_BATCHES, WARM_UP = 2048, 1e-4, 8, 3
 BOS, EOS, PAD, IMAGE = range(4)
 
-# Thousands of samples, whether they show a picture, tokens of the question, mean and deviation of the answer's. The
-# lengths of DWCG and DWCG_R are those of Web2Code's paper, sizes those of the papers; the other lengths are estimates.
+# Thousands of samples, whether they show a picture, tokens of the questions, mean and deviation of the answers'. A
+# sample of DWU or DWU_R is a page with all that is asked about it. The lengths of DWCG and DWCG_R are those of Web2Code's
+# paper, sizes those of the papers; the other lengths are estimates.
 MIX = (
     ("DWCG", 60.0, True, 40, 472, 162),
     ("DWCG_R", 824.7, True, 40, 653, 157),
-    ("DWU", 243.5, True, 150, 300, 100),
-    ("DWU_R", 51.5, True, 60, 60, 30),
+    ("DWU", 24.35, True, 150, 300, 100),
+    ("DWU_R", 6.44, True, 60, 60, 30),
     ("mix665k: LLaVA", 158.0, True, 40, 200, 100),
     ("mix665k: short answers", 444.0, True, 80, 40, 30),
     ("mix665k: captions", 22.0, True, 20, 15, 5),
@@ -61,10 +65,10 @@ MIX = (
 
 @dataclass(frozen=True)
 class Shape:
-    """A CLIP tower and a Llama, and how many tokens a pack has."""
+    """A CLIP tower and a language model of some type, and how many tokens a pack has."""
 
     vision: dict[str, int]
-    language: dict[str, int]
+    language: dict[str, Any]
     pack_tokens: int
 
 
@@ -72,35 +76,32 @@ CLIP_L = {
     "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
     "image_size": 336, "patch_size": 14,
 }  # fmt: skip
+LLAMA = {"model_type": "llama", "max_position_embeddings": MAX_LENGTH}
 SHAPES = {
     # Parts in proportion to a 7B model's: the head 4 %, the tower 3 % of what a step computes.
     "small": Shape(
         {**CLIP_L, "hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 4, "num_attention_heads": 2},
-        {"hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 8, "num_attention_heads": 4,
+        {**LLAMA, "hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 8, "num_attention_heads": 4,
          "vocab_size": 1024},
         4096,
     ),
     "llama-1b": Shape(
         CLIP_L,
-        {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
+        {**LLAMA, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "num_attention_heads": 32,
          "num_key_value_heads": 8, "vocab_size": 32000},
         16384,
     ),
-    "crystalchat-7b": Shape(
-        CLIP_L,
-        {"hidden_size": 4096, "intermediate_size": 10922, "num_hidden_layers": 32, "num_attention_heads": 32,
-         "vocab_size": 32032},
-        16384,
-    ),
+    "crystalchat-7b": Shape(CLIP_L, {**LANGUAGE_MODELS["crystalchat-7b"].shape}, 16384),
 }  # fmt: skip
 
 
 def build(shape: Shape) -> LlavaForConditionalGeneration:
     """The model with random weights, the same at every call; its tower is frozen."""
     torch.manual_seed(SEED)
-    text = LlamaConfig(
-        **shape.language, max_position_embeddings=MAX_LENGTH, bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD
-    )
+    text = CONFIG_MAPPING[shape.language["model_type"]](
+        **{name: value for name, value in shape.language.items() if name != "model_type"},
+        bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD,
+    )  # fmt: skip
     config = LlavaConfig(vision_config=CLIPVisionConfig(**shape.vision), text_config=text, image_token_index=IMAGE)
     model = LlavaForConditionalGeneration(config)
     model.model.vision_tower.requires_grad_(False)

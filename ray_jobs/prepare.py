@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -31,7 +32,7 @@ from web2code.mixtures import capped
 from web2code.modelling.base import build_model, save_checkpoint
 from web2code.modelling.image_text import load_image_text
 from web2code.modelling.images import pixel_statistics
-from web2code.modelling.llava import Assembled, assemble
+from web2code.modelling.llava import Assembled, assemble, language_template
 from web2code.modelling.templates import TEMPLATES, Template
 from web2code.modelling.tokenizer import train_tokenizer
 from web2code.progress import report
@@ -126,8 +127,10 @@ def template_named(name: StageTemplate) -> Template:
 
 
 def templates_of(job: PrepareJob, base: Assembled) -> dict[str, Template]:
-    """The template of each stage."""
-    named = base.processor.template if base.processor else template_named
+    """The template of each stage; ValueError where the model has none of its own that can be followed."""
+    named: Callable[[StageTemplate], Template] = base.processor.template if base.processor else template_named
+    if isinstance(job.model, PretrainedModelConfig):
+        named = partial(language_template, job.model.language_model, base.tokenizer)
     return {stage: named(name) for stage, name in job.templates.items()}
 
 

@@ -109,6 +109,7 @@ def train_worker(config: dict[str, Any]) -> None:
         import ray.train.torch
         import torch  # heavy: only workers need it
 
+        from web2code.estimate.devices import require_precision
         from web2code.modelling.adapters import adapt, merge_adapters, save_adapters
         from web2code.modelling.base import load_reader, load_template, save_checkpoint
         from web2code.modelling.llava import load_model
@@ -123,6 +124,7 @@ def train_worker(config: dict[str, Any]) -> None:
     source = home / "artifacts" / "stage" / job.previous / "model" if job.previous else prepared / "base"
     if (device := ray.train.torch.get_device()).type == "cuda":
         torch.cuda.set_device(device)
+        require_precision(job.stage, torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device))
     torch.manual_seed(job.seed)
     model = load_model(source)
     dtype = model.dtype

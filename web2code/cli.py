@@ -108,7 +108,14 @@ def down() -> None:
 def recipes() -> None:
     """List the recipes."""
     for name, make in RECIPES.items():
-        console.print(f"[bold]{name}[/bold]  {(make.__doc__ or '').strip().splitlines()[0]}")
+        pack = make().instruct.pack_tokens
+        packs = f" [dim]Packs of {pack:,} tokens in stage 2.[/dim]" if pack else ""
+        console.print(f"[bold]{name}[/bold]  {(make.__doc__ or '').strip().splitlines()[0]}{packs}", highlight=False)
+    console.print(
+        "\nPacks hold the samples of the same steps as the published padded rows, which --set instruct.pack_tokens=0 "
+        "trains; `web2code plan RECIPE` tells what either takes.",
+        highlight=False,
+    )
 
 
 def _call(command: list[str]) -> int:

@@ -146,7 +146,8 @@ TemplateName = Literal[
     "plain", "user_assistant", "vicuna_v1", "v1", "llava_v1", "llava_v0", "llama_2", "llava_llama_2",
     "mistral_instruct", "mpt", "chatml_direct", "llama3", "phi3_instruct", "crystal_chat",
 ]  # fmt: skip
-# `own` is the chat template that an image-text-to-text model comes with.
+# `own` is what a published model comes with: of an image-text-to-text model its chat template, of a language model the
+# template in `web2code.modelling.backbones`, or else the chat template of its tokenizer.
 StageTemplate = TemplateName | Literal["own"]
 
 
@@ -179,7 +180,8 @@ class StageConfig(Config):
     warmup_ratio: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0, description="of matrices; norms and biases do not decay")
     beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's memory of squared gradients")
-    checkpoint_every: int = Field(200, ge=1)
+    checkpoint_every: int = Field(200, ge=1, description="steps, but see checkpoint_minutes")
+    checkpoint_minutes: float = Field(10.0, gt=0, description="a checkpoint is saved when the last is so old, too")
     precision: Literal["bf16", "fp32"] = "bf16"
     attention: Literal["sdpa", "eager", "varlen"] = "sdpa"
     pack_tokens: int = Field(0, ge=0, description="tokens of a sequence of several samples; 0 pads each to a row")
@@ -294,8 +296,14 @@ class Recipe(Config):
                 "instruct.pack_tokens: samples of an image-text-to-text model are padded to rows and not packed: "
                 "set it to 0"
             )
-        if not image_text and "own" in {stage.template for stage in self.stages}:
-            raise ValueError("template: only an image-text-to-text model has one of its own: name one of ours")
+        for stage in self.stages:
+            if 0 < stage.pack_tokens < self.model.max_length:
+                raise ValueError(
+                    f"{stage.name}.pack_tokens: a pack of {stage.pack_tokens} tokens does not hold a sample of "
+                    f"model.max_length ({self.model.max_length}): raise it, or set it to 0 for padded rows"
+                )
+        if isinstance(self.model, ModelConfig) and "own" in {stage.template for stage in self.stages}:
+            raise ValueError("template: a model that is made from scratch has none of its own: name one of ours")
         return self
 
     @model_validator(mode="after")
@@ -404,6 +412,11 @@ class Where(Config):
     max_failures: int = Field(2, ge=0, description="of training in a row, without a new checkpoint between them")
     max_preemptions: int = Field(10, ge=0, description="likewise; a machine that is taken away is no failure")
     kept_checkpoints: int = Field(2, ge=1, description="the newest whole ones of a stage; the best is kept besides")
+    gpu: str = Field(
+        "",
+        description="kind of the GPUs, as `web2code plan` names them; empty is this machine's, as far as there is "
+        "one, and `unchecked` starts a recipe whatever is estimated",
+    )
     dry_run: bool = Field(False, description="count what would be asked and made, and make nothing")
     screenshots_folder: str = ""
 

@@ -43,7 +43,7 @@ NEEDED_BYTES = 2 * 1024**3
 DRAWN_PARTS, DRAWN_SOURCES = ("DWCG", "captions", "WUB"), ("generated", "folder")
 PAGES_PER_SHARD = 64
 # Values of `Where` that whoever starts a run may choose.
-CHOOSABLE = ("cpus_per_worker", "kept_checkpoints", "max_failures", "max_preemptions", "stall_seconds")
+CHOOSABLE = ("cpus_per_worker", "gpu", "kept_checkpoints", "max_failures", "max_preemptions", "stall_seconds")
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def make_plan(
 
     Raises:
         ValueError: an unknown recipe, override or value of `where`, a batch that does not divide, a source that is
-            missing, a folder that is not there or is empty, too little disk space.
+            missing, a folder that is not there or is empty, too little disk space, GPUs that are known and too small.
     """
     overrides = dict(overrides)
     if pages:
@@ -188,7 +188,24 @@ def make_plan(
         folders=folders | ({"folder": str(Path(pages).resolve())} if pages else {}),
         screenshots_folder=str(Path(screenshots).resolve()) if screenshots else "",
     )
-    return Plan(recipe=resolved, where=choose(placed, where or {}), sources=chosen)
+    planned = Plan(recipe=resolved, where=choose(placed, where or {}), sources=chosen)
+    if gpus:
+        require_gpus(resolved, gpus, planned.where.gpu)
+    return planned
+
+
+def require_gpus(recipe: Recipe, num_devices: int, name: str) -> None:
+    """Nothing, where a recipe runs on so many GPUs, or where it is not known what they are.
+
+    Raises:
+        ValueError: it does not fit, or is in a precision that they lack; or there is no GPU called `name`.
+    """
+    from web2code.estimate.devices import find_gpu
+
+    if gpu := find_gpu(name):
+        from web2code.estimate.fit import require_fit  # imports torch, which a run on CPUs does without
+
+        require_fit(recipe, num_devices, gpu)
 
 
 def choose(where: Where, values: dict[str, Any]) -> Where:

@@ -11,6 +11,7 @@ from rich.table import Table
 from web2code.estimate.devices import parse_cluster
 from web2code.mistakes import fail
 from web2code.recipes import parse_overrides, resolve
+from web2code.recipes.llava import PACK_TOKENS
 
 if TYPE_CHECKING:
     from web2code.estimate.memory import Setup
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 console = Console()
 GIB = 2**30
+# A smaller share of padding is not worth a sentence.
+WORTH_PACKING = 0.02
 
 
 def plan(
@@ -54,8 +57,11 @@ def _show(planned: RecipePlan) -> None:
         if not stage.fits:
             console.print(_alternatives(stage))
     console.print(_time(planned))
+    for stage in planned.stages:
+        if sentence := _padding(stage, planned.packs):
+            console.print(sentence, highlight=False)
     console.print(
-        f"assumed: {planned.mfu:.0%} of the bf16 peak of {planned.cluster.device.teraflops:g} TFLOP/s, "
+        f"assumed: {planned.mfu:.0%} of the peak of {planned.cluster.device.teraflops:g} TFLOP/s with padded rows, "
         f"${planned.cluster.device.price:.2f} an hour for a GPU, {planned.context_gib:g} GiB for the CUDA context, "
         f"{planned.filled:.0%} of {planned.cluster.device.memory:g} GiB usable, "
         f"{planned.image_tokens:,} tokens for a picture, all text learned",
@@ -106,7 +112,7 @@ def _rows(stages: tuple[StagePlan, ...]) -> dict[str, list[str]]:
         "setup": [_described(setup) for setup in setups],
         "gradient checkpointing": ["yes" if setup.checkpointing else "no" for setup in setups],
         "micro batch x accumulation x GPUs": [
-            f"{stage.setup.micro_batch} x {stage.accumulation} x {stage.setup.num_devices}" for stage in stages
+            f"{_held(stage.setup)} x {stage.accumulation:.3g} x {stage.setup.num_devices}" for stage in stages
         ],
         "longest sample, tokens": [f"{stage.workload.longest:,}" for stage in stages],
     } | {name: [f"{value / GIB:.1f}" for value in values] for name, values in parts.items()}
@@ -114,11 +120,11 @@ def _rows(stages: tuple[StagePlan, ...]) -> dict[str, list[str]]:
 
 def _alternatives(stage: StagePlan) -> Table:
     table = Table(title=f"{stage.name}: what fits", title_justify="left")
-    for column in ("change", "micro batch", "GiB", "host GiB a GPU"):
+    for column in ("change", "micro batch or pack", "GiB", "host GiB a GPU"):
         table.add_column(column, justify="left" if column == "change" else "right")
     for other in stage.alternatives:
         host = f"{other.memory.host / GIB:.0f}" if other.memory.host else ""
-        table.add_row(other.change, str(other.setup.micro_batch), f"{other.memory.total / GIB:.1f}", host)
+        table.add_row(other.change, _held(other.setup), f"{other.memory.total / GIB:.1f}", host)
     if not stage.alternatives:
         table.add_row("nothing that was tried", "", "", "")
     return table
@@ -126,16 +132,39 @@ def _alternatives(stage: StagePlan) -> Table:
 
 def _time(planned: RecipePlan) -> Table:
     table = Table(title=f"{planned.recipe} on {planned.cluster.name}", title_justify="left")
-    for column in ("stage", "samples", "tokens", "steps", "hours", "cost", "model GB", "checkpoint GB"):
+    for column in ("stage", "samples", "tokens", "padding", "steps", "hours", "cost", "model GB", "checkpoint GB"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage in planned.stages:
         work = stage.workload
         table.add_row(
-            stage.name, f"{work.samples:,}", f"{work.tokens / 1e9:.2f} G", f"{work.steps:,}", f"{stage.hours:.1f}",
-            f"${stage.cost:,.0f}", f"{stage.model_bytes / 1e9:.1f}", f"{stage.checkpoint_bytes / 1e9:.1f}",
+            stage.name, f"{work.samples:,}", f"{work.tokens / 1e9:.2f} G", f"{stage.padding_share:.0%}",
+            f"{work.steps:,}", f"{stage.hours:.1f}", f"${stage.cost:,.0f}", f"{stage.model_bytes / 1e9:.1f}",
+            f"{stage.checkpoint_bytes / 1e9:.1f}",
         )  # fmt: skip
-    table.add_row("all", "", "", "", f"{planned.hours:.1f}", f"${planned.cost:,.0f}", "", "", style="bold")
+    table.add_row("all", "", "", "", "", f"{planned.hours:.1f}", f"${planned.cost:,.0f}", "", "", style="bold")
     return table
+
+
+def _padding(stage: StagePlan, packs: bool) -> str:
+    """What packing saves, or would where the model's samples can be packed."""
+    work, hours, share = stage.name, stage.hours, stage.padding_of_rows
+    if stage.setup.pack_tokens:
+        rows = hours / (1 - share)
+        return (
+            f"{work} packs its samples, the same in each step as without; padded rows ({work}.pack_tokens=0), as "
+            f"published, would be {share:.0%} padding and take {rows:.1f} hours"
+        )
+    if not packs or share < WORTH_PACKING:
+        return ""
+    return (
+        f"{work} computes {share:.0%} padding: {work}.pack_tokens={PACK_TOKENS} with {work}.attention=varlen trains on "
+        f"the same samples in each step and would save {hours * share:.1f} hours"
+    )
+
+
+def _held(setup: Setup) -> str:
+    """What a GPU holds at once."""
+    return f"{setup.pack_tokens:,} tokens" if setup.pack_tokens else str(setup.micro_batch)
 
 
 def _described(setup: Setup) -> str:

@@ -63,7 +63,7 @@ def write_sources(folder):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
-    overrides = SMALL | small_parts(folder)
+    overrides = small_parts(folder) | SMALL
     with pytest.MonkeyPatch.context() as patch, prefect_test_harness(server_startup_timeout=90):
         patch.chdir(folder)
         patch.setenv("WEB2CODE_HOME", str(folder / "home"))

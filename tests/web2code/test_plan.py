@@ -52,7 +52,7 @@ def test_how_it_runs_is_chosen_without_changing_what_it_is(place):
     assert made.build_job().fingerprint() == plain.build_job().fingerprint()
     assert made.candidate(PREPARED) == plain.candidate(PREPARED)
     for values, message in (
-        ({"home": "elsewhere"}, "where 'home': choose one of cpus_per_worker, max_failures"),
+        ({"home": "elsewhere"}, "where 'home': choose one of cpus_per_worker, gpu, max_failures"),
         ({"max_failures": "many"}, r"where max_failures: .* \(got 'many'\)"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -78,6 +78,19 @@ def test_a_mixture_is_built_from_its_sources_and_judged_on_the_held_out_pages(pl
 def test_a_batch_that_does_not_divide_is_told_before_anything_starts(place):
     with pytest.raises(ValueError, match="a global batch of 64 does not split over 3 workers"):
         make_plan("tiny", {}, None, None, workers=3)
+
+
+def test_gpus_that_are_known_and_too_small_are_told_before_anything_starts(place):
+    pages = {"mixture": "pages"}
+    with pytest.raises(ValueError, match=r"^instruct does not fit: .* on each of 4 GPUs, and A100-40 has 39"):
+        make_plan("llava15_13b", pages, None, None, gpus=4, where={"gpu": "A100-40"})
+    with pytest.raises(ValueError, match=r"^align\.precision: V100-32 .* has no bfloat16"):
+        make_plan("llava15_13b", pages, None, None, gpus=4, where={"gpu": "V100-32"})
+    with pytest.raises(ValueError, match="unknown GPU 'A200'"):
+        make_plan("llava15_13b", pages, None, None, gpus=4, where={"gpu": "A200"})
+    assert not (place / "home").exists()
+    for gpu in ("unchecked", "B200"):
+        assert make_plan("llava15_13b", pages, None, None, gpus=4, where={"gpu": gpu}).where.gpus_per_worker == 1
 
 
 def test_a_stage_that_trains_the_language_model_has_the_recipes_adapters(place):

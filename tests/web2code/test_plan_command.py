@@ -37,15 +37,27 @@ def test_tables_and_json_say_the_same(small):
         assert memory["total"] == states + max(at_once, memory["step"])
         assert f"{stage['workload']['samples']:,}" in shown.stdout
         assert f"{stage['memory']['total'] / 2**30:.1f}" in shown.stdout
-    assert "16 x 1 x 8" in shown.stdout
-    assert "assumed: 30% of the bf16 peak" in shown.stdout
+    assert "32 x 1 x 8" in shown.stdout
+    assert "16,384 tokens x 1 x 8" in shown.stdout
+    rows = planned["stages"][1]["padding_of_rows"]
+    assert "instruct packs its samples, the same in each step as without; padded rows" in shown.stdout
+    assert f"would be {rows:.0%} padding" in shown.stdout
+    assert "assumed: 30% of the peak" in shown.stdout
+
+
+def test_what_packing_would_save_is_told(small):
+    shown = plan(*small, "--set", "instruct.pack_tokens=0").stdout
+    assert "16 x 1 x 8" in shown
+    assert "instruct.pack_tokens=16384 with instruct.attention=varlen trains on the same samples in each step" in shown
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["nope"], "unknown recipe 'nope': choose one of"),
     (["tiny"], "recipe 'tiny' is made from scratch and trains on any machine"),
-    (["llava15_7b", "--cluster", "8xV100"], "unknown GPU 'V100': choose one of A100-40"),
+    (["llava15_7b", "--cluster", "8xP100"], "unknown GPU 'P100': choose one of A100-40"),
     (["llava15_7b", "--cluster", "3xH100"], "does not split over 3 workers; set align.global_batch"),
+    (["llava15_7b", "--cluster", "8xT4"], "align.precision: T4 (compute capability 7.5) has no bfloat16"),
+    (["llava15_7b", "--set", "instruct.pack_tokens=1024"], "does not hold a sample of model.max_length (2048)"),
     (["llava15_7b", "--set", "instruct.zero=1"], "unknown override 'instruct.zero'"),
     (["llava15_7b", "--set", "model.max_length=8192"], "reads at most 4096 tokens, not 8192"),
     (["llava15_7b", "--set", "model.language_model=/absent"], "no backbone '/absent'"),

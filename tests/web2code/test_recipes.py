@@ -36,6 +36,30 @@ def test_the_published_figures_of_web2code():
     assert {(stage.epochs, stage.steps, stage.precision) for stage in (align, instruct)} == {(1, None, "bf16")}
 
 
+def test_another_language_model_brings_its_own_template():
+    def template(recipe, **overrides):
+        return resolve(recipe, {key.replace("__", "."): value for key, value in overrides.items()}).instruct.template
+
+    other = "llama-3.1-8b-instruct"
+    assert template("llava15_7b") == template("llava15_7b", model__language_model="vicuna-7b-v1.5") == "vicuna_v1"
+    assert template("llava15_7b", model__language_model=other) == "own"
+    assert template("llava15_7b", model__language_model=other, instruct__template="llava_v1") == "llava_v1"
+    assert template("llava_scienceqa", model__language_model="vicuna-7b-v1.5") == "own"
+    assert resolve("llava15_7b", {"model.language_model": other}).align.template == "plain"
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "tiny"])
+def test_stage_2_of_the_systems_like_llava_packs_and_can_be_padded(name):
+    recipe = resolve(name)
+    if isinstance(recipe.model, PretrainedModelConfig):
+        assert (recipe.instruct.pack_tokens, recipe.instruct.attention) == (16_384, "varlen")
+        assert resolve(name, {"instruct.pack_tokens": 0}).instruct.pack_tokens == 0
+        with pytest.raises(ValueError, match=r"^instruct\.pack_tokens: a pack of 1000 tokens does not hold a sample"):
+            resolve(name, {"instruct.pack_tokens": 1000})
+    else:
+        assert recipe.instruct.pack_tokens == 0
+
+
 def test_adapters_change_the_second_stage_alone():
     whole, adapted = resolve("llava15_7b"), resolve("llava15_7b_lora")
     assert adapted.align == whole.align

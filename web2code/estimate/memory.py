@@ -13,6 +13,7 @@ from transformers.pytorch_utils import Conv1D
 from web2code.config import Config, LoraConfig, Module, StageConfig
 from web2code.estimate.tracing import Activations
 from web2code.modelling.adapters import ADAPTER
+from web2code.modelling.attention import VARLEN
 from web2code.training.deepspeed_config import PERSISTENT_NUMBERS, accumulation_steps
 from web2code.training.trainable import MODULES, module_of
 
@@ -31,7 +32,9 @@ class Setup(Config):
     """What decides how much of a stage a device holds."""
 
     num_devices: int = Field(ge=1)
-    micro_batch: int = Field(ge=1)
+    micro_batch: int = Field(ge=1, description="rows, where samples are not packed")
+    pack_tokens: int = Field(0, ge=0, description="tokens of the row that samples are packed into")
+    attention: str = Field(VARLEN, description="any other masks the square of a pack")
     zero_stage: int = Field(ge=0, le=3)
     precision: str
     checkpointing: bool
@@ -99,12 +102,22 @@ def setup_of(stage: StageConfig, num_devices: int, lora: LoraConfig | None) -> S
     return Setup(
         num_devices=num_devices,
         micro_batch=accumulation_steps(stage, num_devices)[0],
+        pack_tokens=stage.pack_tokens,
+        attention=stage.attention,
         zero_stage=stage.zero_stage,
         precision=stage.precision,
         checkpointing=stage.gradient_checkpointing,
         offload=stage.offload,
         lora=lora if "language_model" in stage.trainable else None,
     )
+
+
+def mask_bytes(setup: Setup, num_layers: int) -> int:
+    """What keeps a pack's samples apart: with `varlen` nothing, else a mask, and for each layer one more of numbers."""
+    if not setup.pack_tokens or setup.attention == VARLEN:
+        return 0
+    kept = 1 if setup.checkpointing else num_layers
+    return setup.pack_tokens**2 * (1 + WEIGHT_BYTES[setup.precision] * kept)
 
 
 def count_parameters(model: PreTrainedModel) -> Parameters:
@@ -128,12 +141,16 @@ def count_parameters(model: PreTrainedModel) -> Parameters:
     )
 
 
-def stage_memory(parameters: Parameters, activations: Activations, setup: Setup) -> Memory:
+def stage_memory(
+    parameters: Parameters, activations: Activations, setup: Setup, num_samples: float | None = None
+) -> Memory:
     """Memory of one device, with `activations` traced in the setup's precision.
 
-    States as in ZeRO (arXiv 1910.02054, section 5), and as DeepSpeed 0.19 holds them with torch's AdamW: its own
-    weights in float32, too, unless training is in float32 without ZeRO.
+    It holds so many of the traced samples at once, its micro batch where nothing is said. States are as in ZeRO (arXiv
+    1910.02054, section 5), and as DeepSpeed 0.19 holds them with torch's AdamW: its own weights in float32, too, unless
+    training is in float32 without ZeRO.
     """
+    held_samples = setup.micro_batch if num_samples is None else num_samples
     width, stage, devices = WEIGHT_BYTES[setup.precision], setup.zero_stage, setup.num_devices
     quantised = parameters.quantisable if setup.lora and setup.lora.four_bit else 0
     whole, trained = parameters.total - quantised, parameters.trained
@@ -155,8 +172,8 @@ def stage_memory(parameters: Parameters, activations: Activations, setup: Setup)
         ),
         gradients=ceil(gradients),
         optimizer=ceil(optimizer),
-        activations=setup.micro_batch * activations.saved,
-        transient=setup.micro_batch * activations.transient + activations.fixed,
+        activations=ceil(held_samples * activations.saved),
+        transient=ceil(held_samples * activations.transient) + activations.fixed,
         buffers=width * (buckets + gathered),
         step=ceil(step),
         host=ceil(host),

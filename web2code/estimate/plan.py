@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
-from itertools import chain
+from itertools import chain, takewhile
 
 import torch
 from pydantic import Field, computed_field
@@ -16,17 +17,20 @@ from web2code.config import (
     LoraConfig,
     ModelConfig,
     Module,
+    PartShare,
     PretrainedModelConfig,
     Recipe,
     StageConfig,
 )
-from web2code.estimate.devices import Cluster
+from web2code.estimate.devices import Cluster, Gpu, require_precision
+from web2code.estimate.layout import SHORTEST_TEXT, assumed_layout
 from web2code.estimate.memory import (
     WEIGHT_BYTES,
     Memory,
     Parameters,
     Setup,
     count_parameters,
+    mask_bytes,
     setup_of,
     stage_memory,
 )
@@ -52,7 +56,7 @@ FullSize = PretrainedModelConfig | ImageTextConfig
 
 
 class Alternative(Config):
-    """A change of the setup, with the largest micro batch with which it fits."""
+    """A change of the setup, with the largest micro batch or pack with which it fits."""
 
     change: str
     setup: Setup
@@ -65,10 +69,14 @@ class StagePlan(Config):
     name: str
     parameters: Parameters
     setup: Setup
-    accumulation: int
+    accumulation: float = Field(
+        description="forward and backward passes in a step; where samples are packed, on average"
+    )
     workload: Workload
     memory: Memory
     fits: bool
+    padding_share: float = Field(description="of what is computed, with samples of assumed lengths")
+    padding_of_rows: float = Field(description="the same where samples are not packed")
     alternatives: tuple[Alternative, ...] = Field((), description="where it does not fit, what does")
     flops: int = Field(description="of all samples, forward and backward, nothing computed twice")
     hours: float
@@ -86,6 +94,7 @@ class RecipePlan(Config):
     context_gib: float = CONTEXT_GIB
     filled: float = FILLED
     image_tokens: int = Field(description="positions that a picture takes")
+    packs: bool = Field(description="whether samples of such a model can be packed")
     stages: tuple[StagePlan, ...]
 
     @computed_field  # type: ignore[prop-decorator]
@@ -105,8 +114,8 @@ def plan_recipe(recipe: Recipe, cluster: Cluster, mfu: float = MFU) -> RecipePla
     """The stages of a full-size recipe; `mfu` is the share of the GPUs' peak that training gets.
 
     Raises:
-        ValueError: a recipe from scratch, or one whose parts or batches do not fit each other, or that trains a tower
-            of which it is not known what it is given.
+        ValueError: a recipe from scratch, or one whose parts or batches do not fit each other, that trains a tower of
+            which it is not known what it is given, or in a precision that the GPUs lack.
     """
     if isinstance(recipe.model, ModelConfig):
         raise ValueError(f"recipe {recipe.name!r} is made from scratch and trains on any machine: plan a full-size one")
@@ -123,16 +132,9 @@ def plan_recipe(recipe: Recipe, cluster: Cluster, mfu: float = MFU) -> RecipePla
         cluster=cluster,
         mfu=mfu,
         image_tokens=image_tokens,
+        packs=isinstance(recipe.model, PretrainedModelConfig),
         stages=tuple(
-            plan_stage(
-                recipe.model,
-                stage,
-                stage_workload(stage, getattr(mixture, stage.name), image_tokens, recipe.model.max_length),
-                cluster,
-                mfu,
-                page,
-            )
-            for stage in recipe.stages
+            plan_stage(recipe.model, stage, getattr(mixture, stage.name), cluster, mfu, page) for stage in recipe.stages
         ),
     )
 
@@ -155,25 +157,45 @@ def architecture(model: FullSize, page: Page) -> PreTrainedConfig:
 
 
 def plan_stage(
-    model: FullSize, stage: StageConfig, workload: Workload, cluster: Cluster, mfu: float, page: Page = NO_PAGE
+    model: FullSize,
+    stage: StageConfig,
+    parts: tuple[PartShare, ...],
+    cluster: Cluster,
+    mfu: float,
+    page: Page = NO_PAGE,
 ) -> StagePlan:
-    """One stage as its recipe has it, with alternatives where a GPU does not hold it."""
+    """One stage as its recipe has it, with alternatives where a GPU does not hold it.
+
+    `mfu` is what is reached with padded rows; what is not padding then takes the time that is left.
+    """
+    require_precision(stage, cluster.device.name, cluster.device.capability)
+    image_tokens = architecture(model, page).image_seq_length
+    workload = stage_workload(stage, parts, image_tokens, model.max_length)
     setup = setup_of(stage, cluster.num_devices, model.lora)
     parameters = _parameters(model, stage.trainable, setup.lora)
     memory = setup_memory(model, stage.trainable, workload.longest, setup, page)
-    fits = fits_in(memory, cluster)
+    fits = fits_in(memory, cluster.device)
     flops = sample_flops(model, stage.trainable, setup.lora, workload.mean_length, page) * workload.samples
-    hours = flops / (cluster.num_devices * cluster.device.teraflops * 1e12 * mfu) / 3600
+    layout, rows = (
+        assumed_layout(each, parts, image_tokens, workload.longest, cluster.num_devices)
+        for each in (stage, stage.model_copy(update={"pack_tokens": 0}))
+    )
+    computed = (1 - rows.padding_share) / (1 - layout.padding_share)
+    hours = computed * flops / (cluster.num_devices * cluster.device.teraflops * 1e12 * mfu) / 3600
     width = WEIGHT_BYTES[setup.precision]
     return StagePlan(
         name=stage.name,
         parameters=parameters,
         setup=setup,
-        accumulation=stage.global_batch // (setup.micro_batch * cluster.num_devices),
+        accumulation=layout.micro_steps,
         workload=workload,
         memory=memory,
         fits=fits,
-        alternatives=() if fits else tuple(find_alternatives(model, stage, workload, cluster, setup, page)),
+        padding_share=layout.padding_share,
+        padding_of_rows=rows.padding_share,
+        alternatives=()
+        if fits
+        else tuple(find_alternatives(model, stage, workload.longest, cluster.device, setup, page)),
         flops=flops,
         hours=hours,
         cost=hours * cluster.num_devices * cluster.device.price,
@@ -185,12 +207,25 @@ def plan_stage(
 def setup_memory(
     model: FullSize, trainable: tuple[Module, ...], length: int, setup: Setup, page: Page = NO_PAGE
 ) -> Memory:
-    """Memory of one device in a stage whose longest sample has `length` tokens."""
+    """Memory of one device in a stage whose longest sample has `length` tokens.
+
+    A pack takes as much as rows of as many tokens: most where all are of the longest samples, which learn the most, or
+    of the shortest, which show the most pictures.
+    """
     parameters = _parameters(model, trainable, setup.lora)
     # Quantised weights change nothing here: what is traced need not be traced again.
     lora = setup.lora and setup.lora.model_copy(update={"four_bit": False})
-    activations = _activations(model, trainable, lora, setup.precision, length, setup.checkpointing, page)
-    return stage_memory(parameters, activations, setup)
+    config = architecture(model, page)
+    mask = mask_bytes(setup, config.get_text_config().num_hidden_layers)
+
+    def memory_of(tokens: int, num_samples: float) -> Memory:
+        traced = _activations(model, trainable, lora, setup.precision, tokens, setup.checkpointing, page)
+        return stage_memory(parameters, replace(traced, fixed=traced.fixed + mask), setup, num_samples)
+
+    if not setup.pack_tokens:
+        return memory_of(length, setup.micro_batch)
+    extremes = (length, min(length, config.image_seq_length + SHORTEST_TEXT))
+    return max((memory_of(tokens, setup.pack_tokens / tokens) for tokens in extremes), key=lambda each: each.total)
 
 
 @cache
@@ -201,20 +236,20 @@ def sample_flops(
     return count_flops(stage_model(architecture(model, page), trainable, lora, torch.bfloat16), length)
 
 
-def fits_in(memory: Memory, cluster: Cluster) -> bool:
-    """Whether a GPU of the cluster holds it, the CUDA context included."""
-    return memory.total / GIB + CONTEXT_GIB <= FILLED * cluster.device.memory
+def fits_in(memory: Memory, gpu: Gpu) -> bool:
+    """Whether a GPU holds it, the CUDA context included."""
+    return memory.total / GIB + CONTEXT_GIB <= FILLED * gpu.memory
 
 
 def find_alternatives(
-    model: FullSize, stage: StageConfig, workload: Workload, cluster: Cluster, setup: Setup, page: Page = NO_PAGE
+    model: FullSize, stage: StageConfig, longest: int, gpu: Gpu, setup: Setup, page: Page = NO_PAGE
 ) -> Iterator[Alternative]:
-    """Changes after which the stage fits, tried one by one, each with its largest micro batch."""
+    """Changes after which the stage fits, tried one by one, each with its largest micro batch or pack."""
     for change, changed in chain(_smaller(stage, setup), _lighter(stage, setup)):
-        if found := _fitting(model, stage, workload, cluster, change, changed, page):
+        if found := _fitting(model, stage, longest, gpu, change, changed, page):
             yield found
     for change, changed in _spread(stage, setup):
-        if found := _fitting(model, stage, workload, cluster, change, changed, page):
+        if found := _fitting(model, stage, longest, gpu, change, changed, page):
             yield found
             return
 
@@ -222,26 +257,36 @@ def find_alternatives(
 def _fitting(
     model: FullSize,
     stage: StageConfig,
-    workload: Workload,
-    cluster: Cluster,
+    longest: int,
+    gpu: Gpu,
     change: str,
     setup: Setup,
     page: Page,
 ) -> Alternative | None:
-    """The setup with the largest micro batch with which it fits, if any."""
+    """The setup with the largest micro batch or pack with which it fits, if any."""
+    for tried in _sizes(stage, setup, longest):
+        memory = setup_memory(model, stage.trainable, longest, tried, page)
+        if fits_in(memory, gpu):
+            return Alternative(change=change, setup=tried, memory=memory)
+    return None
+
+
+def _sizes(stage: StageConfig, setup: Setup, longest: int) -> Iterator[Setup]:
+    """The setup with smaller and smaller micro batches that divide the batch, or packs that hold any sample."""
+    if setup.pack_tokens:
+        halved = (setup.pack_tokens >> times for times in range(setup.pack_tokens.bit_length()))
+        sizes = dict.fromkeys([*takewhile(lambda size: size > longest, halved), longest])
+        yield from (setup.model_copy(update={"pack_tokens": size}) for size in sizes)
+        return
     per_device = stage.global_batch // setup.num_devices
     for micro_batch in range(min(setup.micro_batch, per_device), 0, -1):
         if per_device % micro_batch == 0:
-            tried = setup.model_copy(update={"micro_batch": micro_batch})
-            memory = setup_memory(model, stage.trainable, workload.longest, tried, page)
-            if fits_in(memory, cluster):
-                return Alternative(change=change, setup=tried, memory=memory)
-    return None
+            yield setup.model_copy(update={"micro_batch": micro_batch})
 
 
 def _smaller(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
     """What keeps the result as it is."""
-    yield f"a smaller {stage.name}.micro_batch", setup
+    yield f"a smaller {stage.name}.{'pack_tokens' if setup.pack_tokens else 'micro_batch'}", setup
     if not setup.checkpointing:
         yield f"{stage.name}.gradient_checkpointing=true", setup.model_copy(update={"checkpointing": True})
     zero3 = setup.model_copy(update={"zero_stage": 3})

@@ -44,7 +44,7 @@ def varlen_attention(
     assert query.shape[0] == 1, "samples are packed into one sequence"
     assert dropout == 0.0, "attention dropout is not supported"
     grouped = query.shape[1] != key.shape[1]
-    if query.is_cuda:
+    if query.is_cuda and _has_kernel(query):
         from torch.nn.attention.varlen import varlen_attn  # for CUDA alone
 
         flat = (states[0].transpose(0, 1).contiguous() for states in (query, key, value))
@@ -67,6 +67,11 @@ def _causal(query: torch.Tensor, sliding_window: int | None) -> dict[str, Any]:
         return {"is_causal": True}
     square = torch.ones(length, length, dtype=torch.bool, device=query.device)
     return {"attn_mask": square.tril().triu(1 - sliding_window)}
+
+
+def _has_kernel(query: torch.Tensor) -> bool:
+    """Whether torch's kernel for samples in one sequence takes such states: half precision, on Ampere or later."""
+    return query.dtype != torch.float32 and torch.cuda.get_device_capability(query.device) >= (8, 0)
 
 
 def register_varlen() -> None:

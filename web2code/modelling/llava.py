@@ -28,11 +28,13 @@ from transformers import (
 )
 from transformers.utils import cached_file
 
-from web2code.config import PretrainedModelConfig
+from web2code.config import PretrainedModelConfig, StageTemplate
 from web2code.modelling.backbones import LANGUAGE_MODELS, VISION_TOWERS, language_config, source, vision_config
+from web2code.modelling.chat_templates import read_chat_template
 from web2code.modelling.convnext_weights import from_timm
 from web2code.modelling.dual_tower import DualTower, DualTowerConfig
 from web2code.modelling.image_text import ImageTextProcessor
+from web2code.modelling.templates import TEMPLATES, Template
 
 IMAGE_TOKEN = "<image>"
 # Embeddings grow to a multiple of this, for the sake of tensor cores.
@@ -159,6 +161,24 @@ def assemble(model: PretrainedModelConfig, dtype: torch.dtype, seed: int) -> Ass
     config.text_config.update(ids)
     llava.generation_config = GenerationConfig(**ids)
     return Assembled(llava, tokenizer)
+
+
+def language_template(model: str, tokenizer: PreTrainedTokenizerFast, name: StageTemplate) -> Template:
+    """One of our templates, or a language model's own: of the table of backbones, or else its tokenizer's.
+
+    Raises:
+        ValueError: it has none of its own, or one whose token ids cannot be followed.
+    """
+    if name != "own":
+        return TEMPLATES[name]
+    if known := LANGUAGE_MODELS.get(model):
+        return TEMPLATES[known.template]
+    try:
+        return read_chat_template(tokenizer)
+    except ValueError as error:
+        raise ValueError(
+            f"instruct.template: {model} has no template of its own: {error}: {', '.join(TEMPLATES)}"
+        ) from None
 
 
 def shrunken(config: LlavaConfig) -> LlavaConfig:

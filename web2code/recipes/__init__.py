@@ -37,6 +37,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "qwen25_vl_7b_lora": image_text.qwen25_vl_7b_lora,
     "qwen3_vl_8b": image_text.qwen3_vl_8b,
 }
+LANGUAGE_MODEL, TEMPLATE = "model.language_model", "instruct.template"
 # Tags of the union of models, which no key of a recipe names.
 _TAGS = ("scratch", "pretrained", "image_text")
 
@@ -44,13 +45,17 @@ _TAGS = ("scratch", "pretrained", "image_text")
 def resolve(name: str, overrides: dict[str, Any] | None = None) -> Recipe:
     """The recipe called `name` with dotted `overrides` (`instruct.learning_rate`) applied and validated.
 
+    Another language model brings its own template, unless `instruct.template` is among the overrides.
+
     Raises:
         ValueError: an unknown recipe or key, or a value that does not fit; the message lists what is known.
     """
     if name not in RECIPES:
         raise ValueError(f"unknown recipe {name!r}: choose one of {', '.join(sorted(RECIPES))}")
-    values = RECIPES[name]().model_dump()
-    for key, value in (overrides or {}).items():
+    values, overrides = RECIPES[name]().model_dump(), overrides or {}
+    if overrides.get(LANGUAGE_MODEL, published := values["model"].get("language_model")) != published:
+        overrides = {TEMPLATE: "own"} | overrides
+    for key, value in overrides.items():
         _set(values, key, value)
     try:
         return Recipe.model_validate(values)

@@ -17,6 +17,8 @@ from web2code.config import (
 )
 
 CLIP_336 = "clip-vit-large-patch14-336"
+# Not published: no more than the published micro batches of padded rows take, and mostly one pack a step on eight GPUs.
+PACK_TOKENS = 16_384
 
 
 def llava15_7b() -> Recipe:
@@ -102,7 +104,8 @@ def full_size(
     """A recipe with LLaVA-1.5's two stages, of which `align` and `instruct` replace values.
 
     Both: AdamW, one epoch, 3 % warm-up, cosine, no weight decay, bf16, gradient checkpointing. Stage 2 groups samples
-    by modality and length.
+    by modality and length, and packs those of a step, which are the ones that the published padded rows
+    (`instruct.pack_tokens=0`) have.
     """
     shared = {"epochs": 1, "warmup_ratio": 0.03, "weight_decay": 0.0, "gradient_checkpointing": True}
     stage1 = shared | {
@@ -112,6 +115,7 @@ def full_size(
     stage2 = shared | {
         "name": "instruct", "trainable": ("projector", "language_model"), "zero_stage": 3, "template": template,
         "global_batch": 128, "micro_batch": 16, "learning_rate": 2e-5, "grouping": "modality_length",
+        "pack_tokens": PACK_TOKENS, "attention": "varlen",
     }  # fmt: skip
     return Recipe(
         name=name,

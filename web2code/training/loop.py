@@ -33,6 +33,8 @@ from web2code.training.trainable import parameter_groups, set_trainable
 from web2code.training.watchdog import Watchdog
 
 BETA1 = 0.9
+# Seconds, by the first worker's clock, until it is asked again whether a machine leaves: all workers wait for that.
+ASKED_EVERY = 5.0
 
 
 def train_stage(
@@ -49,8 +51,8 @@ def train_stage(
 ) -> tuple[deepspeed.DeepSpeedEngine, History]:
     """Train to the stage's last step, from the newest checkpoint if there is one, which has to be of this `identity`.
 
-    `on_step` is called after every step with the number of finished steps. When `is_leaving` is true, on all workers
-    alike, a machine is about to go, and a checkpoint is saved.
+    `on_step` is called after every step with the number of finished steps. When `is_leaving`, which all workers ask
+    together every few seconds, is true, on all alike, a machine is about to go, and a checkpoint is saved.
 
     Raises:
         ValueError: the newest checkpoint is of another identity.
@@ -66,7 +68,7 @@ def train_stage(
     history.resumed_from_step = start
     if history.num_workers[-1:] != [dist.get_world_size()]:
         history.num_workers.append(dist.get_world_size())
-    watchdog = watchdog or Watchdog()
+    watchdog, saved_at, asked_at = watchdog or Watchdog(), 0.0, 0.0
     began = time.perf_counter() - history.seconds
     pad_token = padding_of(model)
     shares = ahead(steps(arrays, stage, order, start, num_steps, pad_token, dist.get_rank(), dist.get_world_size()))
@@ -89,11 +91,15 @@ def train_stage(
         history.seconds = time.perf_counter() - began
         on_step(step + 1, history)
         watchdog.pause()
-        is_due = is_leaving() or (step + 1) % stage.checkpoint_every == 0
+        is_late = meter.clock - saved_at >= 60 * stage.checkpoint_minutes
+        if is_asked := meter.clock - asked_at >= ASKED_EVERY:
+            asked_at = meter.clock
+        is_due = (is_asked and is_leaving()) or is_late or (step + 1) % stage.checkpoint_every == 0
         if stage.held_out and ((step + 1) % stage.checkpoint_every == 0 or step + 1 == num_steps):
             history.held_out.append((step + 1, held_out_loss(engine, stage, arrays, order.held_out)))
         if is_due and step + 1 < num_steps:
             checkpoints.save(step + 1, history)
+            saved_at = meter.clock
     checkpoints.finish()
     if stage.keep == "best" and history.best_step() != num_steps:
         checkpoints.load_step(history.best_step())

@@ -25,10 +25,11 @@ SOURCE_LOSS = "source_loss/"
 
 @dataclass(frozen=True)
 class Step:
-    """A step of all workers; the time that it waited for data, and memory, are this worker's.
+    """A step of all workers; the time that it waited for data, and memory, are those of the worker with the most.
 
     Losses are nats a token; `num_positions` is what was computed for `num_tokens`, padding included; memory is the
-    peak since the worker began, in bytes. None is what is not known: the norm without ZeRO, MFU without a known GPU.
+    peak since a worker began, in bytes, and of other workers until the step's backward pass. None is what is not known:
+    the norm without ZeRO, MFU without a known GPU.
     """
 
     loss: float
@@ -64,11 +65,13 @@ class Meter:
     """Measures the steps of a stage on this worker, one after another.
 
     `peak` is what the GPUs of all workers can do in a second, in floating-point operations, where that is known.
+    `clock` is the first worker's, read by all in every step: seconds since the meter was made.
     """
 
     def __init__(self, arrays: Arrays, flops: ModelFlops | None = None, peak: float = 0.0) -> None:
         self.arrays, self.flops, self.peak = arrays, flops, peak
         self.sources = [part.part for part in arrays.layout.parts]
+        self.started, self.clock = time.perf_counter(), 0.0
 
     def begin(self) -> None:
         """A step begins."""
@@ -96,9 +99,14 @@ class Meter:
     def reduce(self, loss: torch.Tensor, device: torch.device) -> float:
         """Sum over all workers this one's share of the loss, of shape (1,), and beside it what it has measured."""
         own = torch.tensor([self.positions, *self.pieces.tolist(), *self.losses.tolist()], dtype=torch.float32)
-        sums = torch.cat([loss, own]).to(device)
+        alone = torch.zeros(dist.get_world_size(), 3)
+        alone[dist.get_rank()] = torch.tensor([time.perf_counter() - self.started, self.waited, peak_memory()])
+        sums = torch.cat([loss, own, alone.flatten()]).to(device)
         dist.all_reduce(sums)
-        self.reduced = sums.tolist()
+        self.reduced = sums[: -alone.numel()].tolist()
+        of_workers = sums[-alone.numel() :].reshape(alone.shape)
+        self.clock = of_workers[0, 0].item()
+        self.most_waited, self.most_memory = of_workers[:, 1:].max(dim=0).values.tolist()
         return self.reduced[0]
 
     def end(self, batch: np.ndarray, learning_rate: float, gradient_norm: torch.Tensor | float | None) -> Step:
@@ -119,8 +127,8 @@ class Meter:
             num_tokens=int(lengths.sum()),
             num_positions=round(num_positions),
             seconds=seconds,
-            seconds_waited=self.waited,
-            memory=peak_memory(),
+            seconds_waited=self.most_waited,
+            memory=max(peak_memory(), round(self.most_memory)),
             mfu=self._mfu(batch, int(learned.sum()), seconds),
         )
 

@@ -12,6 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from web2code.config import LoraConfig
 from web2code.modelling.adapters import add_adapters
+from web2code.modelling.attention import register_varlen
 from web2code.modelling.llava import llava_config, model_class, shrunken
 from web2code.modelling.prompts import IGNORED
 from web2code.recipes import RECIPES
@@ -26,16 +27,20 @@ def measure(case):
     recipe = RECIPES[case["recipe"]]()
     stage = getattr(recipe, case["stage"])
     torch.manual_seed(0)
+    register_varlen()
     config = shrunken(llava_config(recipe.model))
     model = model_class(config)(config)
     if case["lora"]:
         add_adapters(model, LoraConfig(rank=8))
     model.to(DTYPES[case["precision"]]).train()
     set_trainable(model, stage.trainable)
+    model.set_attn_implementation({"text_config": case["attention"], "vision_config": "sdpa"})
     if case["checkpointing"]:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     optimizer = torch.optim.AdamW(parameter_groups(model, stage), lr=1e-3, foreach=False)
     objective, batch = AnswerLoss(model), make_batch(config, case["micro_batch"], case["length"], model.dtype)
+    if case["packed"]:
+        batch = pack(batch)
     objective(**batch).backward()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
@@ -53,6 +58,19 @@ def make_batch(config, micro_batch, length, dtype):
     labels[:, :seen] = IGNORED
     pixels = torch.randn(micro_batch, 3, size, size, dtype=dtype)
     return {"input_ids": ids, "labels": labels, "pixel_values": pixels, "num_images": micro_batch, "num_tokens": 1.0}
+
+
+def pack(batch):
+    """The same samples as `collate_packed` lays them out."""
+    num, length = batch["input_ids"].shape
+    bounds = torch.arange(num + 1, dtype=torch.int32) * length
+    labels = batch["labels"].clone()
+    labels[:, 0] = IGNORED
+    return batch | {
+        "input_ids": batch["input_ids"].reshape(1, -1), "labels": labels.reshape(1, -1),
+        "position_ids": torch.arange(length).repeat(num)[None], "cu_seq_lens_q": bounds, "cu_seq_lens_k": bounds,
+        "max_length_q": length, "max_length_k": length,
+    }  # fmt: skip
 
 
 def states(model, optimizer):

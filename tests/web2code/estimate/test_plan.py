@@ -3,7 +3,7 @@
 import pytest
 
 from tests.web2code.modelling.checkpoints import small_parts
-from web2code.estimate.devices import Cluster, Device, parse_cluster
+from web2code.estimate.devices import DEVICES, Cluster, Device, parse_cluster
 from web2code.estimate.memory import setup_of
 from web2code.estimate.plan import GIB, MFU, fits_in, plan_recipe, plan_stage, sample_flops, setup_memory
 from web2code.estimate.workload import stage_workload
@@ -18,8 +18,11 @@ def small(tmp_path_factory):
     return lambda overrides=None: resolve("llava15_7b", parts | (overrides or {}))
 
 
+TOY = Device(name="toy", memory=1, capability=(8, 0), teraflops=100, price=2.0)
+
+
 def cluster(num_devices, memory):
-    return Cluster(num_devices=num_devices, device=Device(name="toy", memory=memory, teraflops=100, price=2.0))
+    return Cluster(num_devices=num_devices, device=TOY.model_copy(update={"memory": memory}))
 
 
 def test_hours_and_cost_follow_from_operations(small):
@@ -27,35 +30,83 @@ def test_hours_and_cost_follow_from_operations(small):
     for stage in plan.stages:
         assert stage.fits
         assert not stage.alternatives
-        assert stage.hours == pytest.approx(stage.flops / (8 * 100e12 * 0.5) / 3600)
+        computed = (1 - stage.padding_of_rows) / (1 - stage.padding_share)
+        assert stage.hours == pytest.approx(computed * stage.flops / (8 * 100e12 * 0.5) / 3600)
     assert plan.cost == pytest.approx(plan.hours * 8 * 2.0)
     assert plan_recipe(small(), cluster(8, 100), mfu=0.25).hours == pytest.approx(2 * plan.hours)
 
 
 def test_the_global_batch_is_split_exactly(small):
     for num_devices in (1, 2, 8, 64):
-        for stage, batch in zip(plan_recipe(small(), cluster(num_devices, 100)).stages, (256, 128), strict=True):
+        rows = plan_recipe(small({"instruct.pack_tokens": 0}), cluster(num_devices, 100))
+        for stage, batch in zip(rows.stages, (256, 128), strict=True):
             assert stage.setup.micro_batch * stage.accumulation * num_devices == batch
     with pytest.raises(ValueError, match=r"align: a global batch of 256 does not split over 3 workers"):
         plan_recipe(small(), cluster(3, 100))
 
 
 def test_what_is_offered_fits_and_is_what_a_changed_recipe_needs(small):
-    peak = plan_recipe(small(), cluster(2, 100)).stages[1].memory.total / GIB
+    rows = {"instruct.pack_tokens": 0}
+    peak = plan_recipe(small(rows), cluster(2, 100)).stages[1].memory.total / GIB
     tight = cluster(2, (peak - 0.005 + 1) / 0.95)
-    planned = plan_recipe(small(), tight).stages[1]
+    planned = plan_recipe(small(rows), tight).stages[1]
     assert not planned.fits
-    assert all(fits_in(other.memory, tight) for other in planned.alternatives)
+    assert all(fits_in(other.memory, tight.device) for other in planned.alternatives)
     offered = {other.change: other for other in planned.alternatives}
     smaller = offered["a smaller instruct.micro_batch"]
     assert smaller.setup.micro_batch < planned.setup.micro_batch
-    again = plan_recipe(small({"instruct.micro_batch": smaller.setup.micro_batch}), tight).stages[1]
+    again = plan_recipe(small(rows | {"instruct.micro_batch": smaller.setup.micro_batch}), tight).stages[1]
     assert again.fits
     assert again.memory == smaller.memory
     away = offered["instruct.zero_stage=3 and instruct.offload=true"]
     overrides = {"instruct.zero_stage": 3, "instruct.offload": True, "instruct.micro_batch": away.setup.micro_batch}
-    assert plan_recipe(small(overrides), tight).stages[1].memory == away.memory
+    assert plan_recipe(small(rows | overrides), tight).stages[1].memory == away.memory
     assert away.memory.host > 0
+
+
+def test_a_pack_takes_what_its_tokens_take_however_large_a_micro_batch_would_be(small):
+    plans = {
+        (pack, micro): plan_recipe(
+            small({"instruct.pack_tokens": pack, "instruct.micro_batch": micro}), cluster(2, 100)
+        )
+        for pack, micro in ((1024, 1), (1024, 16), (512, 16), (0, 8))
+    }
+    memory = {key: planned.stages[1].memory for key, planned in plans.items()}
+    assert memory[1024, 1] == memory[1024, 16]
+    assert memory[512, 16].activations == pytest.approx(memory[1024, 16].activations / 2, rel=1e-6)
+    # Eight rows of the longest sample, or more that are shorter and show a picture each.
+    assert memory[1024, 16].total >= memory[0, 8].total
+    assert plans[512, 16].stages[1].accumulation > plans[1024, 16].stages[1].accumulation
+
+
+def test_of_a_pack_that_does_not_fit_a_smaller_one_is_offered(small):
+    big = {"instruct.pack_tokens": 16_384}
+    peak = plan_recipe(small(big), cluster(2, 100)).stages[1].memory.total / GIB
+    tight = cluster(2, (peak - 0.005 + 1) / 0.95)
+    planned = plan_recipe(small(big), tight).stages[1]
+    assert not planned.fits
+    smaller = next(other for other in planned.alternatives if other.change == "a smaller instruct.pack_tokens")
+    assert 128 <= smaller.setup.pack_tokens < 16_384
+    again = plan_recipe(small({"instruct.pack_tokens": smaller.setup.pack_tokens}), tight).stages[1]
+    assert again.fits
+    assert again.memory == smaller.memory
+
+
+def test_hours_are_of_what_is_computed(small):
+    packed, rows = (
+        plan_recipe(small({"instruct.pack_tokens": pack}), cluster(8, 100)).stages[1] for pack in (16_384, 0)
+    )
+    assert (packed.flops, packed.workload) == (rows.flops, rows.workload)
+    assert (packed.padding_share, packed.padding_of_rows) == (0, rows.padding_share)
+    assert packed.hours == pytest.approx(rows.hours * (1 - rows.padding_share))
+    assert 0 < rows.padding_share < 0.6
+
+
+def test_gpus_without_bfloat16_are_refused(small):
+    turing = Cluster(num_devices=8, device=DEVICES["T4"])
+    with pytest.raises(ValueError, match=r"^align\.precision: T4 .* set align\.precision=fp32"):
+        plan_recipe(small(), turing)
+    assert plan_recipe(small({"align.precision": "fp32", "instruct.precision": "fp32"}), turing).stages[1].hours > 0
 
 
 def test_a_gpu_that_is_too_small_for_anything_is_said_so(small):
@@ -91,8 +142,9 @@ def test_the_hours_are_near_the_published_ones(name, stage, gpus, hours):
 
 def test_llava_15_7b_fits_where_it_was_trained_and_not_on_half_of_it():
     recipe = RECIPES["llava15_7b"]()
-    work = stage_workload(recipe.instruct, MIXTURES["none"]().instruct, 576, 2048)
+    rows = recipe.instruct.model_copy(update={"pack_tokens": 0})
     # Trained on eight A100 with 40 GB (README); out of memory on four (issue 569).
-    assert plan_stage(recipe.model, recipe.instruct, work, parse_cluster("8xA100-40"), 0.3).fits
-    memory = setup_memory(recipe.model, recipe.instruct.trainable, 2048, setup_of(recipe.instruct, 4, None))
-    assert not fits_in(memory, parse_cluster("4xA100-40"))
+    eight, four = parse_cluster("8xA100-40"), parse_cluster("4xA100-40")
+    assert plan_stage(recipe.model, rows, MIXTURES["none"]().instruct, eight, 0.3).fits
+    memory = setup_memory(recipe.model, rows.trainable, 2048, setup_of(rows, 4, None))
+    assert not fits_in(memory, four.device)

@@ -76,6 +76,7 @@ def small_parts(folder):
         "model.language_model": save_language_model(folder / "language", "llama"),
         "model.vision_tower": save_vision_tower(folder / "tower", "clip_vision_model"),
         "model.max_length": 128,
+        "instruct.template": "vicuna_v1",
     }
 
 

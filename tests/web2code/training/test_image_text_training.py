@@ -25,7 +25,8 @@ from web2code.config import (
 from web2code.data.rows import build_row
 from web2code.data.sample import Sample, dialogue
 from web2code.data.shards import finish, write_shard
-from web2code.modelling.adapters import adapt, merge_adapters
+from web2code.estimate.tracing import stage_model
+from web2code.modelling.adapters import ADAPTER, adapt, merge_adapters
 from web2code.modelling.base import load_template, save_checkpoint
 from web2code.modelling.generation import Generator
 from web2code.modelling.image_text import model_config
@@ -46,7 +47,7 @@ STAGE = StageConfig(
     micro_batch=2, learning_rate=1e-2, precision="fp32",
 )  # fmt: skip
 # Billions of parameters, as published.
-SIZE = {"llava_next_mistral_7b": 7.567, "qwen25_vl_7b": 8.292, "qwen3_vl_8b": 8.767}
+SIZE = {"llava_next_mistral_7b": 7.567, "qwen25_vl_7b": 8.292, "qwen25_vl_7b_lora": 8.292, "qwen3_vl_8b": 8.767}
 RECIPE = {"llava_next": "llava_next_mistral_7b", "qwen2_5_vl": "qwen25_vl_7b", "qwen3_vl": "qwen3_vl_8b"}
 LORA = LoraConfig(rank=4, alpha=8, dropout=0.0)
 STEPS = 10
@@ -207,6 +208,17 @@ def test_a_recipe_builds_its_model_without_memory(name):
     assert [stage.name for stage in recipe.stages] == ["instruct"]
 
 
+def test_the_adapters_of_a_recipe_are_all_that_it_trains():
+    recipe = RECIPES["qwen25_vl_7b_lora"]()
+    lora = recipe.adapters(recipe.instruct)
+    model = stage_model(model_config(recipe.model), recipe.instruct.trainable, lora, torch.bfloat16)
+    trained = {name: each.numel() for name, each in model.named_parameters() if each.requires_grad}
+    assert all(ADAPTER in name and module_of(name) == "language_model" for name in trained)
+    width, inner, narrow = 3584, 18_944, 512
+    ends = 2 * (width + width) + 2 * (width + narrow) + 3 * (width + inner)
+    assert sum(trained.values()) == lora.rank * ends * 28
+
+
 def test_a_parameter_of_no_known_module_is_named():
     with pytest.raises(ValueError, match=r"a parameter resampler\.query, which is in no known module .*model\.visual"):
         module_of("resampler.query")
@@ -222,7 +234,7 @@ def test_what_such_a_recipe_cannot_have_is_said():
         ),
         ("qwen25_vl_7b", {"align": align}, r"^align: the projector .* is trained already: leave it out"),
         ("llava15_7b", {"align": None}, r"^align: a new projector is trained in a stage of its own"),
-        ("llava15_7b", {"instruct.template": "own"}, "only an image-text-to-text model has one of its own"),
+        ("tiny", {"instruct.template": "own"}, "a model that is made from scratch has none of its own"),
     ):
         with pytest.raises(ValueError, match=message):
             resolve(name, overrides)

@@ -102,7 +102,7 @@ def test_padding_is_what_was_computed_for_nothing(model, arrays, pad):
 
 
 def test_rates_are_of_the_whole_step_and_waiting_is_a_share_of_it(arrays, pad, monkeypatch):
-    clock = iter([10.0, 10.5, 11.5, 14.0])
+    clock = iter([9.0, 10.0, 10.5, 11.5, 13.0, 14.0])
     monkeypatch.setattr(measurements, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
     meter = Meter(arrays, ModelFlops(token=3, square=2, learned=5, picture=7), peak=1e6)
     meter.begin()
@@ -115,6 +115,7 @@ def test_rates_are_of_the_whole_step_and_waiting_is_a_share_of_it(arrays, pad, m
     assert metrics["tokens_per_second"] == pytest.approx(lengths.sum() / 4, rel=1e-5)
     assert metrics["samples_per_second"] == len(MIXED) / 4
     assert metrics["data_wait_share"] == 0.25
+    assert meter.clock == 4.0
     flops = 3 * lengths.sum() + 2 * (lengths**2).sum() + 5 * learned.sum() + 7 * len(MIXED)
     assert metrics["mfu"] == pytest.approx(flops / 4 / 1e6, rel=1e-5)
     assert "gradient_norm" not in metrics
