@@ -100,10 +100,18 @@ def _micro_batch(
     if arrays.processor:
         return collate_processed(arrays, arrays.processor, mine, pad_token, dtype)
     tensors = collate_packed(arrays, mine, dtype) if stage.pack_tokens else collate(arrays, mine, pad_token, dtype)
-    # Workers exchange the gradients of a trained tower, and under ZeRO-3 gather its weights, all of them together: one
-    # without a picture needs a stand-in.
-    together = stage.zero_stage == 3 or not TOWER.isdisjoint(stage.trainable)
-    somewhere = (arrays.pages[np.concatenate(of_all_workers)] >= 0).any()
-    if together and somewhere and not tensors["num_images"]:
+    if not tensors["num_images"] and len(arrays.pixels) and _wants_tower(arrays, stage, of_all_workers):
         tensors["pixel_values"] = torch.zeros(1, *tensors["pixel_values"].shape[1:], dtype=dtype)
     return tensors
+
+
+def _wants_tower(arrays: Arrays, stage: StageConfig, of_all_workers: tuple[np.ndarray, ...]) -> bool:
+    """Whether a micro batch without a picture needs a stand-in, from which nothing is learned.
+
+    Workers exchange the gradients of a trained tower together, and DeepSpeed's ZeRO-3 keeps a parameter's gradient of
+    the step before until the first micro step has another: there has to be one in every micro step. The weights of a
+    frozen tower are gathered under ZeRO-3, by all workers together.
+    """
+    is_trained = not TOWER.isdisjoint(stage.trainable)
+    is_seen = (arrays.pages[np.concatenate(of_all_workers)] >= 0).any()
+    return is_trained or (stage.zero_stage == 3 and bool(is_seen))

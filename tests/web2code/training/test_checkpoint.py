@@ -76,16 +76,14 @@ def test_a_damaged_and_an_unfinished_checkpoint_are_told_each(alone, tmp_path, c
     assert restored(tmp_path) == (2, [1.0, 2.0])
     told = capsys.readouterr().out
     assert "warning: passed over step-00000004-by-1: it was not finished\n" in told
-    assert (
-        "warning: passed over step-00000003-by-1: state/mp_rank_00_model_states.pt is missing or corrupt\n" in told
-    )
+    assert "warning: passed over step-00000003-by-1: state/mp_rank_00_model_states.pt is missing or corrupt\n" in told
 
 
 def test_where_every_checkpoint_is_damaged_nothing_begins_anew(alone, tmp_path):
     train(tmp_path, 2)
     for manifest in tmp_path.glob("*/manifest-0.json"):
         manifest.write_text("")
-    with pytest.raises(CorruptArtifactError, match="every checkpoint in .* is damaged: delete it and run again"):
+    with pytest.raises(CorruptArtifactError, match=r"every checkpoint in .* is damaged: delete it and run again"):
         restored(tmp_path)
 
 

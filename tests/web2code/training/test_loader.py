@@ -70,20 +70,23 @@ def test_workers_share_every_global_batch(arrays, packed):
 
 
 @pytest.mark.parametrize(
-    ("zero_stage", "trainable", "stands_in"),
-    [(3, ("projector",), 1), (2, ("vision_tower",), 1), (1, ("vision_merge",), 1), (2, ("language_model",), 0)],
-)
-def test_a_worker_without_a_picture_gets_a_stand_in_where_the_tower_is_worked_with_together(
-    arrays, zero_stage, trainable, stands_in
+    ("zero_stage", "trainable", "is_seen_by_other", "num_pictures"),
+    [
+        (3, ("projector",), True, 1), (3, ("projector",), False, 0), (2, ("projector", "language_model"), True, 0),
+        (1, ("vision_merge",), True, 1), (2, ("vision_tower",), True, 1), (3, ("vision_tower",), False, 1),
+    ],
+)  # fmt: skip
+def test_a_worker_without_a_picture_gets_a_stand_in_where_the_tower_is_trained_or_gathered(
+    arrays, zero_stage, trainable, is_seen_by_other, num_pictures
 ):
     changes = {"micro_batch": 4, "global_batch": 8, "zero_stage": zero_stage, "trainable": trainable}
     stage = STAGE.model_copy(update=changes)
     order = Order(arrays, stage, seed=0)
-    mine = order.batch(0)[1::2]
-    mixed = without_pictures(arrays, mine)
+    mine, others = order.batch(0)[1::2], order.batch(0)[::2]
+    mixed = without_pictures(arrays, mine if is_seen_by_other else [*mine, *others])
     (step,) = steps(mixed, stage, order, 0, 1, 0, 1, 2)
     ((samples, batch),) = step.micro_batches
     assert np.array_equal(samples, mine)
     assert batch["num_images"] == 0
-    assert batch["pixel_values"].shape == (stands_in, 3, 32, 32)
+    assert batch["pixel_values"].shape == (num_pictures, 3, 32, 32)
     assert batch["pixel_values"].dtype == torch.bfloat16

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from tests.web2code.training.workers import (
+    MIXED,
     PARTITIONED,
     SMALL,
     SMALL_BEST,
@@ -15,8 +16,10 @@ from tests.web2code.training.workers import (
 from web2code.training.reshard import cut
 
 # Sums in another order: what two numbers of workers differ by even where neither is interrupted. Of the losses, and of
-# weights and moments.
-TOLERANCES = {"fp32": (1e-6, 1e-5), "bf16": (1e-3, 5e-2)}
+# weights and moments; of a tower that sees pages of one colour gradients are small beside what they are the sum of.
+TOLERANCES = {"fp32": (1e-6, 1e-5), "bf16": (1e-3, 5e-2), "mixed": (1e-5, 1e-2)}
+# Softmax does not see it: its gradient is nothing but rounding.
+UNSEEN = "k_proj.bias"
 DIRECTIONS = [pytest.param(1, 2, id="1-to-2"), pytest.param(2, 1, id="2-to-1")]
 
 
@@ -37,25 +40,30 @@ def test_another_number_of_workers_goes_on_where_the_first_was_interrupted(runs,
     assert history["num_workers"] == [first, then]
     assert history["learning_rates"] == whole["history"]["learning_rates"]
     assert history["losses"][:done] == whole["history"]["losses"][:done]
-    of_losses, of_states = TOLERANCES[name.rpartition("-")[2]]
+    of_losses, of_states = TOLERANCES["mixed" if name in MIXED else name.rpartition("-")[2]]
     assert history["losses"] == pytest.approx(whole["history"]["losses"], rel=of_losses)
     assert resumed["steps"] == [STAGE.steps] * len(resumed["steps"])
+    assert_alike(resumed, whole, of_states)
+
+
+def assert_alike(found, expected, tolerance):
+    """Weights and moments."""
     for kind in ("weights", "exp_avg", "exp_avg_sq"):
-        for parameter, expected in whole[kind].items():
-            difference = (resumed[kind][parameter] - expected).norm()
-            assert difference <= of_states * expected.norm(), (kind, parameter)
+        for parameter, tensor in expected[kind].items():
+            if not parameter.endswith(UNSEEN):
+                assert (found[kind][parameter] - tensor).norm() <= tolerance * tensor.norm(), (kind, parameter)
 
 
-@pytest.mark.parametrize("name", [name for name in STAGES if name.startswith("mixed")])
+@pytest.mark.parametrize("name", MIXED)
 def test_a_worker_without_pictures_trains_the_tower_beside_one_with(runs, name):
-    """Losses, weights and moments are those of one worker, which sees all of them."""
+    """Losses, weights and moments are those of one worker, which sees all of them; losses, those under ZeRO-1 too."""
     alone, together = (read(runs / f"by-{num}" / "whole" / name / "run.pt") for num in (1, 2))
-    of_losses, of_states = TOLERANCES["fp32"]
+    of_losses, of_states = TOLERANCES["mixed"]
     assert together["history"]["losses"] == pytest.approx(alone["history"]["losses"], rel=of_losses)
+    under_zero1 = read(runs / "by-1" / "whole" / "mixed-zero1-fp32" / "run.pt")
+    assert alone["history"]["losses"] == pytest.approx(under_zero1["history"]["losses"], rel=of_losses)
     assert any(moments.any() for name, moments in alone["exp_avg"].items() if "vision_tower" in name)
-    for kind in ("weights", "exp_avg", "exp_avg_sq"):
-        for parameter, expected in alone[kind].items():
-            assert (together[kind][parameter] - expected).norm() <= of_states * expected.norm(), (kind, parameter)
+    assert_alike(together, alone, of_states)
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])

@@ -45,10 +45,11 @@ STAGES = {
 STAGES["zero3-offloaded-fp32"] = STAGES["zero3-packed-fp32"].model_copy(update={"offload": True})
 # Of pictured samples and others, with a tower that is trained.
 TOWER_TOO = ("projector", "language_model", "vision_tower")
-STAGES |= {
+MIXED = {
     f"mixed-zero{zero_stage}-fp32": STAGE.model_copy(update={"zero_stage": zero_stage, "trainable": TOWER_TOO})
     for zero_stage in (1, 2, 3)
 }
+STAGES |= MIXED
 PARTITIONED = [name for name in STAGES if name.startswith("zero3") and not STAGES[name].offload]
 INTERRUPTED_AFTER = 3
 SMALL = ["zero1-fp32", "zero2-fp32", "zero2-bf16", "zero3-fp32", "zero3-bf16", "zero0-fp32"]
