@@ -1,6 +1,8 @@
 """Answers that try to get out, to leave, to last for ever or to fill the memory, through what scores pages."""
 
 import math
+import random
+import string
 
 import pytest
 
@@ -74,18 +76,19 @@ def by_blocks(tmp_path_factory):
     scorer.close()
 
 
-def words(num, prefix):
-    """A page with so many blocks, no two of one text."""
-    blocks = "".join(f"<p>{prefix}{number:x} {number * 7919 % 10007}</p>" for number in range(num))
+def words(num, seed):
+    """A page with so many blocks, each a word that none else is like."""
+    letters = random.Random(seed)
+    blocks = "".join(f"<p>{''.join(letters.choices(string.ascii_lowercase, k=12))}</p>" for _ in range(num))
     return f"<html><body style='font-size:9px'>{blocks}</body></html>"
 
 
 def test_a_page_with_too_many_blocks_to_match_fails_and_says_so(by_blocks, monkeypatch):
     monkeypatch.setattr(ratios, "MAX_STEPS", 1_000_000)
-    facts = {"html": words(60, "reference ")}
-    found = {num: by_blocks.score(Sample(f"page{num}", (), "", 1, facts), words(num, "answer ")) for num in (10, 400)}
+    facts = {"html": words(60, seed=0)}
+    found = {num: by_blocks.score(Sample(f"page{num}", (), "", 1, facts), words(num, seed=1)) for num in (10, 400)}
     assert found[10].outcome == "scored"
     assert found[400].outcome == "failed"
     assert found[400].reason.startswith("the candidate has 400 blocks of text and the reference 60: too many blocks")
-    assert found[400] == by_blocks.score(Sample("page400", (), "", 1, facts), words(400, "answer "))
+    assert found[400] == by_blocks.score(Sample("page400", (), "", 1, facts), words(400, seed=1))
     assert by_blocks.score(Sample("after", (), "", 1, facts), facts["html"]).values["elements"] == pytest.approx(1)
