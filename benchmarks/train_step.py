@@ -49,8 +49,8 @@ MAX_LENGTH, LEARNING_RATE, MEGA_BATCHES, WARM_UP = 2048, 1e-4, 8, 3
 BOS, EOS, PAD, IMAGE = range(4)
 
 # Thousands of samples, whether they show a picture, tokens of the questions, mean and deviation of the answers'. A
-# sample of DWU or DWU_R is a page with all that is asked about it. The lengths of DWCG and DWCG_R are those of Web2Code's
-# paper, sizes those of the papers; the other lengths are estimates.
+# sample of DWU or DWU_R is a page with all that is asked about it. The lengths of DWCG and DWCG_R are those of the
+# Web2Code paper, sizes those of the papers; the other lengths are estimates.
 MIX = (
     ("DWCG", 60.0, True, 40, 472, 162),
     ("DWCG_R", 824.7, True, 40, 653, 157),

@@ -82,7 +82,7 @@ def test_a_batch_that_does_not_divide_is_told_before_anything_starts(place):
 
 def test_gpus_that_are_known_and_too_small_are_told_before_anything_starts(place):
     pages = {"mixture": "pages"}
-    with pytest.raises(ValueError, match=r"^instruct does not fit: .* on each of 4 GPUs, and A100-40 has 39"):
+    with pytest.raises(ValueError, match=r"^(align|instruct) does not fit: .* on each of 4 GPUs, and A100-40 has 39"):
         make_plan("llava15_13b", pages, None, None, gpus=4, where={"gpu": "A100-40"})
     with pytest.raises(ValueError, match=r"^align\.precision: V100-32 .* has no bfloat16"):
         make_plan("llava15_13b", pages, None, None, gpus=4, where={"gpu": "V100-32"})

@@ -37,7 +37,7 @@ def assumed_layout(
         ValueError: a part whose size is not known.
     """
     whole = stage.model_copy(update={"held_out": 0})
-    arrays = _drawn(samples_seen(parts), stage, image_tokens, longest)
+    arrays = assumed_samples(samples_seen(parts), stage, image_tokens, longest)
     return layout_of(arrays, whole, num_devices, STEPS)
 
 
@@ -54,14 +54,7 @@ def layout_of(arrays: Arrays, stage: StageConfig, num_devices: int, num_steps: i
     return Layout(micro_steps=micro_batches / num_devices / num_steps, padding_share=1 - tokens / positions)
 
 
-def _positions(stage: StageConfig, lengths: np.ndarray) -> int:
-    """What is computed for the samples of a micro batch: as many rows as the longest one needs, or a pack."""
-    if stage.pack_tokens:
-        return int(lengths.sum())
-    return len(lengths) * -(-int(lengths.max()) // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
-
-
-def _drawn(seen: dict[str, float], stage: StageConfig, image_tokens: int, longest: int) -> Arrays:
+def assumed_samples(seen: dict[str, float], stage: StageConfig, image_tokens: int, longest: int) -> Arrays:
     """Samples that have lengths and nothing else."""
     rng = np.random.default_rng(SEED)
     wanted = STEPS * stage.global_batch / sum(seen.values())
@@ -72,6 +65,13 @@ def _drawn(seen: dict[str, float], stage: StageConfig, image_tokens: int, longes
     }
     layout = PreparedLayout(parts=(PreparedPart(stage=stage.name, part="assumed"),))
     return arrays_of(columns | {"lengths": lengths.astype(np.int32)}, np.zeros(0), layout)
+
+
+def _positions(stage: StageConfig, lengths: np.ndarray) -> int:
+    """What is computed for the samples of a micro batch: as many rows as the longest one needs, or a pack."""
+    if stage.pack_tokens:
+        return int(lengths.sum())
+    return len(lengths) * -(-int(lengths.max()) // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
 
 
 def _text_lengths(rng: np.random.Generator, part: str, num: int) -> np.ndarray:

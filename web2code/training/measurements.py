@@ -103,6 +103,7 @@ class Meter:
         alone[dist.get_rank()] = torch.tensor([time.perf_counter() - self.started, self.waited, peak_memory()])
         sums = torch.cat([loss, own, alone.flatten()]).to(device)
         dist.all_reduce(sums)
+        sums = sums.cpu()
         self.reduced = sums[: -alone.numel()].tolist()
         of_workers = sums[-alone.numel() :].reshape(alone.shape)
         self.clock = of_workers[0, 0].item()
