@@ -84,7 +84,10 @@ def test_pages_are_answered_rendered_judged_and_scored_once(local_ray, pages, tm
         return answers[shown(body)]
 
     server.reply = reply
-    job = job_of(pages, tmp_path, server, "wcgb", "wcgb_judge", "wcgb_widths", "wcgb_page_down")
+    job = job_of(
+        pages, tmp_path, server,
+        "wcgb", "wcgb_judge", "wcgb_widths", "wcgb_page_down", "wcgb_judge_published", "wcgb_design2code",
+    )  # fmt: skip
     scores = main(job)
     assert scores == read_scores(tmp_path / "results")
     rows = {row.id: row for row in read_rows(tmp_path / "results", "wcgb")}
@@ -100,6 +103,14 @@ def test_pages_are_answered_rendered_judged_and_scored_once(local_ray, pages, tm
         seen = {row.id: row for row in read_rows(tmp_path / "results", name)}
         assert [seen[page].outcome for page in PAGES] == ["scored", "unparsed", "scored"]
         assert seen["page0"].values["overall"] == pytest.approx(10)
+    published = {row.id: row for row in read_rows(tmp_path / "results", "wcgb_judge_published")}
+    assert [published[name].outcome for name in PAGES] == ["scored", "unparsed", "scored"]
+    assert published["page0"].values["overall"] == pytest.approx(7)
+    with Image.open(tmp_path / "results" / "renderings" / "wcgb_judge_published" / "page0.png") as image:
+        assert image.size == (1920, 1080)
+    elements = {row.id: row for row in read_rows(tmp_path / "results", "wcgb_design2code")}
+    for name in ("elements", "tree_bleu", "ssim"):
+        assert elements["page0"].values[name] == pytest.approx(1)
     visual = scores.benchmarks["wcgb"].figures[0]
     assert visual.value == pytest.approx(10 / 3)
     assert visual.low < visual.value < visual.high
@@ -289,6 +300,28 @@ def wait_until(process, happened):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
+
+
+def test_screenshots_alone_are_judged_and_compared_by_their_pixels(local_ray, pages, tmp_path, server):
+    folder = tmp_path / "screenshots"
+    folder.mkdir()
+    for name in PAGES:
+        (folder / f"{name}.png").write_bytes((pages / f"{name}.png").read_bytes())
+    answers = [PAGES["page0"], "I cannot see a page.", "<html></html>"]
+
+    def reply(body):
+        if body["messages"][0]["role"] == "system":
+            return json.dumps(dict.fromkeys(ASPECTS, 7))
+        return answers[shown(body)]
+
+    server.reply = reply
+    scores = main(job_of(folder, tmp_path, server, "wcgb", "wcgb_judge"))
+    computed, judged = scores.benchmarks["wcgb"], scores.benchmarks["wcgb_judge"]
+    assert "pixels alone" in computed.title
+    assert [figure.name for figure in computed.figures] == ["similarity of pixels", "render failed"]
+    assert computed.figures[0].value == pytest.approx(10 / 3)
+    assert computed.figures[1].value == pytest.approx(1 / 3)
+    assert judged.figures[0].value == pytest.approx(14 / 3)
 
 
 @pytest.fixture(scope="module")

@@ -121,8 +121,7 @@ def test_vllm_in_an_actor_writes_what_transformers_does(local_ray, tmp_path, mon
     monkeypatch.setattr(serving, "GIGABYTES_OF_CACHE", 1)
     checkpoint = save_llava(tmp_path / "checkpoint", TEMPLATES["mpt"])
     asked = [
-        [Request(str(number), (screenshot(32, 32),), f"{QUESTION} {number}", 24), Request(f"{number} none", (), "x", 4)]
-        for number in range(4)
+        [Request(str(number), (screenshot(32, 32),) * number, f"{QUESTION} {number}", 24)] for number in range(4)
     ]
     job = BenchmarkJob(
         where=Where(home=str(tmp_path), data_dir=""), name="small", checkpoint="small", benchmarks={},
@@ -136,8 +135,8 @@ def test_vllm_in_an_actor_writes_what_transformers_does(local_ray, tmp_path, mon
     engine = TransformersEngine(str(checkpoint))
     by_transformers = {reply.key: reply for replies in engine.stream(inbox) for reply in replies}
     assert [by_vllm[str(number)].text for number in range(4)] == [by_transformers[str(n)].text for n in range(4)]
-    assert all(by_vllm[str(number)].text for number in range(4))
-    assert all(by_transformers[f"{number} none"].error for number in range(4))
+    assert not any(reply.error for reply in (*by_vllm.values(), *by_transformers.values()))
+    assert any(reply.text for reply in by_vllm.values())
 
 
 def test_an_inbox_keeps_bundles_and_tells_when_it_is_closed():
@@ -151,4 +150,4 @@ def test_an_inbox_keeps_bundles_and_tells_when_it_is_closed():
 
 
 def test_answers_come_in_order():
-    assert generate(Echo(), [b"", b""], ["one", "two"], 4) == ["ONE", "TWO"]
+    assert generate(Echo(), [b"", (), (b"", b"")], ["one", "two", "three"], 4) == ["ONE", "TWO", "THREE"]

@@ -12,7 +12,7 @@ from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
 from web2code.evaluation.judges.ensemble import joined
 from web2code.evaluation.judges.wcgb import merged
-from web2code.evaluation.results import make_row, read_scores, write_benchmark
+from web2code.evaluation.results import BenchmarkScores, make_row, read_scores, write_benchmark
 from web2code.evaluation.visual import score_groups
 
 app = Typer()
@@ -70,3 +70,33 @@ def test_judges_are_compared_with_the_computed_scores_and_with_each_other(tmp_pa
     assert "judge and computed scores, correlation over pages" in told
     assert "overall │ 30 │ 0.99 (" in told
     assert "agreement of one, two" in told
+
+
+def test_the_official_metric_and_containment_are_both_printed_and_samples_that_are_missing_are_told(tmp_path, capsys):
+    write_results(tmp_path, "model", 0.9)
+    rows = [
+        make_row(
+            tmp_path,
+            Sample(f"{half}/{number}", (), "", 1, {"answers": ["seven"], "half": half}),
+            "seven",
+            Verdict(f"{half}/{number}", "scored", {"relaxed": 1.0, "lmms-eval": 1.0, "words": 1.0, "substring": 1.0}),
+        )
+        for half in ("human", "augmented")
+        for number in range(3)
+    ]
+    scores = write_benchmark(tmp_path, BENCHMARKS["chartqa"], rows, read_scores(tmp_path), "d")
+    assert scores.benchmarks["chartqa"].published == (2500,)
+    show(tmp_path)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "relaxed accuracy │" in told
+    assert "containment │" in told
+    assert "containment (published) │" in told
+    assert "chartqa: ChartQA: 6 of 2,500 published samples" in told
+
+
+def test_a_whole_split_needs_no_notice():
+    whole = BenchmarkScores(title="t", dataset="d", num=80, outcomes={}, figures=(), published=(484, 80))
+    assert whole.notice == ""
+    part = BenchmarkScores.model_validate(dict(whole) | {"num": 90})
+    assert part.notice == "90 of 484 published samples"
+    assert BenchmarkScores.model_validate(dict(whole) | {"published": ()}).notice == ""

@@ -46,6 +46,10 @@ class ImageIndex:
     def __len__(self) -> int:
         return len(self._by_path)
 
+    def names(self) -> list[str]:
+        """Their paths, in alphabetic order."""
+        return sorted(self._by_path)
+
     def find(self, named: str) -> ImageFile:
         """The picture that a record names.
 

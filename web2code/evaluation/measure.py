@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -54,6 +54,18 @@ def mean(
     """The mean of one value for each unit."""
     terms = np.stack([np.asarray(values, float), np.ones(len(units))], axis=1)
     return Measure(name, tuple(units), terms, ratio, scale, better)
+
+
+def by_cluster(measure: Measure, clusters: Sequence[str]) -> Measure:
+    """The same figure, with clusters of its units for units: what they share, they are not drawn without.
+
+    Args:
+        clusters: for each unit the name of its cluster.
+    """
+    places = {name: place for place, name in enumerate(dict.fromkeys(clusters))}
+    terms = np.zeros((len(places), measure.terms.shape[1]))
+    np.add.at(terms, [places[name] for name in clusters], measure.terms)
+    return replace(measure, units=tuple(places), terms=terms)
 
 
 def ratio(sums: np.ndarray) -> np.ndarray:

@@ -68,6 +68,15 @@ class BenchmarkScores(Config):
     limit: int = Field(0, description="only so many first samples were asked; 0 means all")
     outcomes: dict[Outcome, int]
     figures: tuple[Figure, ...]
+    published: tuple[int, ...] = Field((), description="how many samples the published splits have, where known")
+
+    @property
+    def notice(self) -> str:
+        """That there are not as many samples as any published split has; empty where there are, or none is known."""
+        if not self.published or self.num in self.published:
+            return ""
+        split = min((size for size in self.published if size > self.num), default=max(self.published))
+        return f"{self.num:,} of {split:,} published samples"
 
 
 class Scores(Config):
@@ -127,12 +136,13 @@ def write_benchmark(
     measures = measures_of(benchmark, read_rows(folder, benchmark.name))
     counts = Counter(row.outcome for row in rows)
     added = BenchmarkScores(
-        title=benchmark.title,
+        title=benchmark.title + benchmark.remark(_samples_of(rows)),
         dataset=dataset,
         num=len(rows),
         limit=limit,
         outcomes=dict(sorted(counts.items())),
         figures=tuple(figure_of(measure, scores.bootstrap_samples, scores.seed) for measure in measures),
+        published=benchmark.published,
     )
     whole = Scores.model_validate(dict(scores) | {"benchmarks": scores.benchmarks | {benchmark.name: added}})
     write_scores(folder, whole)
@@ -150,9 +160,13 @@ def figure_of(measure: Measure, samples: int, seed: int) -> Figure:
 
 def measures_of(benchmark: Benchmark, rows: Sequence[Row]) -> tuple[Measure, ...]:
     """A benchmark's measures, from rows alone."""
-    samples = [Sample(row.id, (), row.prompt, 0, row.facts) for row in rows]
+    samples = _samples_of(rows)
     verdicts = [Verdict(row.id, row.outcome, row.values, row.reason) for row in rows]
     return benchmark.measures(samples, verdicts)
+
+
+def _samples_of(rows: Sequence[Row]) -> list[Sample]:
+    return [Sample(row.id, (), row.prompt, 0, row.facts) for row in rows]
 
 
 def means_of(rows: Sequence[Row]) -> tuple[Measure, ...]:

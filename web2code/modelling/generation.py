@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -14,9 +15,11 @@ from web2code.modelling.base import load_reader, load_template
 from web2code.modelling.image_text import ImageTextProcessor
 from web2code.modelling.images import normalise, pixel_statistics, square_pixels
 from web2code.modelling.llava import load_model
-from web2code.modelling.prompts import about_image, answer_text, conversation_prompt, prompt_tokens, stop_ids
+from web2code.modelling.prompts import answer_text, conversation_prompt, question_about, stop_ids
 
 BATCH = 64
+# What a question is about: a picture, or any number of them.
+Pictures: TypeAlias = bytes | Sequence[bytes]
 # A page is asked about several times in a row.
 _square_pixels = lru_cache(maxsize=BATCH)(square_pixels)
 
@@ -34,43 +37,63 @@ class Generator:
 
     def generate(
         self,
-        images: list[bytes],
-        prompts: list[str],
+        images: Sequence[Pictures],
+        prompts: Sequence[str],
         max_new_tokens: int,
         progress: Callable[[int], None] = lambda done: None,
     ) -> list[str]:
-        """The model's answer to each (picture, prompt) pair, in order. Pictures are encoded PNG or JPEG."""
+        """The model's answer to each prompt, in order.
+
+        Args:
+            images: for each prompt its picture, encoded as PNG or JPEG, or as many as it is about, or none.
+
+        Raises:
+            ValueError: a prompt leaves no room for an answer in the model's context.
+        """
         return list(self.stream(images, prompts, max_new_tokens, progress))
 
     def stream(
         self,
-        images: list[bytes],
-        prompts: list[str],
+        images: Sequence[Pictures],
+        prompts: Sequence[str],
         max_new_tokens: int,
         progress: Callable[[int], None] = lambda done: None,
     ) -> Iterator[str]:
         """As `generate`, yielding each batch's answers as soon as the batch is done."""
         for start in range(0, len(images), BATCH):
             chunk = slice(start, start + BATCH)
-            yield from self._generate_batch(images[chunk], prompts[chunk], max_new_tokens)
+            pictures = [(one,) if isinstance(one, bytes) else tuple(one) for one in images[chunk]]
+            yield from self._generate_batch(pictures, prompts[chunk], max_new_tokens)
             progress(min(start + BATCH, len(images)))
 
+    def _generate_batch(
+        self, images: list[tuple[bytes, ...]], prompts: Sequence[str], max_new_tokens: int
+    ) -> Iterator[str]:
+        rows = [self._prompt(*asked) for asked in zip(images, prompts, strict=True)]
+        limits = [min(max_new_tokens, self._room(row)) for row in rows]
+        answers: dict[int, str] = {}
+        # Answers of one length each: a prompt that nearly fills the context cuts nobody else's.
+        for limit in sorted(set(limits)):
+            places = [place for place, one in enumerate(limits) if one == limit]
+            texts = self._answers([rows[place] for place in places], [images[place] for place in places], limit)
+            answers |= dict(zip(places, texts, strict=True))
+        yield from (answers[place] for place in range(len(rows)))
+
     @torch.inference_mode()
-    def _generate_batch(self, images: list[bytes], prompts: list[str], max_new_tokens: int) -> list[str]:
-        rows, shown = self._processed(images, prompts) if self.processor else self._squares(images, prompts)
+    def _answers(self, rows: list[list[int]], images: list[tuple[bytes, ...]], max_new_tokens: int) -> list[str]:
         length = max(len(row) for row in rows)
         pad = self.tokenizer.pad_token_id
         # Left padding: every answer starts at the same position.
         input_ids = torch.tensor([[pad] * (length - len(row)) + row for row in rows])
         mask = torch.tensor([[0] * (length - len(row)) + [1] * len(row) for row in rows])
-        room = self.model.config.get_text_config().max_position_embeddings - length
+        shown = self._shown(list(chain.from_iterable(images)))
         if self.processor:
             shown |= self.processor.positions(input_ids)
         output = self.model.generate(
             input_ids=input_ids.to(self.device),
             attention_mask=mask.to(self.device),
             **{name: value.to(self.device) for name, value in shown.items()},
-            max_new_tokens=min(max_new_tokens, room),
+            max_new_tokens=max_new_tokens,
             do_sample=False,
             # One cache for the whole answer: one that grows is copied for every token.
             cache_implementation="static",
@@ -82,20 +105,31 @@ class Generator:
         )
         return [answer_text(self.tokenizer, self.template, row[length:].tolist()) for row in output]
 
-    def _squares(self, images: list[bytes], prompts: list[str]) -> tuple[list[list[int]], dict[str, Any]]:
-        """Token ids of questions, each about a picture, and the pictures as LLaVA sees them."""
-        config = self.model.config
-        size, (mean, std) = config.vision_config.image_size, pixel_statistics(config.vision_config)
-        rows = [prompt_tokens(self.tokenizer, self.template, prompt, config.image_seq_length) for prompt in prompts]
-        pixels = np.stack([_square_pixels(image, size, mean) for image in images])
-        return rows, {"pixel_values": normalise(pixels, mean, std)}
+    def _room(self, row: list[int]) -> int:
+        """How many tokens an answer may have."""
+        context = self.model.config.get_text_config().max_position_embeddings
+        if len(row) >= context:
+            raise ValueError(f"the prompt takes {len(row)} tokens, its pictures' included, of a context of {context}")
+        return context - len(row)
 
-    def _processed(self, images: list[bytes], prompts: list[str]) -> tuple[list[list[int]], dict[str, Any]]:
-        """The same of a model that is published whole, by its own processor."""
-        processor = self.processor
-        assert processor is not None
-        rows = []
-        for image, prompt in zip(images, prompts, strict=True):
-            asked = about_image((prompt, None), line=processor.line)
-            rows.append(conversation_prompt(self.tokenizer, self.template, asked, processor.tokens(image)))
-        return rows, processor.tensors(images, self.model.dtype)
+    def _prompt(self, images: tuple[bytes, ...], prompt: str) -> list[int]:
+        """Token ids of a question: as LLaVA sees its pictures, or as the processor of a model that is published whole.
+
+        The text is what the exported checkpoint's chat template makes of the same pictures and prompt.
+        """
+        if self.processor is None:
+            asked, size = question_about(prompt, len(images)), self.model.config.image_seq_length
+            return conversation_prompt(self.tokenizer, self.template, asked, size)
+        asked = question_about(prompt, len(images), line=self.processor.line)
+        return conversation_prompt(self.tokenizer, self.template, asked, map(self.processor.tokens, images))
+
+    def _shown(self, images: list[bytes]) -> dict[str, Any]:
+        """What the model sees of pictures, in their order; nothing where there are none."""
+        if not images:
+            return {}
+        if self.processor:
+            return self.processor.tensors(images, self.model.dtype)
+        config = self.model.config.vision_config
+        mean, std = pixel_statistics(config)
+        pixels = np.stack([_square_pixels(image, config.image_size, mean) for image in images])
+        return {"pixel_values": normalise(pixels, mean, std)}

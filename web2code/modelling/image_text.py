@@ -147,7 +147,8 @@ def load_processor(name: str | Path, revision: str = "main") -> ProcessorMixin:
     """The processor of a model on the hub or in a folder; where torchvision is not installed, without its videos."""
     from transformers import PROCESSOR_MAPPING, AutoProcessor  # heavy: these know all processors
 
-    kind = PROCESSOR_MAPPING.get(type(AutoConfig.from_pretrained(name, revision=revision)), None)
+    config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+    kind = PROCESSOR_MAPPING.get(type(config), None)
     if kind and "video_processor" in kind.get_attributes() and not is_torchvision_available():
         return without_videos(kind).from_pretrained(name, revision=revision)
     return AutoProcessor.from_pretrained(name, revision=revision)

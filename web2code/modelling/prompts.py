@@ -68,6 +68,11 @@ def about_image(*turns: tuple[str, str | None], line: str = "\n") -> Conversatio
     return Conversation((first, *(Turn((question,), answer) for question, answer in others)))
 
 
+def question_about(question: str, num_images: int, line: str = "\n") -> Conversation:
+    """A question that awaits its answer, after as many images, each followed by `line` as `about_image` writes it."""
+    return Conversation((Turn((*(IMAGE, line) * num_images, question), None),))
+
+
 def conversation_sample(
     tokenizer: PreTrainedTokenizerFast,
     template: Template,
@@ -88,9 +93,12 @@ def conversation_prompt(
     tokenizer: PreTrainedTokenizerFast,
     template: Template,
     conversation: Conversation,
-    image_tokens: int | Sequence[int],
+    image_tokens: int | Sequence[int] | Iterator[Sequence[int]],
 ) -> list[int]:
-    """Token ids up to where the awaited answer starts: as a training sample begins, whatever its answer."""
+    """Token ids up to where the awaited answer starts: as a training sample begins, whatever its answer.
+
+    An image takes `image_tokens` positions, or is these token ids, or for each image in turn those of the iterator.
+    """
     if conversation.turns[-1].answer is not None:
         raise ValueError("a prompt ends with a question: leave its answer out")
     return _join(text_encoder(tokenizer), template, conversation, image_tokens).tokens
@@ -159,7 +167,10 @@ def _asked(template: Template, part: str | Image) -> tuple[Part, ...]:
 
 
 def _join(
-    encoder: TextEncoder, template: Template, conversation: Conversation, image_tokens: int | Sequence[int]
+    encoder: TextEncoder,
+    template: Template,
+    conversation: Conversation,
+    image_tokens: int | Sequence[int] | Iterator[Sequence[int]],
 ) -> Sample:
     """Token ids and labels of a conversation, in which every control token is given by its id."""
     tokens: list[int] = []
@@ -171,11 +182,16 @@ def _join(
             ids, starts = encoder.encode(part.text, starts), False
         else:
             control = encoder.token(template.image if isinstance(part, Image) else part.token)
-            taken = image_tokens if isinstance(part, Image) else 1
+            taken = _taken(image_tokens) if isinstance(part, Image) else 1
             ids, starts = [control.id] * taken if isinstance(taken, int) else [*taken], control.starts_text
         tokens += ids
         labels += ids if part.learned else [IGNORED] * len(ids)
     return Sample(tokens, labels)
+
+
+def _taken(image_tokens: int | Sequence[int] | Iterator[Sequence[int]]) -> int | Sequence[int]:
+    """What the next image takes."""
+    return next(image_tokens) if isinstance(image_tokens, Iterator) else image_tokens
 
 
 def _as_met(encoder: TextEncoder, piece: tuple[Part, ...]) -> Iterator[Part]:

@@ -30,11 +30,12 @@ class Group:
 
 
 GROUPS = (
-    Group("web", "Web pages", ("wub", "wcgb", "wcgb_page_down", "wcgb_widths", "design2code"),
+    Group("web", "Web pages", ("wub", "wcgb", "wcgb_page_down", "wcgb_widths", "wcgb_design2code",
+                             "design2code", "design2code_layout"),
           "Computed from pixels, documents and answers, without a judge. The CLIP column depends on the implementation "
           "and compares only within one source."),
-    Group("judged", "Judged by a model", ("wcgb_judge", "design2code", "flame", "wcgb", "llava_bench_in_the_wild",
-                                          "llava_bench_coco", "scienceqa_ensemble"),
+    Group("judged", "Judged by a model", ("wcgb_judge", "wcgb_judge_published", "design2code", "flame", "wcgb",
+                                          "llava_bench_in_the_wild", "llava_bench_coco", "scienceqa_ensemble"),
           "What a judging model said. Such scores depend on the judge and its version, and those of WCGB that were "
           "published leave out what failed; they compare with nothing that is computed."),
     Group("general", "General", ("mme", "pope", "scienceqa_img", "scienceqa", "mmbench", "mmmu", "ai2d", "mathvista",
@@ -50,7 +51,9 @@ TITLES = {
     "ocrbench": "OCRBench", "stvqa": "ST-VQA", "docvqa": "DocVQA", "chartqa": "ChartQA", "infovqa": "InfographicVQA",
     "funsd": "FUNSD", "sroie": "SROIE", "vqav2": "VQAv2", "gqa": "GQA", "llava_bench_coco": "LLaVA-Bench, COCO",
     "llava_bench_in_the_wild": "LLaVA-Bench, in the wild", "wcgb_page_down": "WCGB, published window",
-    "wcgb_widths": "WCGB, two widths", "scienceqa_ensemble": "ScienceQA, two models",
+    "wcgb_widths": "WCGB, two widths", "wcgb_judge_published": "WCGB, published window",
+    "wcgb_design2code": "WCGB, as Design2Code", "design2code_layout": "Design2Code, by layout",
+    "scienceqa_ensemble": "ScienceQA, two models",
 }  # fmt: skip
 
 

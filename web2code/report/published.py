@@ -72,8 +72,9 @@ def _percent(benchmark: str, figure: str) -> Column:
 ELEMENTS = tuple(_percent("design2code", name) for name in ("Block", "Text", "Position", "Colour", "CLIP"))
 PERCEPTION = Column("mme", "perception", 2000)
 COGNITION = Column("mme", "cognition", 800)
-POPE = _percent("pope", "F1")
-SCIENCEQA = _percent("scienceqa_img", "accuracy")
+# By the scripts of POPE and LLaVA, which these papers took over.
+POPE = _percent("pope", "F1, mean of splits (published)")
+SCIENCEQA = _percent("scienceqa_img", "accuracy (published)")
 # LLaVA's evaluation, which its successors took over, puts words that an OCR program read into the prompt.
 TEXTVQA = _percent("textvqa_ocr", "accuracy")
 RELATIVE = "relative score (published)"

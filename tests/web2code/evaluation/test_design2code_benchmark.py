@@ -4,7 +4,14 @@ import pytest
 from PIL import Image
 
 from web2code.evaluation.benchmarks.benchmark import Folders, Verdict
-from web2code.evaluation.benchmarks.design2code import load, measures, start_scorer
+from web2code.evaluation.benchmarks.design2code import (
+    DESIGN2CODE_LAYOUT,
+    layout_measures,
+    load,
+    measures,
+    start_layout_scorer,
+    start_scorer,
+)
 from web2code.evaluation.design2code import clip as clip_module
 
 PAGE = "<html><body style='margin:0'><h1>Page {}</h1><img src=rick.jpg width=300></body></html>"
@@ -87,3 +94,20 @@ def test_with_clip_the_published_mean_comes_first_and_what_failed_counts(folder)
     first, *others = measures(samples, verdicts)
     assert (first.name, first.value) == ("Design2Code", pytest.approx(0.3))
     assert "CLIP" in {measure.name for measure in others}
+
+
+def test_by_layout_the_same_page_is_right_and_another_is_not(folder, tmp_path):
+    samples = list(load(folder))
+    answers = [f"```html\n{PAGE.format(1)}\n```", "I cannot do that.", "<html><body><p>else</p></body></html>"]
+    scorer = start_layout_scorer(Folders(tmp_path / "pictures", folder, tmp_path / "kept"))
+    try:
+        verdicts = [scorer.score(sample, answer) for sample, answer in zip(samples, answers, strict=True)]
+    finally:
+        scorer.close()
+    assert [verdict.outcome for verdict in verdicts] == ["scored", "unparsed", "scored"]
+    assert (tmp_path / "pictures" / "1.png").is_file()
+    assert verdicts[0].values["elements"] == pytest.approx(1)
+    assert verdicts[2].values["elements"] < 0.6
+    figures = {measure.name: measure.value for measure in layout_measures(samples, verdicts)}
+    assert figures["Block, by layout"] == pytest.approx((1 + verdicts[2].values["block"]) / 3)
+    assert DESIGN2CODE_LAYOUT.answers_of == "design2code"

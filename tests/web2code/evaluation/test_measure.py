@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from web2code.evaluation.measure import Measure, interval, mean
+from web2code.evaluation.measure import Measure, by_cluster, interval, mean
 
 
 def test_a_mean_and_its_interval() -> None:
@@ -29,3 +29,16 @@ def test_a_figure_that_is_no_mean() -> None:
 
 def test_no_unit_scores_nothing() -> None:
     assert interval(mean("score", [], []), 100, seed=0).mean == 0
+
+
+def test_clusters_are_drawn_whole() -> None:
+    """Five answers that are always alike say as much as one."""
+    screenshots = np.random.default_rng(0).integers(0, 2, 200)
+    questions = np.repeat(screenshots, 5)
+    clusters = [str(number) for number in range(200) for _ in range(5)]
+    single = mean("accuracy", [str(number) for number in range(1000)], questions)
+    clustered = by_cluster(single, clusters)
+    assert clustered.units == tuple(str(number) for number in range(200))
+    assert clustered.value == single.value
+    narrow, wide = interval(single, 2000, seed=0), interval(clustered, 2000, seed=0)
+    assert wide.high - wide.low == pytest.approx(5**0.5 * (narrow.high - narrow.low), rel=0.15)

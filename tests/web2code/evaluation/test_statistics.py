@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from web2code.evaluation.measure import Measure, mean
+from web2code.evaluation.measure import Measure, by_cluster, mean
 from web2code.evaluation.statistics import difference, holm, mcnemar_p, paired_p, permutation_p
 
 
@@ -110,3 +110,13 @@ def test_no_unit_says_nothing():
     none = mean("accuracy", [], [])
     assert difference(none, none, 100, seed=0).high == 0
     assert paired_p(none, none, 100, seed=0) == 1
+
+
+def test_questions_about_one_screenshot_are_swapped_together():
+    """One model is right on 12 screenshots of 20, the other on 8, five questions each: no more than chance."""
+    right = [np.repeat(np.arange(20) < number, 5).astype(float) for number in (12, 8)]
+    names = [f"{number}/{question}" for number in range(20) for question in range(5)]
+    single = [mean("accuracy", names, values) for values in right]
+    clustered = [by_cluster(one, [name.partition("/")[0] for name in names]) for one in single]
+    assert paired_p(*single, 10_000, seed=0) < 0.001
+    assert paired_p(*clustered, 10_000, seed=0) == pytest.approx(2 / 2**4)

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from web2code.modelling.chat_templates import read_chat_template, write_chat_template
-from web2code.modelling.prompts import IMAGE, Conversation, Turn, conversation_prompt, conversation_sample
+from web2code.modelling.prompts import (
+    IMAGE,
+    Conversation,
+    Turn,
+    conversation_prompt,
+    conversation_sample,
+    question_about,
+)
 from web2code.modelling.templates import TEMPLATES, Text, Token
 
 from .tokenizers import TOKENIZERS, crystal, gpt, llama, ours
@@ -94,6 +101,20 @@ def test_an_image_may_be_a_part_of_a_message():
         [{"role": "user", "content": parts}], tokenize=False, add_generation_prompt=True
     )
     assert text.endswith("USER: <image>\nWrite the HTML. ASSISTANT:")
+
+
+@pytest.mark.parametrize("kind", ["gpt", "llama, always", "crystal"])
+@pytest.mark.parametrize("name", [name for name in TEMPLATES if name != "plain"])
+@pytest.mark.parametrize("num_images", [0, 1, 3])
+def test_a_question_about_some_images_is_what_servers_make_of_it(name, kind, num_images):
+    template = TEMPLATES[name]
+    tokenizer = with_chat_template(TOKENIZERS[kind], write_chat_template(template))
+    parts = [{"type": "image"}] * num_images + [{"type": "text", "text": "Write the HTML."}]
+    said = [{"role": "user", "content": parts}]
+    text = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=True)
+    asked = conversation_prompt(tokenizer, template, question_about("Write the HTML.", num_images), 1)
+    assert asked == tokenizer.encode(text, add_special_tokens=False)
+    assert text.count(template.image) == num_images
 
 
 def test_what_a_written_chat_template_cannot_hold_is_refused():

@@ -51,3 +51,26 @@ def test_an_answer_ends_where_the_checkpoint_says(tmp_path, stops, answer):
     a, b, c, d, e = (encode(generator.tokenizer, letter)[0] for letter in "abcde")
     writes(generator, [prompt[-1], a, b, c, generator.tokenizer.bos_token_id, d, e])
     assert generator.generate([png(64, 64, (0, 0, 0))], [CODE_PROMPT], 6) == [answer]
+
+
+def test_questions_about_any_number_of_pictures_are_answered_together(tmp_path):
+    generator = Generator(make_prepared(tmp_path) / "base")
+    images = [png(64, 64, colour) for colour in ((255, 0, 0), (0, 0, 255))]
+    asked = [(), (images[0],), (images[0], images[1]), (images[1], images[0]), images[0]]
+    prompts = ["Is the page red?"] * len(asked)
+    together = generator.generate(asked, prompts, 12)
+    assert together == [generator.generate([one], [prompt], 12)[0] for one, prompt in zip(asked, prompts, strict=True)]
+    assert together[1] == together[4]
+    assert generator.generate([(), ()], prompts[:2], 12) == [together[0]] * 2
+
+
+def test_a_prompt_that_nearly_fills_the_context_cuts_nobody_elses_answer(tmp_path):
+    generator = Generator(make_prepared(tmp_path) / "base")
+    long, picture = f"{CODE_PROMPT} {CODE_PROMPT}", png(64, 64, (0, 0, 0))
+    prompt = prompt_tokens(generator.tokenizer, generator.template, long, 4)
+    letters = [encode(generator.tokenizer, letter)[0] for letter in "abcde"]
+    writes(generator, [prompt[-1], *letters])
+    generator.model.config.get_text_config().max_position_embeddings = len(prompt) + 2
+    assert generator.generate([picture] * 3, [CODE_PROMPT, long, CODE_PROMPT], 5) == ["abcde", "ab", "abcde"]
+    with pytest.raises(ValueError, match="of a context of"):
+        generator.generate([picture], [long + " " + long], 5)

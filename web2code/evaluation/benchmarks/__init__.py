@@ -5,7 +5,7 @@ from __future__ import annotations
 from web2code.evaluation.benchmarks.ai2d import AI2D
 from web2code.evaluation.benchmarks.benchmark import Benchmark
 from web2code.evaluation.benchmarks.chartqa import CHARTQA
-from web2code.evaluation.benchmarks.design2code import DESIGN2CODE
+from web2code.evaluation.benchmarks.design2code import DESIGN2CODE, DESIGN2CODE_LAYOUT
 from web2code.evaluation.benchmarks.documents import DOCVQA, INFOVQA, STVQA
 from web2code.evaluation.benchmarks.forms import FUNSD, SROIE
 from web2code.evaluation.benchmarks.llava_bench import COCO, IN_THE_WILD, llava_bench
@@ -17,7 +17,14 @@ from web2code.evaluation.benchmarks.ocrbench import OCRBENCH
 from web2code.evaluation.benchmarks.pope import POPE
 from web2code.evaluation.benchmarks.scienceqa import SCIENCEQA, SCIENCEQA_ENSEMBLE, SCIENCEQA_IMG
 from web2code.evaluation.benchmarks.vqa import GQA, TEXTVQA, TEXTVQA_OCR, VQAV2
-from web2code.evaluation.benchmarks.wcgb import WCGB, WCGB_JUDGE, WCGB_PAGE_DOWN, WCGB_WIDTHS
+from web2code.evaluation.benchmarks.wcgb import (
+    WCGB,
+    WCGB_DESIGN2CODE,
+    WCGB_JUDGE,
+    WCGB_JUDGE_PUBLISHED,
+    WCGB_PAGE_DOWN,
+    WCGB_WIDTHS,
+)
 from web2code.evaluation.benchmarks.wub import WUB
 
 # A new benchmark needs a line here.
@@ -25,6 +32,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "ai2d": AI2D,
     "chartqa": CHARTQA,
     "design2code": DESIGN2CODE,
+    "design2code_layout": DESIGN2CODE_LAYOUT,
     "docvqa": DOCVQA,
     "funsd": FUNSD,
     "gqa": GQA,
@@ -46,7 +54,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "textvqa_ocr": TEXTVQA_OCR,
     "vqav2": VQAV2,
     "wcgb": WCGB,
+    "wcgb_design2code": WCGB_DESIGN2CODE,
     "wcgb_judge": WCGB_JUDGE,
+    "wcgb_judge_published": WCGB_JUDGE_PUBLISHED,
     "wcgb_page_down": WCGB_PAGE_DOWN,
     "wcgb_widths": WCGB_WIDTHS,
     "wub": WUB,

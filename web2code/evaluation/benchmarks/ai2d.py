@@ -48,4 +48,4 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     )
 
 
-AI2D = Benchmark("ai2d", "AI2D", load, judge, measures, FETCH)
+AI2D = Benchmark("ai2d", "AI2D", load, judge, measures, FETCH, published=(3_088,))

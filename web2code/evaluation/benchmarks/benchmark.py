@@ -105,6 +105,8 @@ class Benchmark:
         scorer: starts what scores answers that are pages.
         model_judge: has a model judge answers.
         answers_of: the benchmark whose answers are scored or judged, where nothing is asked anew.
+        published: how many samples the published splits have, where that is known.
+        remark: what the title adds about the samples, where not all kinds of files allow the same figures.
     """
 
     name: str
@@ -116,3 +118,5 @@ class Benchmark:
     scorer: Callable[[Folders], PageScorer] | None = None
     model_judge: ModelJudge | None = None
     answers_of: str = ""
+    published: tuple[int, ...] = ()
+    remark: Callable[[Sequence[Sample]], str] = lambda samples: ""

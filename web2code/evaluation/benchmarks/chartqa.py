@@ -57,4 +57,4 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     )
 
 
-CHARTQA = Benchmark("chartqa", "ChartQA", load, judge, measures, FETCH)
+CHARTQA = Benchmark("chartqa", "ChartQA", load, judge, measures, FETCH, published=(2_500,))

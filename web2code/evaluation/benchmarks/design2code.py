@@ -20,6 +20,8 @@ PROMPT = (
 )
 MAX_NEW_TOKENS = 4096
 MAX_BYTES = 30_000_000
+# Pages of the test set, and of Design2Code-HARD.
+PUBLISHED = (484, 80)
 MEASURES = {
     "final": "Design2Code",
     "elements": "Design2Code without CLIP",
@@ -62,6 +64,22 @@ def start_scorer(folders: Folders) -> PageScorer:
     return Design2CodeScorer(folders.pictures, folders.files)
 
 
+def start_layout_scorer(folders: Folders) -> PageScorer:
+    """What renders each page once and scores it by its layout."""
+    from web2code.evaluation.design2code.page_scorer import LayoutScorer
+
+    return LayoutScorer(folders.pictures, folders.files)
+
+
+def layout_measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
+    """The mean of each value that a layout gives, under a name of its own: none compares with the published scores."""
+    units = [sample.id for sample in samples]
+    return tuple(
+        mean(f"{MEASURES[name]}, by layout", units, [verdict.values.get(name, 0.0) for verdict in verdicts])
+        for name in ("elements", "block", "text", "position", "colour")
+    )
+
+
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
     """The mean of each value over all pages; what failed counts 0. Those of CLIP only where it was asked."""
     units = [sample.id for sample in samples]
@@ -81,4 +99,17 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-DESIGN2CODE = Benchmark("design2code", "Design2Code", load, None, measures, FETCH, start_scorer)
+DESIGN2CODE = Benchmark(
+    "design2code", "Design2Code", load, None, measures, FETCH, start_scorer, published=PUBLISHED
+)  # fmt: skip
+DESIGN2CODE_LAYOUT = Benchmark(
+    "design2code_layout",
+    "Design2Code by layout: quicker, and near its scores",
+    load,
+    None,
+    layout_measures,
+    FETCH,
+    start_layout_scorer,
+    answers_of=DESIGN2CODE.name,
+    published=PUBLISHED,
+)

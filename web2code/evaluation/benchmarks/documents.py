@@ -76,10 +76,11 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     )
 
 
-def _benchmark(name: str, title: str, part: str) -> Benchmark:
-    return Benchmark(name, title, partial(load, part=part), judge, measures, FETCH.format(part=part))
+def _benchmark(name: str, title: str, part: str, published: int) -> Benchmark:
+    fetch = FETCH.format(part=part)
+    return Benchmark(name, title, partial(load, part=part), judge, measures, fetch, published=(published,))
 
 
-DOCVQA = _benchmark("docvqa", "DocVQA", "DocVQA")
-INFOVQA = _benchmark("infovqa", "InfographicVQA", "InfographicVQA")
+DOCVQA = _benchmark("docvqa", "DocVQA", "DocVQA", 5349)
+INFOVQA = _benchmark("infovqa", "InfographicVQA", "InfographicVQA", 2801)
 STVQA = Benchmark("stvqa", "ST-VQA", load_stvqa, judge, measures, FETCH_STVQA)

@@ -57,4 +57,4 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     )
 
 
-MATHVISTA = Benchmark("mathvista", "MathVista, testmini", load, judge, measures, FETCH)
+MATHVISTA = Benchmark("mathvista", "MathVista, testmini", load, judge, measures, FETCH, published=(1_000,))

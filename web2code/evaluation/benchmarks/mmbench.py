@@ -93,4 +93,4 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     )
 
 
-MMBENCH = Benchmark("mmbench", "MMBench, English dev", load, judge, measures, FETCH)
+MMBENCH = Benchmark("mmbench", "MMBench, English dev", load, judge, measures, FETCH, published=(4_329,))

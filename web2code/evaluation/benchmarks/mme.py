@@ -90,4 +90,4 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     )
 
 
-MME = Benchmark("mme", "MME", load, judge, measures, FETCH)
+MME = Benchmark("mme", "MME", load, judge, measures, FETCH, published=(2_374,))

@@ -98,4 +98,4 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     )
 
 
-MMMU = Benchmark("mmmu", "MMMU, validation", load, judge, measures, FETCH)
+MMMU = Benchmark("mmmu", "MMMU, validation", load, judge, measures, FETCH, published=(900,))

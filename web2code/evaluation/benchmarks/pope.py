@@ -126,4 +126,4 @@ def truth_ratio(pairs: Judged) -> Measure:
     return mean("yes ratio (lmms-eval)", units(pairs), truths, better="neither")
 
 
-POPE = Benchmark("pope", "POPE", load, judge, measures, FETCH)
+POPE = Benchmark("pope", "POPE", load, judge, measures, FETCH, published=(9_000,))

@@ -87,12 +87,13 @@ def measures_with_text_model(samples: Sequence[Sample], verdicts: Sequence[Verdi
     return scienceqa_ensemble.measures(samples, verdicts)
 
 
-def _benchmark(name: str, title: str, part: str) -> Benchmark:
-    return Benchmark(name, title, partial(load, part=part), judge, measures, FETCH.format(part=part))
+def _benchmark(name: str, title: str, part: str, published: int) -> Benchmark:
+    fetch = FETCH.format(part=part)
+    return Benchmark(name, title, partial(load, part=part), judge, measures, fetch, published=(published,))
 
 
-SCIENCEQA = _benchmark("scienceqa", "ScienceQA", "FULL")
-SCIENCEQA_IMG = _benchmark("scienceqa_img", "ScienceQA, questions with a picture", "IMG")
+SCIENCEQA = _benchmark("scienceqa", "ScienceQA", "FULL", 4241)
+SCIENCEQA_IMG = _benchmark("scienceqa_img", "ScienceQA, questions with a picture", "IMG", 2017)
 SCIENCEQA_ENSEMBLE = Benchmark(
     "scienceqa_ensemble",
     "ScienceQA with a text model, as complement and as judge",
@@ -102,4 +103,5 @@ SCIENCEQA_ENSEMBLE = Benchmark(
     SCIENCEQA.fetch,
     model_judge=with_text_model,
     answers_of=SCIENCEQA.name,
+    published=SCIENCEQA.published,
 )

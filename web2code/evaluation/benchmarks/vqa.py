@@ -133,11 +133,12 @@ def _sample(folder: Path, row: Row, prompt: str, facts: dict[str, Any]) -> Sampl
 
 
 TEXTVQA = Benchmark(
-    "textvqa", "TextVQA", partial(load_textvqa, ocr=False), judge_textvqa, measures_textvqa, FETCH_TEXTVQA
+    "textvqa", "TextVQA", partial(load_textvqa, ocr=False), judge_textvqa, measures_textvqa, FETCH_TEXTVQA,
+    published=(5000,),
 )  # fmt: skip
 TEXTVQA_OCR = Benchmark(
     "textvqa_ocr", "TextVQA, with OCR words in the prompt", partial(load_textvqa, ocr=True), judge_textvqa,
-    measures_textvqa, FETCH_TEXTVQA,
+    measures_textvqa, FETCH_TEXTVQA, published=(5000,),
 )  # fmt: skip
-VQAV2 = Benchmark("vqav2", "VQAv2", load_vqav2, judge_vqav2, measures_vqav2, FETCH_VQAV2)
-GQA = Benchmark("gqa", "GQA", load_gqa, judge_gqa, measures_gqa, FETCH_GQA)
+VQAV2 = Benchmark("vqav2", "VQAv2", load_vqav2, judge_vqav2, measures_vqav2, FETCH_VQAV2, published=(214_354,))
+GQA = Benchmark("gqa", "GQA", load_gqa, judge_gqa, measures_gqa, FETCH_GQA, published=(12_578,))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from web2code.config import ASPECTS, GROUPS, JudgeConfig, Viewport
-from web2code.data.images import image_size
+from web2code.data.images import ImageIndex, image_size, load_image
 from web2code.data.pages import read_pages
 from web2code.data.shards import RECORD
+from web2code.evaluation.benchmarks import design2code
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Folders, PageScorer, Sample, Verdict
 from web2code.evaluation.measure import Measure, mean
 from web2code.modelling.templates import CODE_PROMPT
@@ -17,6 +18,11 @@ from web2code.modelling.templates import CODE_PROMPT
 if TYPE_CHECKING:
     from web2code.endpoint import Client
 
+PICTURES = "Web2Code_image_eval.zip"
+FETCH = (
+    "name a dataset that `web2code data build` made, or put NAME.png with NAME.html beside it for each page there, or "
+    f"NAME.png alone; the published screenshots are {PICTURES} of the dataset MBZUAI/Web2Code, packed or unpacked"
+)
 MAX_NEW_TOKENS = 3000
 WIDTHS = (Viewport(width=1280, height=720), Viewport(width=390, height=844))
 
@@ -24,18 +30,25 @@ WIDTHS = (Viewport(width=1280, height=720), Viewport(width=390, height=844))
 def load(folder: Path) -> Iterator[Sample]:
     """Pages with their HTML: those that a dataset holds out, or a folder of `NAME.png` with `NAME.html` beside each.
 
+    Where a folder has no HTML at all, as the published screenshots have none, there is a sample for each picture in
+    `PICTURES`, else in the folder: `facts["screenshot"]` is what an answer is compared with, pixel by pixel.
+
     Raises:
-        ValueError: the folder holds neither, or a page lacks one of its two files.
+        ValueError: the folder holds none of these, or a page lacks one of its two files.
     """
     if (folder / RECORD).exists():
         yield from (_sample(row["id"], row["image"], row["html"]) for row in read_pages(folder, "eval"))
         return
     documents = {path.stem: path for path in sorted(folder.glob("*.html"))}
     pictures = {path.stem: path for path in sorted(folder.glob("*.png"))}
+    if not documents and (screenshots := _screenshots(folder)):
+        yield from screenshots
+        return
     if not documents or documents.keys() != pictures.keys():
         lacking = sorted(documents.keys() ^ pictures.keys())
         what = f"{lacking[0]} has only one of its two files" if lacking else "it holds none"
-        raise ValueError(f"wcgb: {folder} should be a dataset, or hold NAME.png and NAME.html for each page: {what}")
+        should = "should be a dataset, or hold NAME.png and NAME.html for each page"
+        raise ValueError(f"wcgb: {folder} {should}: {what}; {FETCH}")
     for name, path in documents.items():
         try:
             yield _sample(name, pictures[name].read_bytes(), path.read_text(encoding="utf-8", errors="replace"))
@@ -44,13 +57,25 @@ def load(folder: Path) -> Iterator[Sample]:
 
 
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
-    """Overall and group scores, 0 to 10, then the share that did not render, then the aspects; failed pages score 0."""
+    """Overall and group scores, 0 to 10, then the share that did not render, then the aspects; failed pages score 0.
+
+    Without the reference's HTML there is only the similarity of pixels, and no score of what pixels do not show.
+    """
     units = [sample.id for sample in samples]
+    if remark(samples):
+        similarity = [verdict.values.get("similarity", 0.0) for verdict in verdicts]
+        failed = [verdict.outcome != "scored" for verdict in verdicts]
+        return mean("similarity of pixels", units, similarity, 10.0), mean("render failed", units, failed)
     scored = [
         mean(name, units, [verdict.values.get(name, 0.0) for verdict in verdicts], 10.0) for name in (*GROUPS, *ASPECTS)
     ]
     failed = mean("render failed", units, [verdict.outcome != "scored" for verdict in verdicts], better="less")
     return (*scored[: len(GROUPS)], failed, *scored[len(GROUPS) :])
+
+
+def remark(samples: Sequence[Sample]) -> str:
+    """That there are screenshots alone."""
+    return ", similarity of pixels alone: no HTML of the references" if any(map(_is_screenshot, samples)) else ""
 
 
 def start_scorer(folders: Folders) -> PageScorer:
@@ -92,9 +117,28 @@ def model_judge(client: Client, judge: JudgeConfig, answers: Iterable[Answered])
 
 
 def _sample(name: str, image: bytes, html: str) -> Sample:
+    return Sample(name, (image,), CODE_PROMPT, MAX_NEW_TOKENS, {"html": html, "viewport": _viewport(image)})
+
+
+def _screenshots(folder: Path) -> list[Sample]:
+    archive = folder / PICTURES
+    index = ImageIndex([archive if archive.is_file() else folder])
+    return [_screenshot(name, load_image(index.find(name))) for name in index.names()]
+
+
+def _screenshot(name: str, image: bytes) -> Sample:
+    facts = {"screenshot": image, "viewport": _viewport(image), "reference": "screenshot"}
+    return Sample(PurePosixPath(name).stem, (image,), CODE_PROMPT, MAX_NEW_TOKENS, facts)
+
+
+def _is_screenshot(sample: Sample) -> bool:
+    # Rows of results keep no bytes.
+    return sample.facts.get("reference") == "screenshot"
+
+
+def _viewport(image: bytes) -> dict[str, int]:
     width, height = image_size(image)
-    viewport = {"width": width, "height": min(height, width)}
-    return Sample(name, (image,), CODE_PROMPT, MAX_NEW_TOKENS, {"html": html, "viewport": viewport})
+    return {"width": width, "height": min(height, width)}
 
 
 WCGB = Benchmark(
@@ -103,8 +147,9 @@ WCGB = Benchmark(
     load,
     None,
     measures,
-    "name a dataset that `web2code data build` made, or put NAME.png with NAME.html beside it for each page there",
+    FETCH,
     start_scorer,
+    remark=remark,
 )
 WCGB_PAGE_DOWN = Benchmark(
     "wcgb_page_down",
@@ -115,6 +160,7 @@ WCGB_PAGE_DOWN = Benchmark(
     WCGB.fetch,
     start_published_scorer,
     answers_of=WCGB.name,
+    remark=remark,
 )
 WCGB_WIDTHS = Benchmark(
     "wcgb_widths",
@@ -125,6 +171,7 @@ WCGB_WIDTHS = Benchmark(
     WCGB.fetch,
     start_scorer_of_widths,
     answers_of=WCGB.name,
+    remark=remark,
 )
 WCGB_JUDGE = Benchmark(
     "wcgb_judge",
@@ -134,5 +181,27 @@ WCGB_JUDGE = Benchmark(
     judged_measures,
     WCGB.fetch,
     model_judge=model_judge,
+    answers_of=WCGB.name,
+)
+# The judge sees what it rendered: its scorer's scores are not given.
+WCGB_JUDGE_PUBLISHED = Benchmark(
+    "wcgb_judge_published",
+    "WCGB, judged by a model in the published window",
+    load,
+    None,
+    judged_measures,
+    WCGB.fetch,
+    start_published_scorer,
+    model_judge,
+    answers_of=WCGB.name,
+)
+WCGB_DESIGN2CODE = Benchmark(
+    "wcgb_design2code",
+    "WCGB, scores of Design2Code",
+    load,
+    None,
+    design2code.measures,
+    f"{WCGB.fetch}; Design2Code's scores need the HTML",
+    design2code.start_scorer,
     answers_of=WCGB.name,
 )

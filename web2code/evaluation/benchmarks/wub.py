@@ -14,7 +14,7 @@ from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import Judged, average, columns, judged, outcomes, units
 from web2code.evaluation.benchmarks.files import Row, question, samples_of, yes_or_no
 from web2code.evaluation.benchmarks.verdicts import bounded, verdict
-from web2code.evaluation.measure import Measure, ratio
+from web2code.evaluation.measure import Measure, by_cluster, ratio
 from web2code.evaluation.metrics.yes_no import balanced_accuracy, majority, matches_published_wub, parse_answer
 
 QUESTIONS, PICTURES = "Web2Code_eval.jsonl", "Web2Code_image_eval.zip"
@@ -57,9 +57,12 @@ def judge(sample: Sample, answer: str) -> Verdict:
 
 
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
-    """Accuracy, and what shows whether a model merely prefers one answer."""
+    """Accuracy, and what shows whether a model merely prefers one answer.
+
+    Units are screenshots: the five questions about one are drawn, and swapped between two models, together.
+    """
     pairs = judged(samples, verdicts)
-    return (
+    by_question = (
         average("accuracy", pairs, "correct"),
         published_accuracy(pairs),
         Measure("balanced accuracy", units(pairs), by_class(pairs), balanced_accuracy),
@@ -67,6 +70,8 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
         Measure("always the commoner answer", units(pairs), by_class(pairs), majority, better="neither"),
         *outcomes(pairs),
     )
+    screenshots = [sample.id.rpartition("/")[0] for sample in samples]
+    return tuple(by_cluster(measure, screenshots) for measure in by_question)
 
 
 def published_accuracy(pairs: Judged) -> Measure:
@@ -84,4 +89,4 @@ def by_class(pairs: Judged) -> np.ndarray:
     return columns(terms, 4)
 
 
-WUB = Benchmark("wub", "WUB (Web2Code)", load, judge, measures, FETCH)
+WUB = Benchmark("wub", "WUB (Web2Code)", load, judge, measures, FETCH, published=(5_990,))

@@ -61,8 +61,12 @@ class Score:
 
 def open_browsers(num: int, placeholder: bytes | None = None) -> Browsers:
     """Browsers that render as the benchmark does: full pages, with its picture where pages ask for it."""
-    pictures = {PLACEHOLDER: placeholder} if placeholder else {}
-    return Browsers(num, VIEWPORT, layout=False, capture="whole", pictures=pictures, retry=True)
+    return Browsers(num, VIEWPORT, layout=False, capture="whole", pictures=pictures_of(placeholder), retry=True)
+
+
+def pictures_of(placeholder: bytes | None) -> dict[str, bytes]:
+    """What pages may show: the benchmark's own picture, where it is given."""
+    return {PLACEHOLDER: placeholder} if placeholder else {}
 
 
 class Scorer:

@@ -77,12 +77,14 @@ class Engine(Protocol):
         ...
 
 
-def generate(engine: Engine, images: Sequence[bytes], prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-    """The answers to questions about one picture each, in order; an answer that failed is empty."""
+def generate(
+    engine: Engine, images: Sequence[bytes | Sequence[bytes]], prompts: Sequence[str], max_new_tokens: int
+) -> list[str]:
+    """The answers to questions in order, each about its picture, or its pictures; an answer that failed is empty."""
     inbox = Inbox()
     inbox.put(
-        Request(str(number), (image,), prompt, max_new_tokens)
-        for number, (image, prompt) in enumerate(zip(images, prompts, strict=True))
+        Request(str(number), (shown,) if isinstance(shown, bytes) else tuple(shown), prompt, max_new_tokens)
+        for number, (shown, prompt) in enumerate(zip(images, prompts, strict=True))
     )
     inbox.close()
     texts = {reply.key: reply.text for replies in engine.stream(inbox) for reply in replies}

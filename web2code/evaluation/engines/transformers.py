@@ -6,12 +6,12 @@ import io
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 import transformers
 from PIL import Image
-from transformers import AutoModelForImageTextToText
+from transformers import AutoModelForImageTextToText, ProcessorMixin
 
 from web2code.evaluation.engines.engine import Inbox, Reply, Request
 from web2code.modelling.base import PROMPTING
@@ -66,7 +66,7 @@ class TransformersEngine:
 
 
 class OwnCheckpoint:
-    """A checkpoint with its template beside it, which takes one picture a question."""
+    """A checkpoint with its template beside it."""
 
     def __init__(self, model: str, device: str) -> None:
         self.generator = Generator(Path(model), device)
@@ -75,11 +75,9 @@ class OwnCheckpoint:
         """By this project's own prompts.
 
         Raises:
-            ValueError: a request has not exactly one picture.
+            ValueError: a request leaves no room for its answer.
         """
-        if any(len(request.images) != 1 for request in requests):
-            raise ValueError("this checkpoint was trained on questions about one picture")
-        images, prompts = [request.images[0] for request in requests], [request.prompt for request in requests]
+        images, prompts = [request.images for request in requests], [request.prompt for request in requests]
         return self.generator.generate(images, prompts, requests[0].max_new_tokens)
 
 
@@ -87,12 +85,11 @@ class AnyModel:
     """A public model with its own processor and chat template."""
 
     def __init__(self, model: str, device: str, batch: int) -> None:
-        self.processor = load_processor(model)
+        self.processor, self.model = _loaded(model, torch.float32 if device == "cpu" else "auto")
+        self.model = self.model.to(device).eval()
         self.processor.tokenizer.padding_side = "left"
         if self.processor.tokenizer.pad_token is None:
             self.processor.tokenizer.pad_token = self.processor.tokenizer.eos_token
-        dtype = torch.float32 if device == "cpu" else "auto"
-        self.model = AutoModelForImageTextToText.from_pretrained(model, dtype=dtype).to(device).eval()
         self.device, self.batch = device, batch
 
     def answer(self, requests: Sequence[Request]) -> list[str]:
@@ -115,6 +112,25 @@ class AnyModel:
         output = self.model.generate(**inputs, max_new_tokens=requests[0].max_new_tokens, do_sample=False)
         answers = output[:, inputs["input_ids"].shape[1] :]
         return [text.strip() for text in self.processor.batch_decode(answers, skip_special_tokens=True)]
+
+
+def _loaded(model: str, dtype: torch.dtype | Literal["auto"]) -> tuple[ProcessorMixin, Any]:
+    """A public model and its processor, of code that transformers brings.
+
+    Raises:
+        ValueError: the model brings code of its own, which is never run here.
+    """
+    try:
+        processor = load_processor(model)
+        return processor, AutoModelForImageTextToText.from_pretrained(model, dtype=dtype, trust_remote_code=False)
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise ValueError(
+            f"{model} brings Python code of its own, which is not run here. Serve it where that code may run, e.g. "
+            f"`vllm serve {model} --trust-remote-code`, and evaluate it there: "
+            f"`web2code evaluate {model} --url http://127.0.0.1:8000/v1 --benchmarks ...`"
+        ) from None
 
 
 def _conversation(request: Request) -> list[dict]:

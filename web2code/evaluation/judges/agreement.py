@@ -33,11 +33,14 @@ def scores_of(verdicts: Sequence[Verdict] | Sequence[Row]) -> dict[str, Mapping[
 def agreement(first: Scores, second: Scores, names: Sequence[str], samples: int, seed: int) -> dict[str, Agreement]:
     """Agreement by name of a score, over the pages that both have: failures, 0 for both, would only feign agreement.
 
-    A name is left out where one of the two gives every page the same score, or fewer than three pages are shared.
+    A name is left out where one of the two gives every page the same score, or lacks it, or fewer than three pages are
+    shared.
     """
     pages = sorted(first.keys() & second.keys())
     found = {}
     for name in names:
+        if any(name not in scores[page] for scores in (first, second) for page in pages):
+            continue
         one = np.array([first[page][name] for page in pages])
         other = np.array([second[page][name] for page in pages])
         if len(pages) >= 3 and _varies(one) and _varies(other):
