@@ -1,4 +1,4 @@
-"""The command line: run the lifecycle, start and stop local services, list and plan recipes, carry models in and out."""
+"""The command line: run the lifecycle, start and stop services, list and plan recipes, carry models in and out."""
 
 from __future__ import annotations
 

@@ -120,9 +120,7 @@ def test_vllm_in_an_actor_writes_what_transformers_does(local_ray, tmp_path, mon
     monkeypatch.setenv(serving.PYTHON_VARIABLE, str(python))
     monkeypatch.setattr(serving, "GIGABYTES_OF_CACHE", 1)
     checkpoint = save_llava(tmp_path / "checkpoint", TEMPLATES["mpt"])
-    asked = [
-        [Request(str(number), (screenshot(32, 32),) * number, f"{QUESTION} {number}", 24)] for number in range(4)
-    ]
+    asked = [[Request(str(number), (screenshot(32, 32),) * number, f"{QUESTION} {number}", 24)] for number in range(4)]
     job = BenchmarkJob(
         where=Where(home=str(tmp_path), data_dir=""), name="small", checkpoint="small", benchmarks={},
         engine=EngineConfig(kind="vllm", model=str(checkpoint), max_length=1024),

@@ -114,7 +114,9 @@ def test_a_page_without_fences_is_kept_to_the_letter(text):
     assert extract_html(page) == extract_html(f"{text}\n{page}\n{text}") == page
 
 
-@pytest.mark.parametrize("part", ["```", "``` ", "```a", "~~~`", "<think>", "</think>", "<html>\n", "</html>", " \n```"])
+@pytest.mark.parametrize(
+    "part", ["```", "``` ", "```a", "~~~`", "<think>", "</think>", "<html>\n", "</html>", " \n```"]
+)
 def test_hostile_answers_take_no_time(part):
     begin = time.monotonic()
     for start in ("", "<html>", "```html\n<html>", "</think>"):
