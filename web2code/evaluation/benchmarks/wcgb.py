@@ -62,14 +62,13 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     Without the reference's HTML there is only the similarity of pixels, and no score of what pixels do not show.
     """
     units = [sample.id for sample in samples]
+    failed = mean("render failed", units, [verdict.outcome != "scored" for verdict in verdicts], better="less")
     if remark(samples):
         similarity = [verdict.values.get("similarity", 0.0) for verdict in verdicts]
-        failed = [verdict.outcome != "scored" for verdict in verdicts]
-        return mean("similarity of pixels", units, similarity, 10.0), mean("render failed", units, failed)
+        return mean("similarity of pixels", units, similarity, 10.0), failed
     scored = [
         mean(name, units, [verdict.values.get(name, 0.0) for verdict in verdicts], 10.0) for name in (*GROUPS, *ASPECTS)
     ]
-    failed = mean("render failed", units, [verdict.outcome != "scored" for verdict in verdicts], better="less")
     return (*scored[: len(GROUPS)], failed, *scored[len(GROUPS) :])
 
 

@@ -12,7 +12,7 @@ from web2code.evaluation.design2code.layout import design2code_layout
 from web2code.evaluation.design2code.matching import SCORES
 from web2code.evaluation.design2code.preparation import prepare
 from web2code.evaluation.design2code.scorer import VIEWPORT, Scorer, open_browsers, pictures_of
-from web2code.evaluation.wcgb_visual import whole
+from web2code.evaluation.wcgb_visual import ReferenceFailedError
 from web2code.rendering import Browsers
 
 BROWSERS = 2
@@ -58,15 +58,11 @@ class LayoutScorer:
 
     def __init__(self, pictures: Path, files: Path) -> None:
         shown = pictures_of(read_placeholder(files))
-        self.browsers = Browsers(BROWSERS, VIEWPORT, capture="whole", pictures=shown).__enter__()
+        self.browsers = Browsers(BROWSERS, VIEWPORT, capture="whole", pictures=shown, retry=True).__enter__()
         self.pictures = pictures
 
     def score(self, sample: Sample, text: str) -> Verdict:
-        """What an answer is worth by its layout.
-
-        Raises:
-            ValueError: the reference does not render: the benchmark's files are bad.
-        """
+        """What an answer is worth by its layout; it failed where the reference does not render."""
         if not HTML.search(text):
             return Verdict(sample.id, "unparsed", reason="the answer has no HTML")
         try:
@@ -74,7 +70,9 @@ class LayoutScorer:
         except ValueError as error:
             return Verdict(sample.id, "failed", reason=str(error))
         pages = [self.browsers.submit(html) for html in (sample.facts["html"], document)]
-        reference, candidate = whole(sample.id, pages[0].result()), pages[1].result()
+        reference, candidate = pages[0].result(), pages[1].result()
+        if reference.outcome == "failed":
+            return Verdict(sample.id, "failed", reason=str(ReferenceFailedError(reference.reason)))
         if candidate.outcome == "failed":
             return Verdict(sample.id, "failed", reason=candidate.reason)
         keep(self.pictures, sample.id, candidate.png)
