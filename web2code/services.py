@@ -144,9 +144,16 @@ def port_is_free(port: int) -> bool:
 
 def free_port() -> int:
     """A loopback port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
+
+
+def free_ports(num: int) -> list[int]:
+    """So many of them, no two the same: each is held until all are found."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(num)]
+        for probe in probes:
+            probe.bind((HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def port_variable(name: str, role: str) -> str:
@@ -176,11 +183,12 @@ def ray_environment(home: Path) -> dict[str, str]:
 
 def start_ray(home: Path, gcs_port: int | None = None, dashboard_port: int | None = None) -> Service:
     """Start a Ray head on loopback; free ports unless some are given. It may still be starting when this returns."""
-    gcs, dashboard = gcs_port or free_port(), dashboard_port or free_port()
+    gcs, dashboard, client, agent = free_ports(4)
+    gcs, dashboard = gcs_port or gcs, dashboard_port or dashboard
     command = [
         str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--disable-usage-stats",
         f"--node-ip-address={HOST}", f"--port={gcs}", f"--dashboard-host={HOST}", f"--dashboard-port={dashboard}",
-        f"--ray-client-server-port={free_port()}", f"--dashboard-agent-listen-port={free_port()}",
+        f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}",
         "--object-store-memory=1000000000",
     ]  # fmt: skip
     return start_service(

@@ -6,7 +6,16 @@ import time
 import psutil
 import pytest
 
-from web2code.services import HOST, find_service, free_port, ray_environment, start_service, stop_service, wait_until_up
+from web2code.services import (
+    HOST,
+    find_service,
+    free_port,
+    free_ports,
+    ray_environment,
+    start_service,
+    stop_service,
+    wait_until_up,
+)
 
 # A server with a child of its own, as Ray and Prefect have them.
 SERVER = """
@@ -47,6 +56,10 @@ def test_a_port_in_use_is_named_with_the_way_round_it(tmp_path):
         with pytest.raises(ValueError, match=f"port {port} .* is in use: .* WEB2CODE_FILES_SERVER_PORT"):
             start(tmp_path, port)
     assert find_service(tmp_path, "files") is None
+
+
+def test_ports_that_are_found_together_differ():
+    assert len(set(free_ports(500))) == 500
 
 
 def test_a_service_that_ends_at_once_is_told_from_one_that_is_slow(tmp_path):
