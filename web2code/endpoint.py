@@ -163,7 +163,7 @@ class Client:
                     future.cancel()
 
     def _reply(self, key: str, question: Question, attempt: int) -> str:
-        identity = [self.endpoint.url, self.model, self.temperature, self.max_tokens, key, question.identity, attempt]
+        identity = [self.endpoint.url, self.model, self.temperature, key, question.identity, attempt]
         path = self.cache / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()}.json"
         if path.exists():
             with self._lock:

@@ -10,6 +10,8 @@ from PIL import Image
 from tests.web2code.chat import HANG
 from web2code.config import Endpoint
 from web2code.endpoint import Client, EndpointError, Question, Unanswered
+from web2code.evaluation.engines.engine import generate
+from web2code.evaluation.engines.openai import OpenAIEngine
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"], "additionalProperties": False}
 
@@ -152,8 +154,8 @@ def test_other_refusals_change_no_setting(chat, tmp_path):
     assert asking.not_taken == set()
 
 
-def test_another_limit_of_tokens_is_another_question(chat, tmp_path):
-    client(chat.url, tmp_path).ask("", Question(("a",)), str)
-    endpoint = Endpoint(url=chat.url, timeout_seconds=5, retries=2)
-    Client("judge", endpoint, "m", 0.0, 200, tmp_path).ask("", Question(("a",)), str)
+def test_an_engine_asks_again_with_another_limit_of_tokens(chat, tmp_path):
+    engine = OpenAIEngine(Endpoint(url=chat.url, timeout_seconds=5, retries=2), "m", tmp_path)
+    for limit in (100, 200):
+        generate(engine, [()], ["a"], limit)
     assert [body["max_tokens"] for body in chat.seen] == [100, 200]

@@ -33,7 +33,8 @@ def test_any_other_language_model_has_what_its_tokenizers_chat_template_writes(c
     tokenizer = with_chat_template(gpt, chat)
     template = language_template("somebody/qwen-like", tokenizer, "own")
     assert template == read_chat_template(tokenizer)
-    assert conversation_prompt(tokenizer, template, ASKED, 0) == chat_ids(tokenizer, ASKED)
+    answered = Conversation((*ASKED.turns[:1], Turn(("Is it red?",), "no")))
+    assert conversation_sample(tokenizer, template, answered, 0).tokens == chat_ids(tokenizer, answered)
 
 
 def test_one_without_a_chat_template_is_told_what_to_set():
