@@ -80,7 +80,7 @@ def words(num, seed):
     """A page with so many blocks, each a word that none else is like."""
     letters = random.Random(seed)
     blocks = "".join(f"<p>{''.join(letters.choices(string.ascii_lowercase, k=12))}</p>" for _ in range(num))
-    return f"<html><body style='font-size:9px'>{blocks}</body></html>"
+    return f"<html><body>{blocks}</body></html>"
 
 
 def test_a_page_with_too_many_blocks_to_match_fails_and_says_so(by_blocks, monkeypatch):
