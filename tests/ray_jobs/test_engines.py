@@ -27,7 +27,7 @@ class Echo:
             for request in bundle:
                 if request.prompt == "poison":
                     os._exit(1)
-                yield Reply(request.key, request.prompt.upper())
+                yield [Reply(request.key, request.prompt.upper())]
 
     def version(self):
         return "echo 1"
@@ -39,7 +39,7 @@ class Who:
     def stream(self, inbox):
         while (bundle := inbox.take()) is not None:
             for request in bundle:
-                yield Reply(request.key, str(os.getpid()))
+                yield [Reply(request.key, str(os.getpid()))]
 
     def version(self):
         return "who 1"
