@@ -72,7 +72,10 @@ def test_judges_are_compared_with_the_computed_scores_and_with_each_other(tmp_pa
     assert "agreement of one, two" in told
 
 
-def test_the_official_metric_and_containment_are_both_printed_and_samples_that_are_missing_are_told(tmp_path, capsys):
+def test_the_official_metric_and_containment_are_both_printed_and_samples_that_are_missing_are_told(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
     write_results(tmp_path, "model", 0.9)
     rows = [
         make_row(

@@ -52,7 +52,7 @@ def test_how_it_runs_is_chosen_without_changing_what_it_is(place):
     assert made.build_job().fingerprint() == plain.build_job().fingerprint()
     assert made.candidate(PREPARED) == plain.candidate(PREPARED)
     for values, message in (
-        ({"home": "elsewhere"}, "where 'home': choose one of cpus_per_worker, gpu, max_failures"),
+        ({"home": "elsewhere"}, "where 'home': choose one of cpus_per_worker, gpu, kept_checkpoints, max_failures"),
         ({"max_failures": "many"}, r"where max_failures: .* \(got 'many'\)"),
     ):
         with pytest.raises(ValueError, match=message):
