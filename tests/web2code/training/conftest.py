@@ -71,9 +71,9 @@ def without_pictures(arrays, indices):
     return dataclasses.replace(arrays, pages=pages, tokens=tokens)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def alone(tmp_path_factory):
-    """A process group of this process only."""
+    """A process group of this process only; DeepSpeed keeps the first one that it sees."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCAL_RANK", "0")
         store = tmp_path_factory.mktemp("group") / "store"

@@ -7,6 +7,7 @@ import torch
 
 from web2code.config import StageConfig
 from web2code.modelling.llava import load_model
+from web2code.training import loop
 from web2code.training.loop import train_stage, trained_weights
 
 STAGE = StageConfig(
@@ -33,6 +34,12 @@ def train(prepared, arrays, folder, notice=0, gone=0):
             raise MachineGone
 
     model = load_model(prepared / "base", torch.float32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "ASKED_EVERY", 0.0)  # steps take no seconds here
+        return trained(model, arrays, folder, on_step, is_leaving)
+
+
+def trained(model, arrays, folder, on_step, is_leaving):
     engine, history = train_stage(model, STAGE, arrays, 0, folder, on_step, is_leaving=is_leaving)
     return trained_weights(engine), history
 
