@@ -29,7 +29,7 @@ def import_(
 ) -> None:
     """Rewrite a published checkpoint of LLaVA's own code, pickled or not, as safetensors that this project reads.
 
-    CrystalChat-7B-Web2Code, LLaVA-1.5 and what was trained like them; then `web2code evaluate OUT`, or train on.
+    CrystalChat-7B-Web2Code, LLaVA-1.5 and what was trained like them; then `web2code evaluate OUT`.
     """
     try:
         folder = fetched(source)

@@ -44,7 +44,7 @@ TOKENIZER = (
 
 
 def import_checkpoint(source: Path, out: Path, template: Template, tokenizer: str = "", vision_tower: str = "") -> None:
-    """Write a checkpoint in the layout of LLaVA's own code as one that this project trains, evaluates and exports.
+    """Write a checkpoint in the layout of LLaVA's own code as one that this project evaluates and exports.
 
     `out` is there when it is complete and not before. No pickled code is run. Source of the layout: haotian-liu/LLaVA,
     `llava/model/llava_arch.py`; of CrystalChat's, MBZUAI-LLM/web2code.
