@@ -9,7 +9,7 @@ from web2code.config import Viewport
 from web2code.evaluation.benchmarks.benchmark import Folders
 from web2code.evaluation.features import PageFeatures, page_features
 from web2code.evaluation.visual import score_aspects, score_groups
-from web2code.evaluation.wcgb_visual import VisualScorer
+from web2code.evaluation.wcgb_visual import VisualScorer, write_picture
 
 
 class References(VisualScorer):
@@ -30,7 +30,7 @@ class References(VisualScorer):
                 continue
             self.features[row["id"]] = page_features(snapshot)
             facts[row["id"]] = {"features": self.features[row["id"]]}
-            self.keep(f"reference/{row['id']}", snapshot)
+            write_picture(self.pictures, f"reference/{row['id']}", snapshot.png)
         return facts
 
     def constant_scores(self, htmls: Sequence[str]) -> list[float]:

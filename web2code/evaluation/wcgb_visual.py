@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from functools import lru_cache
+from pathlib import Path
 
 from web2code.config import ASPECTS, Viewport
 from web2code.evaluation.answers import extract_html
@@ -62,7 +63,7 @@ class VisualScorer:
             if features is None:
                 return Verdict(sample.id, "failed", reason=found.reason)
             if not views:
-                self.keep(sample.id, found)
+                write_picture(self.pictures, sample.id, found.png)
             if expected is None:
                 similarity = pixel_similarity(sample.facts["screenshot"], found.png)
                 return Verdict(sample.id, "scored", {"similarity": similarity})
@@ -109,8 +110,9 @@ class VisualScorer:
                 self.browsers[viewport] = Browsers(viewport=viewport, capture=self.capture, retry=True).__enter__()
             return self.browsers[viewport]
 
-    def keep(self, name: str, snapshot: Snapshot) -> None:
-        """Keep a picture."""
-        path = self.pictures / f"{name}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(snapshot.png)
+
+def write_picture(folder: Path, name: str, picture: bytes) -> None:
+    """Keep an answer's picture as `NAME.png`."""
+    path = folder / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(picture)

@@ -12,7 +12,7 @@ from web2code.evaluation.design2code.layout import design2code_layout
 from web2code.evaluation.design2code.matching import SCORES
 from web2code.evaluation.design2code.preparation import prepare
 from web2code.evaluation.design2code.scorer import VIEWPORT, Scorer, open_browsers, pictures_of
-from web2code.evaluation.wcgb_visual import ReferenceFailedError
+from web2code.evaluation.wcgb_visual import ReferenceFailedError, write_picture
 from web2code.rendering import Browsers
 
 BROWSERS = 2
@@ -45,7 +45,7 @@ class Design2CodeScorer:
         score = self.scorer.score(sample.facts["html"], extract_html(text) or text)
         if score.reason:
             return Verdict(sample.id, "failed", reason=score.reason)
-        keep(self.pictures, sample.id, score.picture)
+        write_picture(self.pictures, sample.id, score.picture)
         return Verdict(sample.id, "scored", score.values)
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class LayoutScorer:
             return Verdict(sample.id, "failed", reason=str(ReferenceFailedError(reference.reason)))
         if candidate.outcome == "failed":
             return Verdict(sample.id, "failed", reason=candidate.reason)
-        keep(self.pictures, sample.id, candidate.png)
+        write_picture(self.pictures, sample.id, candidate.png)
         scores = design2code_layout(reference, candidate)
         return Verdict(sample.id, "scored", scores | {"elements": sum(scores.values()) / len(SCORES)})
 
@@ -88,10 +88,3 @@ def read_placeholder(files: Path) -> bytes | None:
     """The picture that the test set's pages show, where its files are there."""
     path = files / PLACEHOLDER
     return path.read_bytes() if path.exists() else None
-
-
-def keep(folder: Path, name: str, picture: bytes) -> None:
-    """Keep an answer's picture."""
-    path = folder / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(picture)
