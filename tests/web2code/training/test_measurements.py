@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
 from torch.nn import functional
 from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
@@ -18,16 +17,10 @@ from web2code.training.history import History
 from web2code.training.loss import AnswerLoss
 from web2code.training.measurements import Meter
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 # A caption, then HTML, then a question: of each kind another number, in no order.
 MIXED = np.array([2, 0, 1, 5, 4, 10, 7, 11, 3])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_worker(tmp_path_factory):
-    store = tmp_path_factory.mktemp("store") / "store"
-    dist.init_process_group("gloo", init_method=f"file://{store}", rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
