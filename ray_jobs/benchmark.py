@@ -77,6 +77,7 @@ def ask(job: BenchmarkJob, start: Callable[[], Any], replies: dict[str, Journal]
             scorers.take(name, sample, kept["text"])
         done = sum(len(journal) for journal in replies.values())
         report("answer", done, total, f"{scorers.collect(wait=False)} to score")
+    scorers.spread()
     scorers.collect()
 
 

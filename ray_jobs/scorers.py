@@ -26,18 +26,20 @@ NICENESS = 19
 # Of scorers, since one last gave a verdict; each that a page caused tells of that page, so that asking again goes on.
 MAX_DEATHS = 16
 CLOSE_SECONDS = 30
+# Calls that wait behind no answer.
+AT_ONCE = "at once"
 
 
 class ScorerActor:
-    """A benchmark's scorer in a process of its own, which stays on one core with its browsers.
+    """A benchmark's scorer in a process of its own, which stays on one core with its browsers while engines use others.
 
     A browser is many processes that wait for each other: on one core they take a seventh less time.
     """
 
     def __init__(self, make: Callable[[Folders], PageScorer], folders: Folders, core: int) -> None:
-        for thread in psutil.Process().threads():  # whatever they start inherits it
-            with contextlib.suppress(ProcessLookupError):  # some of Ray's end at once
-                settle(thread.id, core)
+        own = psutil.Process()
+        self.cores = own.cpu_affinity() if hasattr(own, "cpu_affinity") else []
+        settle(own, [self.cores[-1 - core % len(self.cores)]] if self.cores else [])
         self.scorer = make(folders)
 
     def score(self, sample: Sample, text: str) -> Verdict:
@@ -48,17 +50,25 @@ class ScorerActor:
         """What another method of the scorer returns."""
         return getattr(self.scorer, name)(*arguments)
 
+    def spread(self) -> None:
+        """Use every core from now on."""
+        own = psutil.Process()
+        for process in [own, *own.children(recursive=True)]:
+            settle(process, self.cores)
+
     def close(self) -> None:
         """End its browsers."""
         self.scorer.close()
 
 
-def settle(thread: int, core: int) -> None:
-    """Put a thread behind engines, and on one core."""
-    os.setpriority(os.PRIO_PROCESS, thread, NICENESS)
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(thread))
-        os.sched_setaffinity(thread, {cores[-1 - core % len(cores)]})
+def settle(process: psutil.Process, cores: list[int]) -> None:
+    """Put every thread of a process behind engines, and on these cores; what it starts inherits both."""
+    with contextlib.suppress(psutil.Error):  # processes and threads end at any time
+        for thread in process.threads():
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, thread.id, NICENESS)
+                if cores:
+                    os.sched_setaffinity(thread.id, cores)
 
 
 @dataclass(frozen=True)
@@ -139,6 +149,12 @@ class Scorers:
                 self._give(name, told, text)
         self.collect(wait=False)
 
+    def spread(self) -> None:
+        """Have scorers use the cores that engines have left, where those were not theirs as well."""
+        if len(self.places) < len(places()):
+            for actor in (actor for actors in self.actors.values() for actor in actors):
+                actor.spread.options(concurrency_group=AT_ONCE).remote()
+
     def collect(self, wait: bool = True) -> int:
         """Write down finished verdicts, or with `wait` all of them; returns how many are still running."""
         while self.running:
@@ -151,7 +167,9 @@ class Scorers:
     def _start(self, name: str, place: Place) -> Any:
         # A small claim, so that many benchmarks' scorers find room beside engines.
         where = NodeAffinitySchedulingStrategy(place.node, soft=True)
-        actor = ray.remote(num_cpus=0.1, max_concurrency=THREADS, scheduling_strategy=where)(ScorerActor)
+        actor = ray.remote(
+            num_cpus=0.1, max_concurrency=THREADS, concurrency_groups={AT_ONCE: 1}, scheduling_strategy=where
+        )(ScorerActor)  # fmt: skip
         return actor.remote(self.benchmarks[name].scorer, self.folders[name], place.core)
 
     def _give(self, name: str, sample: Sample, text: str) -> None:

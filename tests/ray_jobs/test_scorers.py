@@ -1,6 +1,7 @@
 """Scorers on the cluster: a page that ends one is found and named, and all others are scored."""
 
 import os
+import subprocess
 import time
 from dataclasses import replace
 
@@ -84,3 +85,35 @@ def test_where_every_page_ends_its_scorer_each_attempt_goes_on_from_the_one_befo
     with pytest.raises(RuntimeError, match="scorers died 4 times without a verdict"):
         score(Journal(tmp_path / "verdicts.jsonl"), tmp_path, texts)
     assert failed(Journal(tmp_path / "verdicts.jsonl")) > first
+
+
+class Pinned(Length):
+    """Knows the cores that its process and what it starts may use."""
+
+    def __init__(self, folders):
+        super().__init__(folders)
+        self.child = subprocess.Popen(["sleep", "600"])
+
+    def cores(self):
+        return [os.sched_getaffinity(thread) for pid in (os.getpid(), self.child.pid) for thread in threads(pid)]
+
+    def close(self):
+        self.child.kill()
+
+
+def threads(pid):
+    return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system pins no threads")
+@pytest.mark.skipif(os.cpu_count() == 1, reason="one core")
+def test_a_scorer_keeps_to_one_core_until_engines_have_left_theirs(local_ray, tmp_path):
+    benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=Pinned)}
+    with Scorers(benchmarks, {"wcgb": Folders(tmp_path, tmp_path, tmp_path)}, {}, num=1) as scorers:
+        [actor] = scorers.actors["wcgb"]
+        assert {len(cores) for cores in ray.get(actor.call.remote("cores"))} == {1}
+        scorers.spread()
+        deadline = time.monotonic() + 20
+        while min(map(len, ray.get(actor.call.remote("cores")))) == 1 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert all(cores == os.sched_getaffinity(0) for cores in ray.get(actor.call.remote("cores")))
