@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from web2code.compare_command import compare
 from web2code.data_commands import app as data_app
@@ -107,13 +108,14 @@ def down() -> None:
 @app.command()
 def recipes() -> None:
     """List the recipes."""
+    table = Table("recipe", "what it trains", Column("pack", justify="right"), box=SIMPLE_HEAD, pad_edge=False)
     for name, make in RECIPES.items():
         pack = make().instruct.pack_tokens
-        packs = f" [dim]Packs of {pack:,} tokens in stage 2.[/dim]" if pack else ""
-        console.print(f"[bold]{name}[/bold]  {(make.__doc__ or '').strip().splitlines()[0]}{packs}", highlight=False)
+        table.add_row(name, (make.__doc__ or "").strip().splitlines()[0], f"{pack:,}" if pack else "")
+    console.print(table)
     console.print(
-        "\nPacks hold the samples of the same steps as the published padded rows, which --set instruct.pack_tokens=0 "
-        "trains; `web2code plan RECIPE` tells what either takes.",
+        "pack: tokens in a sequence of stage 2. Packs hold the samples of the same steps as the published padded rows, "
+        "which --set instruct.pack_tokens=0 trains; `web2code plan RECIPE` tells what either takes.",
         highlight=False,
     )
 

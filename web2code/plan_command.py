@@ -132,16 +132,18 @@ def _alternatives(stage: StagePlan) -> Table:
 
 def _time(planned: RecipePlan) -> Table:
     table = Table(title=f"{planned.recipe} on {planned.cluster.name}", title_justify="left")
-    for column in ("stage", "samples", "tokens", "padding", "steps", "hours", "cost", "model GB", "checkpoint GB"):
-        table.add_column(column, justify="left" if column == "stage" else "right")
-    for stage in planned.stages:
-        work = stage.workload
-        table.add_row(
-            stage.name, f"{work.samples:,}", f"{work.tokens / 1e9:.2f} G", f"{stage.padding_share:.0%}",
-            f"{work.steps:,}", f"{stage.hours:.1f}", f"${stage.cost:,.0f}", f"{stage.model_bytes / 1e9:.1f}",
-            f"{stage.checkpoint_bytes / 1e9:.1f}",
-        )  # fmt: skip
-    table.add_row("all", "", "", "", "", f"{planned.hours:.1f}", f"${planned.cost:,.0f}", "", "", style="bold")
+    table.add_column("")
+    for column in (*(stage.name for stage in planned.stages), "all"):
+        table.add_column(column, justify="right")
+    stages, works = planned.stages, [stage.workload for stage in planned.stages]
+    table.add_row("samples", *(f"{work.samples:,}" for work in works))
+    table.add_row("tokens", *(f"{work.tokens / 1e9:.2f} G" for work in works))
+    table.add_row("padding", *(f"{stage.padding_share:.0%}" for stage in stages))
+    table.add_row("steps", *(f"{work.steps:,}" for work in works))
+    table.add_row("hours", *(f"{hours:.1f}" for hours in (*(stage.hours for stage in stages), planned.hours)))
+    table.add_row("cost", *(f"${cost:,.0f}" for cost in (*(stage.cost for stage in stages), planned.cost)))
+    table.add_row("model, GB", *(f"{stage.model_bytes / 1e9:.1f}" for stage in stages))
+    table.add_row("checkpoint, GB", *(f"{stage.checkpoint_bytes / 1e9:.1f}" for stage in stages))
     return table
 
 

@@ -45,6 +45,13 @@ def test_tables_and_json_say_the_same(small):
     assert "assumed: 30% of the peak" in shown.stdout
 
 
+def test_nothing_is_cut_off_in_a_narrow_terminal(small, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for shown in (plan(*small, "--cluster", "8xH100"), CliRunner().invoke(app, ["recipes"])):
+        assert shown.exit_code == 0
+        assert "…" not in shown.stdout
+
+
 def test_what_packing_would_save_is_told(small):
     shown = plan(*small, "--set", "instruct.pack_tokens=0").stdout
     assert "16 x 1 x 8" in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ ADAPTER_FILE = "adapter_model.safetensors"
 WRAPPED = "base_model.model."
 # What LLaVA calls the rest of what was trained.
 REST_FILE = "non_lora_trainables.safetensors"
+# bitsandbytes, which peft imports, asks for kernels to be downloaded.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 def linear_layers(model: PreTrainedModel) -> list[str]:
