@@ -24,6 +24,8 @@ def main(parameters: dict) -> int:
         os.environ["PREFECT_API_URL"] = f"{server.url}/api"
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
+    # Of its own server, which takes ten seconds to start, and on a busy machine many times that.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
     # Prefect reads its settings when it is imported.
     from flows.train_web2code import train_web2code
 
