@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements/base.txt requirements/torch-cpu.txt requirements/torch-cuda.txt
 VLLM_LOCKS := $(if $(shell command -v nvidia-smi 2>/dev/null),requirements/vllm-cuda.txt requirements/torch-cuda.txt,requirements/vllm-cpu.txt requirements/torch-cpu.txt)
-LIFECYCLE := tests/flows tests/ray_jobs tests/tasks
+LIFECYCLE := tests/flows tests/ray_jobs
 STAMP := $(VENV)/.complete-$(shell cat $(LOCKS) 2>/dev/null | sha256sum | cut -c1-16)
 export DS_ACCELERATOR ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,cpu)
 
