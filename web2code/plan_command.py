@@ -39,9 +39,10 @@ def plan(
     """Estimate what a recipe needs: parameters, memory by part, hours, cost; and what fits where it does not."""
     try:
         resolved, gpus = resolve(recipe, parse_overrides(set or [])), parse_cluster(cluster, price)
-        from web2code.estimate.plan import MFU, plan_recipe  # imports torch, in some seconds
+        with Console(stderr=True).status("running its training steps on tensors without content"):
+            from web2code.estimate.plan import MFU, plan_recipe  # imports torch, in some seconds
 
-        planned = plan_recipe(resolved, gpus, MFU if mfu is None else mfu)
+            planned = plan_recipe(resolved, gpus, MFU if mfu is None else mfu)
     except ValueError as error:
         fail(error)
     if json:
