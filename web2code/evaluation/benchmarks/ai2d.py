@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, judged, outcomes
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of
@@ -13,14 +14,18 @@ from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_li
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.choices import infer_choice, lettered, matches_lmms_eval_ai2d
 
-FETCH = "fetch the Parquet files of the dataset lmms-lab/ai2d (test-*.parquet) and put them into the folder"
+FETCH = (
+    "fetch the Parquet files of the dataset lmms-lab/ai2d (test-*.parquet), or AI2D_TEST.tsv of VLMEvalKit, and put "
+    "them into the folder"
+)
 COLUMNS = ("question", "options", "answer", "image")
 MAX_NEW_TOKENS = 16
 
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples in the order of the files."""
-    return samples_of(read_rows(folder, FETCH, COLUMNS, "test"), folder, FETCH, partial(_sample, folder))
+    rows = read_rows(folder, FETCH, COLUMNS, "test", tables.AI2D)
+    return samples_of(rows, folder, FETCH, partial(_sample, folder))
 
 
 def _sample(folder: Path, number: int, row: Row) -> Sample:

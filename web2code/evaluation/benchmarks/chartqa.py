@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes, select
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
@@ -14,14 +15,18 @@ from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.containment import contains, contains_words, long_truths
 from web2code.evaluation.metrics.relaxed import relaxed_match, relaxed_match_lmms_eval
 
-FETCH = "fetch the Parquet files of the dataset lmms-lab/ChartQA (test-*.parquet) and put them into the folder"
+FETCH = (
+    "fetch the Parquet files of the dataset lmms-lab/ChartQA (test-*.parquet), or ChartQA_TEST.tsv of VLMEvalKit, and "
+    "put them into the folder"
+)
 COLUMNS = ("type", "question", "answer", "image")
 MAX_NEW_TOKENS = 16
 
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples in the order of the files."""
-    return samples_of(read_rows(folder, FETCH, COLUMNS, "test"), folder, FETCH, partial(_sample, folder))
+    rows = read_rows(folder, FETCH, COLUMNS, "test", tables.CHARTQA)
+    return samples_of(rows, folder, FETCH, partial(_sample, folder))
 
 
 def _sample(folder: Path, number: int, row: Row) -> Sample:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from web2code.data.images import ImageIndex, load_image
+from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_json, read_rows, samples_of, truths
@@ -16,8 +17,8 @@ from web2code.evaluation.metrics.anls import anls, anls_lmms_eval
 from web2code.evaluation.metrics.containment import contains, contains_words, long_truths
 
 FETCH = (
-    "fetch the validation Parquet files of {part} in the dataset lmms-lab/DocVQA (validation-*.parquet) and put them "
-    "into the folder"
+    "fetch the validation Parquet files of {part} in the dataset lmms-lab/DocVQA (validation-*.parquet), or "
+    "DocVQA_VAL.tsv or InfoVQA_VAL.tsv of VLMEvalKit, and put them into the folder"
 )
 COLUMNS = ("questionId", "question", "answers", "image")
 STVQA_FILE = "train_task_3.json"
@@ -31,7 +32,8 @@ MAX_NEW_TOKENS = 32
 def load(folder: Path, part: str) -> Iterator[Sample]:
     """Samples of the validation split in the order of the files."""
     fetch = FETCH.format(part=part)
-    return samples_of(read_rows(folder, fetch, COLUMNS, "validation"), folder, fetch, partial(_sample, folder))
+    rows = read_rows(folder, fetch, COLUMNS, "validation", tables.DOCUMENTS)
+    return samples_of(rows, folder, fetch, partial(_sample, folder))
 
 
 def _sample(folder: Path, number: int, row: Row) -> Sample:

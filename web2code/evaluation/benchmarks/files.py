@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import binascii
 import csv
@@ -10,11 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from web2code.data.images import MAX_BYTES, load_image
 from web2code.data.sample import ImageFile
 from web2code.evaluation.benchmarks.benchmark import Sample
+
+if TYPE_CHECKING:
+    from web2code.evaluation.benchmarks.tables import Table
 
 Row = dict[str, Any]
 BATCH = 16
@@ -22,13 +26,19 @@ BATCH = 16
 MIN_ENCODED = 64
 MAX_CELL = MAX_BYTES * 4 // 3 + MIN_ENCODED
 MAX_JSON = 256 * 1024**2
+MAX_LIST = 10_000
+# What tables have where there is nothing.
+NOTHING = ("", "nan", None)
 
 
-def read_rows(folder: Path, fetch: str, columns: Sequence[str], split: str = "") -> Iterator[Row]:
+def read_rows(
+    folder: Path, fetch: str, columns: Sequence[str], split: str = "", table: Table | None = None
+) -> Iterator[Row]:
     """Rows of every `.parquet` and `.tsv` file below a folder: files by path, rows as they stand.
 
     Where some files' names begin with `split`, as those of one split do on the hub, the others are left out. In a row
-    of a table `image` is the picture, from base64 or from the file that `image_path` names.
+    of a table `image` is the picture, or a list of several, from base64 or from the files that `image_path` names.
+    `table` says how one is read that lacks some of the columns, as VLMEvalKit's do.
 
     Raises:
         ValueError: there is no such file, one is not whole or lacks a column; the sentence ends with what to fetch.
@@ -38,7 +48,10 @@ def read_rows(folder: Path, fetch: str, columns: Sequence[str], split: str = "")
     if not files:
         raise ValueError(f"{folder} holds no .parquet or .tsv file: {fetch}")
     for path in files:
-        yield from (_read_parquet if path.suffix == ".parquet" else _read_table)(path, fetch, columns)
+        if path.suffix == ".parquet":
+            yield from _read_parquet(path, fetch, columns)
+        else:
+            yield from _read_table(path, fetch, columns, table)
 
 
 def _read_parquet(path: Path, fetch: str, columns: Sequence[str]) -> Iterator[Row]:
@@ -54,24 +67,26 @@ def _read_parquet(path: Path, fetch: str, columns: Sequence[str]) -> Iterator[Ro
         raise ValueError(f"{path} is no whole Parquet file ({str(error).splitlines()[0]}): {fetch}") from None
 
 
-def _read_table(path: Path, fetch: str, columns: Sequence[str]) -> Iterator[Row]:
+def _read_table(path: Path, fetch: str, columns: Sequence[str], table: Table | None) -> Iterator[Row]:
     """Rows of a table; pictures that rows share are kept, all others only while their row is."""
     wanted = {row["image"] for row in _cells(path, fetch) if _is_reference(row)}
-    shared: dict[str, bytes] = {}
+    shared: dict[str, Any] = {}
+    translated = False
     for number, row in enumerate(_cells(path, fetch)):
         if number == 0:
             there = [*row, "image"] if "image_path" in row else list(row)
-            _require(path, fetch, columns, there)
+            translated = table is not None and not set(columns) <= set(there)
+            _require(path, fetch, table.columns if table and translated else columns, there)
         try:
-            data = shared[row["image"]] if _is_reference(row) else _table_picture(row, path.parent)
-        except KeyError:
-            reason = f"no row before has the picture {row['image']!r}"
-            raise ValueError(f"{path}, row {number}: {reason}; {fetch}") from None
+            if _is_reference(row) and row["image"] not in shared:
+                raise ValueError(f"no row before has the picture {row['image']!r}")
+            data = shared[row["image"]] if _is_reference(row) else _table_pictures(row, path.parent)
+            if data is not None and row.get("index") in wanted:
+                shared[row["index"]] = data
+            found = row | {"image": data}
+            yield from table.rows(found) if table and translated else [found]
         except ValueError as error:
             raise ValueError(f"{path}, row {number}: {error}; {fetch}") from None
-        if data is not None and row.get("index") in wanted:
-            shared[row["index"]] = data
-        yield {**row, "image": data}
 
 
 def _cells(path: Path, fetch: str) -> Iterator[dict[str, str]]:
@@ -91,13 +106,38 @@ def _is_reference(row: Row) -> bool:
     return 0 < len(row.get("image", "")) <= MIN_ENCODED
 
 
-def _table_picture(row: Row, folder: Path) -> bytes | None:
-    if cell := row.get("image"):
+def _table_pictures(row: Row, folder: Path) -> bytes | list[bytes] | None:
+    """A row's picture, or several, which a cell has as the text of a list."""
+    encoded, path = row.get("image"), row.get("image_path")
+    if encoded:
+        cells = [cell.strip(" '\"") for cell in encoded.strip("[]").split(",")]  # base64 has none of these
         try:
-            return base64.b64decode(cell, validate=True)
+            found = [base64.b64decode(cell, validate=True) for cell in cells]
         except binascii.Error:
             raise ValueError("the picture is no base64") from None
-    return _read_inside(folder, row["image_path"]) if row.get("image_path") else None
+    else:
+        found = [_read_inside(folder, name) for name in listed(path)] if path else []
+    return found if len(found) > 1 else next(iter(found), None)
+
+
+def listed(cell: str) -> list[str]:
+    """What a cell has: the text of a Python list, or one text."""
+    return parse_list(cell) if cell.startswith("[") else [cell]
+
+
+def parse_list(cell: str) -> list[str]:
+    """A list that a file holds as the text of a Python list.
+
+    Raises:
+        ValueError: it is none, or longer than any that a benchmark has.
+    """
+    try:
+        found = ast.literal_eval(cell) if len(cell) <= MAX_LIST else None
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        found = None
+    if not isinstance(found, list):
+        raise ValueError("what should be the text of a list is none")
+    return [str(one) for one in found]
 
 
 def _require(path: Path, fetch: str, columns: Sequence[str], there: Sequence[str]) -> None:

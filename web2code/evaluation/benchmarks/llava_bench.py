@@ -18,6 +18,7 @@ import numpy as np
 
 from web2code.config import JudgeConfig
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Sample, Verdict
+from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of
 from web2code.evaluation.measure import Measure, mean, ratio
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 CATEGORIES = ("conv", "detail", "complex")
 MAX_NEW_TOKENS = 1024
 MAX_BYTES = 20_000_000
+# Of VLMEvalKit's table.
+TABLE = ("index", "question", "category", "caption", "gpt4_ans", "image")
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ IN_THE_WILD = Variant(
     "questions.jsonl",
     "context.jsonl",
     "answers_gpt4.jsonl",
-    "questions.jsonl, context.jsonl, answers_gpt4.jsonl and images/ of the dataset liuhaotian/llava-bench-in-the-wild",
+    "questions.jsonl, context.jsonl, answers_gpt4.jsonl and images/ of the dataset liuhaotian/llava-bench-in-the-wild, "
+    "or LLaVABench.tsv of VLMEvalKit",
 )
 COCO = Variant(
     "llava_bench_coco",
@@ -84,6 +88,9 @@ def load(variant: Variant, folder: Path) -> list[Sample]:
     Raises:
         ValueError: a file is missing or broken, or does not hold what the others name; the message says what to fetch.
     """
+    if variant is IN_THE_WILD and any(folder.rglob("*.tsv")):
+        rows = read_rows(folder, _fetch(variant), TABLE)
+        return _complete(variant, folder, list(samples_of(rows, folder, _fetch(variant), partial(_of_table, folder))))
     contexts = {str(row["image"]): _context(row) for row in _rows(variant, folder, variant.contexts, "image")}
     references = _rows(variant, folder, variant.references, "question_id", "text")
     answers = {str(row["question_id"]): str(row["text"]) for row in references}
@@ -94,6 +101,17 @@ def load(variant: Variant, folder: Path) -> list[Sample]:
             raise ValueError(f"question {key} in {folder} lacks its category, context or answer: {_fetch(variant)}")
         facts = {"category": category, "context": contexts[image], "reference": answers[key]}
         samples.append(Sample(key, (_picture(variant, folder, image),), str(row["text"]), MAX_NEW_TOKENS, facts))
+    return _complete(variant, folder, samples)
+
+
+def _of_table(folder: Path, number: int, row: Row) -> Sample:
+    if row["category"] not in CATEGORIES:
+        raise ValueError(f"there is no category {row['category']!r}")
+    facts = {"category": row["category"], "context": row["caption"], "reference": row["gpt4_ans"]}
+    return Sample(row["index"], (picture(row["image"], folder),), question(row), MAX_NEW_TOKENS, facts)
+
+
+def _complete(variant: Variant, folder: Path, samples: list[Sample]) -> list[Sample]:
     if len(samples) != variant.num:
         raise ValueError(f"{folder} holds {len(samples)} questions in place of {variant.num}: {_fetch(variant)}")
     return samples

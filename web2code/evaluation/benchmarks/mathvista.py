@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, grouped, judged, outcomes
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
@@ -14,7 +15,8 @@ from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.mathvista import equal, extract, matches_lmms_eval
 
 FETCH = (
-    "fetch the testmini Parquet file of the dataset AI4Math/MathVista (testmini-*.parquet) and put it into the folder"
+    "fetch the testmini Parquet file of the dataset AI4Math/MathVista (testmini-*.parquet), or "
+    "MathVista_MINI.tsv of VLMEvalKit, and put it into the folder"
 )
 COLUMNS = ("pid", "decoded_image", "choices", "precision", "answer", "question_type", "answer_type", "query")
 MAX_NEW_TOKENS = 1024
@@ -22,7 +24,8 @@ MAX_NEW_TOKENS = 1024
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples of testmini in the order of the files."""
-    return samples_of(read_rows(folder, FETCH, COLUMNS, "testmini"), folder, FETCH, partial(_sample, folder))
+    rows = read_rows(folder, FETCH, COLUMNS, "testmini", tables.MATHVISTA)
+    return samples_of(rows, folder, FETCH, partial(_sample, folder))
 
 
 def _sample(folder: Path, number: int, row: Row) -> Sample:

@@ -10,7 +10,7 @@ from random import Random
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
+from web2code.evaluation.benchmarks.files import NOTHING, Row, picture, question, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_lines, verdict
 from web2code.evaluation.measure import Measure, mean
 from web2code.evaluation.metrics.choices import infer_choice, infer_lmms_eval_mmbench
@@ -23,8 +23,6 @@ COLUMNS = ("index", "question", "answer", "A", "B", "image")
 # A rotation has its question's index and a multiple of this.
 ROTATION = 1_000_000
 MAX_NEW_TOKENS = 1024
-# What tables have where a question has no such option or hint.
-NOTHING = ("", "nan", None)
 
 
 def load(folder: Path) -> Iterator[Sample]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, judged, outcomes
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, yes_or_no
@@ -17,10 +18,11 @@ from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.mme import CATEGORY_POINTS, COGNITION, PERCEPTION, pair_points, total_points
 from web2code.evaluation.metrics.yes_no import parse_answer, parse_lmms_eval_mme
 
-FETCH = "fetch the Parquet files of the dataset lmms-lab/MME (test-*.parquet) and put them into the folder"
+FETCH = (
+    "fetch the Parquet files of the dataset lmms-lab/MME (test-*.parquet), or MME.tsv of VLMEvalKit, and put "
+    "them into the folder"
+)
 COLUMNS = ("question_id", "image", "question", "answer", "category")
-# The dataset's own ask, in whose place the model's own stands.
-YES_NO_ASK = " Please answer yes or no."
 MAX_NEW_TOKENS = 16
 
 
@@ -30,7 +32,7 @@ def load(folder: Path) -> Iterator[Sample]:
     Raises:
         ValueError: a category is unknown, or there are not exactly two questions about a picture.
     """
-    rows = read_rows(folder, FETCH, COLUMNS, "test")
+    rows = read_rows(folder, FETCH, COLUMNS, "test", tables.MME)
     about: Counter[str] = Counter()
     for sample in samples_of(rows, folder, FETCH, partial(_sample, folder)):
         about[sample.facts["pair"]] += 1
@@ -46,7 +48,7 @@ def _sample(folder: Path, number: int, row: Row) -> Sample:
     if row["category"] not in PERCEPTION + COGNITION:
         raise ValueError(f"there is no category {row['category']!r}")
     pair = f"{row['category']}/{row['question_id']}"
-    prompt = question(row).replace(YES_NO_ASK, "") + SHORT
+    prompt = question(row).replace(tables.YES_NO_ASK, "") + SHORT
     facts = {"answer": yes_or_no(row["answer"]), "category": row["category"], "pair": pair}
     return Sample(pair, (picture(row["image"], folder),), prompt, MAX_NEW_TOKENS, facts)
 

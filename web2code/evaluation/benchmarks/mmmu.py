@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
 
+from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, grouped, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
+from web2code.evaluation.benchmarks.files import (
+    Row,
+    listed,
+    parse_list,
+    picture,
+    question,
+    read_rows,
+    samples_of,
+    truths,
+)
 from web2code.evaluation.benchmarks.verdicts import LETTER, SHORT, blank, bounded, lettered_lines, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.choices import infer_choice, infer_lmms_eval_mmmu, lettered
@@ -19,7 +28,7 @@ from web2code.evaluation.metrics.open_answers import open_match, open_match_lmms
 
 FETCH = (
     "fetch the validation Parquet files of the dataset MMMU/MMMU, of all subjects, and put them into the folder as "
-    "they lie there (Accounting/validation-*.parquet and so on)"
+    "they lie there (Accounting/validation-*.parquet and so on), or MMMU_DEV_VAL.tsv of VLMEvalKit"
 )
 COLUMNS = ("id", "question", "options", "answer", "question_type", "image_1")
 DOMAINS = {
@@ -34,40 +43,25 @@ DOMAINS = {
 }
 DOMAIN_OF = {subject: domain for domain, subjects in DOMAINS.items() for subject in subjects.split()}
 REFERENCE = re.compile(r"<image ([1-7])>")
-MAX_LIST = 10_000
 MAX_NEW_TOKENS = 128
 
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples of the validation split in the order of the files."""
-    return samples_of(read_rows(folder, FETCH, COLUMNS, "validation"), folder, FETCH, partial(_sample, folder))
+    rows = read_rows(folder, FETCH, COLUMNS, "validation", tables.MMMU)
+    return samples_of(rows, folder, FETCH, partial(_sample, folder))
 
 
 def _sample(folder: Path, number: int, row: Row) -> Sample:
     subject = row["id"].partition("_")[2].rpartition("_")[0]
     options = lettered(parse_list(row["options"]))
-    known = truths(parse_list(row["answer"]) if row["answer"].startswith("[") else row["answer"])
+    known = truths(listed(row["answer"]))
     facts = {"answers": known, "options": options, "kind": row["question_type"], "domain": DOMAIN_OF[subject]}
     choice = facts["kind"] == "multiple-choice"
     prompt = f"{question(row)}\n" + (f"{lettered_lines(options)}\n{LETTER}" if choice else SHORT)
     named = sorted(set(REFERENCE.findall(prompt))) or [digit for digit in "1234567" if row.get(f"image_{digit}")]
     images = tuple(picture(row[f"image_{digit}"], folder) for digit in named)
     return Sample(row["id"], images, prompt, MAX_NEW_TOKENS, facts)
-
-
-def parse_list(text: str) -> list[str]:
-    """A list that a dataset holds as the text of a Python list.
-
-    Raises:
-        ValueError: it is none, or longer than any that MMMU has.
-    """
-    try:
-        found = ast.literal_eval(text) if len(text) <= MAX_LIST else None
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        found = None
-    if not isinstance(found, list):
-        raise ValueError("what should be the text of a list is none")
-    return [str(one) for one in found]
 
 
 @bounded

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import Judged, average, judged, outcomes, units
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
@@ -15,7 +16,10 @@ from web2code.evaluation.benchmarks.verdicts import blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.containment import contains, contains_formula
 
-FETCH = "fetch the Parquet file of the dataset echo840/OCRBench (test-*.parquet) and put it into the folder"
+FETCH = (
+    "fetch the Parquet file of the dataset echo840/OCRBench (test-*.parquet), or OCRBench.tsv of VLMEvalKit, "
+    "and put it into the folder"
+)
 COLUMNS = ("dataset", "question", "question_type", "answer", "image")
 FORMULAS = "HME100k"
 RECOGNITION = (
@@ -34,7 +38,8 @@ MAX_NEW_TOKENS = 128
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples in the order of the file."""
-    return samples_of(read_rows(folder, FETCH, COLUMNS, "test"), folder, FETCH, partial(_sample, folder))
+    rows = read_rows(folder, FETCH, COLUMNS, "test", tables.OCRBENCH)
+    return samples_of(rows, folder, FETCH, partial(_sample, folder))
 
 
 def _sample(folder: Path, number: int, row: Row) -> Sample:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import Judged, average, columns, judged, outcomes, select, units
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, yes_or_no
@@ -23,7 +24,10 @@ from web2code.evaluation.metrics.yes_no import (
     recall,
 )
 
-FETCH = "fetch the Parquet files of the dataset lmms-lab/POPE (test-*.parquet) and put them into the folder"
+FETCH = (
+    "fetch the Parquet files of the dataset lmms-lab/POPE (test-*.parquet), or POPE.tsv of VLMEvalKit, and put "
+    "them into the folder"
+)
 COLUMNS = ("question_id", "question", "answer", "image", "category")
 MAX_NEW_TOKENS = 128
 FIGURES = (("F1", f1), ("precision", precision), ("recall", recall))
@@ -31,7 +35,8 @@ FIGURES = (("F1", f1), ("precision", precision), ("recall", recall))
 
 def load(folder: Path) -> Iterator[Sample]:
     """Samples in the order of the files."""
-    return samples_of(read_rows(folder, FETCH, COLUMNS, "test"), folder, FETCH, partial(_sample, folder))
+    rows = read_rows(folder, FETCH, COLUMNS, "test", tables.POPE)
+    return samples_of(rows, folder, FETCH, partial(_sample, folder))
 
 
 def _sample(folder: Path, number: int, row: Row) -> Sample:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from web2code.config import JudgeConfig
+from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, grouped, judged, outcomes
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of
@@ -23,7 +24,10 @@ from web2code.evaluation.metrics.choices import (
 if TYPE_CHECKING:
     from web2code.endpoint import Client
 
-FETCH = "fetch the test Parquet files of the dataset lmms-lab/ScienceQA (ScienceQA-{part}) and put them into the folder"
+FETCH = (
+    "fetch the test Parquet files of the dataset lmms-lab/ScienceQA (ScienceQA-{part}), or of the questions with a "
+    "picture ScienceQA_TEST.tsv of VLMEvalKit, and put them into the folder"
+)
 COLUMNS = ("image", "question", "choices", "answer", "hint")
 MAX_NEW_TOKENS = 16
 
@@ -31,7 +35,9 @@ MAX_NEW_TOKENS = 16
 def load(folder: Path, part: str) -> Iterator[Sample]:
     """Samples in the order of the files; of the part `IMG` those with a picture."""
     fetch = FETCH.format(part=part)
-    samples = samples_of(read_rows(folder, fetch, COLUMNS, "test"), folder, fetch, partial(_sample, folder))
+    samples = samples_of(
+        read_rows(folder, fetch, COLUMNS, "test", tables.SCIENCEQA), folder, fetch, partial(_sample, folder)
+    )
     return (sample for sample in samples if sample.images or part != "IMG")
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, grouped, judged, outcomes
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
@@ -17,16 +18,16 @@ from web2code.evaluation.metrics.exact import exact_match, exact_match_lmms_eval
 from web2code.evaluation.metrics.vqa import vqa_accuracy, vqa_accuracy_lmms_eval_vqav2
 
 FETCH_TEXTVQA = (
-    "fetch the validation Parquet files of the dataset lmms-lab/textvqa (validation-*.parquet) and put them into the "
-    "folder"
+    "fetch the validation Parquet files of the dataset lmms-lab/textvqa (validation-*.parquet), or without its OCR "
+    "words TextVQA_VAL.tsv of VLMEvalKit, and put them into the folder"
 )
 FETCH_VQAV2 = (
     "fetch the validation Parquet files of the dataset lmms-lab/VQAv2 (validation-*.parquet) and put them into the "
     "folder"
 )
 FETCH_GQA = (
-    "fetch the folders testdev_balanced_instructions and testdev_balanced_images of the dataset lmms-lab/GQA and put "
-    "both into the folder"
+    "fetch the folders testdev_balanced_instructions and testdev_balanced_images of the dataset lmms-lab/GQA, or "
+    "GQA_TestDev_Balanced.tsv of VLMEvalKit, and put them into the folder"
 )
 MAX_NEW_TOKENS = 16
 
@@ -34,7 +35,7 @@ MAX_NEW_TOKENS = 16
 def load_textvqa(folder: Path, ocr: bool) -> Iterator[Sample]:
     """Samples in the order of the files; with `ocr` the prompt gives the dataset's own OCR words, as LLaVA's does."""
     columns = ("question_id", "question", "image", "answers", *(("ocr_tokens",) if ocr else ()))
-    rows = read_rows(folder, FETCH_TEXTVQA, columns, "validation")
+    rows = read_rows(folder, FETCH_TEXTVQA, columns, "validation", None if ocr else tables.TEXTVQA)
     return samples_of(rows, folder, FETCH_TEXTVQA, partial(_textvqa, folder, ocr))
 
 
@@ -98,15 +99,19 @@ def measures_vqav2(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tu
 
 def load_gqa(folder: Path) -> Iterator[Sample]:
     """Samples of testdev in the order of the file of questions."""
+    columns = ("id", "imageId", "question", "answer")
+    if any(folder.rglob("*.tsv")):
+        rows = read_rows(folder, FETCH_GQA, columns, table=tables.GQA)
+        return samples_of(rows, folder, FETCH_GQA, partial(_gqa, folder, {}))
     # A picture has thirty questions, and all 398 are 50 MB.
     pictures = read_rows(folder / "testdev_balanced_images", FETCH_GQA, ("id", "image"))
     images = {row["id"]: row["image"] for row in pictures}
-    rows = read_rows(folder / "testdev_balanced_instructions", FETCH_GQA, ("id", "imageId", "question", "answer"))
+    rows = read_rows(folder / "testdev_balanced_instructions", FETCH_GQA, columns)
     return samples_of(rows, folder, FETCH_GQA, partial(_gqa, folder, images))
 
 
 def _gqa(folder: Path, images: dict[str, Any], number: int, row: Row) -> Sample:
-    image = picture(images.get(row["imageId"]), folder)
+    image = picture(row.get("image") or images.get(row["imageId"]), folder)
     return Sample(row["id"], (image,), question(row) + SHORT, MAX_NEW_TOKENS, {"answer": row["answer"]})
 
 

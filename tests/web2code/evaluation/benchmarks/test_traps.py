@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
-from web2code.evaluation.benchmarks.files import read_rows, samples_of
-from web2code.evaluation.benchmarks.mmmu import parse_list
+from web2code.evaluation.benchmarks.files import parse_list, read_rows, samples_of
 
 from .public_files import FILES, mmbench_rows, png, write_parquet, write_table
 
