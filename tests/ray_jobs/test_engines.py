@@ -1,6 +1,7 @@
 """Engines on the cluster: order does not matter, death does not either, and who causes it is named."""
 
 import os
+import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_nothing_to_ask_starts_nothing():
 
 
 def test_vllm_in_an_actor_writes_what_transformers_does(local_ray, tmp_path, monkeypatch):
-    python = Path(__file__).parents[2] / ".venv" / "vllm" / "bin" / "python"
+    python = Path(sys.prefix) / "vllm" / "bin" / "python"
     if not python.exists():
         pytest.skip("vLLM is not installed: make vllm")
     monkeypatch.setenv(serving.PYTHON_VARIABLE, str(python))

@@ -1,7 +1,9 @@
 """What is exported, the endpoint's writer and the judge, with a real vLLM, in the environment of `make vllm`."""
 
 import base64
+import sys
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +24,11 @@ from web2code.evaluation.judges.wcgb import NAMES, Page, WcgbJudge
 from web2code.modelling.export import export_checkpoint
 from web2code.modelling.generation import Generator
 from web2code.modelling.images import normalise, square_pixels
-from web2code.modelling.prompts import answer_text, prompt_tokens, stop_ids
+from web2code.modelling.prompts import answer_text, conversation_prompt, question_about, stop_ids
 from web2code.modelling.templates import TEMPLATES
 from web2code.services import HOST, free_port, start_service, stop_service, wait_until_up
 
-PYTHON = Path(__file__).parents[2] / ".venv" / "vllm" / "bin" / "python"
+PYTHON = Path(sys.prefix) / "vllm" / "bin" / "python"
 ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -47,17 +49,16 @@ class Served:
     checkpoint: Path
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """vLLM with a small LLaVA of random weights."""
+@contextmanager
+def serving(folder, checkpoint, context):
+    """vLLM with what a checkpoint is exported to."""
     if not PYTHON.exists():
         pytest.skip("vLLM is not installed: make vllm")
-    folder, port = tmp_path_factory.mktemp("served"), free_port()
-    checkpoint = save_llava(folder / "checkpoint", TEMPLATE, CONTEXT)
+    port = free_port()
     export_checkpoint(checkpoint, folder / "small")
     options = {
         "--model": str(folder / "small"), "--served-model-name": "small", "--host": HOST, "--port": str(port),
-        "--dtype": "float32", "--max-model-len": str(CONTEXT), "--max-num-seqs": "8",
+        "--dtype": "float32", "--max-model-len": str(context), "--max-num-seqs": "8",
     }  # fmt: skip
     command = [str(PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--enforce-eager"]
     command += [part for option in options.items() for part in option]
@@ -71,36 +72,50 @@ def server(tmp_path_factory):
         stop_service(folder, "vllm")
 
 
-def ask(server, picture, **options):
-    """The question about a picture, put to a server."""
-    url = "data:image/png;base64," + base64.b64encode(picture).decode()
-    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": QUESTION}]
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A small LLaVA of random weights."""
+    folder = tmp_path_factory.mktemp("served")
+    with serving(folder, save_llava(folder / "checkpoint", TEMPLATE, CONTEXT), CONTEXT) as served:
+        yield served
+
+
+def ask(server, picture=None, **options):
+    """The question about a picture, or about none, put to a server."""
+    content = [{"type": "text", "text": QUESTION}]
+    if picture:
+        url = "data:image/png;base64," + base64.b64encode(picture).decode()
+        content.insert(0, {"type": "image_url", "image_url": {"url": url}})
     return openai.OpenAI(base_url=server.url, api_key="none").chat.completions.create(
         model=server.model, messages=[{"role": "user", "content": content}], temperature=0, max_tokens=24,
         extra_body={"return_token_ids": True, "prompt_logprobs": 0}, **options,
     )  # fmt: skip
 
 
-# vLLM resizes by torchvision, and training by PIL: a pixel is at most one level of 255 apart.
-@pytest.mark.parametrize(("size", "apart"), [((32, 32), 1e-4), ((60, 100), 1e-2), ((130, 40), 1e-2)])
-def test_vllm_answers_as_the_trained_model_does(server, size, apart):
-    picture = screenshot(*size)
+def compare(server, picture, side, apart):
+    """Hold an answer to the checkpoint's own: prompt, text, and within `apart` the log-probabilities of both."""
     generator = Generator(server.checkpoint)
     answer = ask(server, picture, logprobs=True)
-    prompt = prompt_tokens(generator.tokenizer, generator.template, QUESTION, image_tokens=4)
+    pictures = [picture] if picture else []
+    asked = question_about(QUESTION, len(pictures))
+    prompt = conversation_prompt(generator.tokenizer, generator.template, asked, image_tokens=4)
     choice = answer.choices[0]
     assert answer.prompt_token_ids == prompt
     text = answer_text(generator.tokenizer, generator.template, choice.token_ids)
-    assert text == generator.generate([picture], [QUESTION], 24)[0]
+    assert text == generator.generate([pictures], [QUESTION], 24)[0]
+    pixels = normalise(np.stack([square_pixels(picture, side)])) if picture else None
     with torch.inference_mode():
-        logits = generator.model(
-            input_ids=torch.tensor([prompt + choice.token_ids]),
-            pixel_values=normalise(np.stack([square_pixels(picture, 32)])),
-        ).logits[0]
+        logits = generator.model(input_ids=torch.tensor([prompt + choice.token_ids]), pixel_values=pixels).logits[0]
     expected = logits.log_softmax(-1)[:-1].gather(1, torch.tensor((prompt + choice.token_ids)[1:])[:, None])[:, 0]
     read = [entry[str(token)]["logprob"] for entry, token in zip(answer.prompt_logprobs, prompt, strict=True) if entry]
     written = [entry.logprob for entry in choice.logprobs.content]
     torch.testing.assert_close(torch.tensor(read + written), expected, rtol=0, atol=apart)
+
+
+# vLLM resizes by torchvision, and training by PIL: a pixel is at most one level of 255 apart.
+@pytest.mark.parametrize(("size", "apart"), [((32, 32), 1e-4), ((60, 100), 1e-2), ((130, 40), 1e-2)])
+def test_vllm_answers_as_the_trained_model_does(server, size, apart):
+    compare(server, screenshot(*size), 32, apart)
 
 
 def test_vllm_stops_where_the_template_does(server):

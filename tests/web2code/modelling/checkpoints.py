@@ -33,7 +33,7 @@ VISION = {
 }  # fmt: skip
 LANGUAGE_MODELS = {
     "crystalcoder": lambda shape: CrystalCoderConfig(
-        n_embd=32, n_inner=64, n_layer=2, n_head=4, n_positions=128, rotary_dim=4, vocab_size=shape["vocab_size"]
+        n_embd=64, n_inner=100, n_layer=2, n_head=2, n_positions=512, rotary_dim=8, vocab_size=shape["vocab_size"]
     ),
     "llama": lambda shape: LlamaConfig(**shape),
     "mistral": lambda shape: MistralConfig(**shape),

@@ -21,7 +21,7 @@ from web2code.modelling.base import load_template, save_checkpoint
 from web2code.modelling.dual_tower import DualTowerConfig
 from web2code.modelling.export import export_checkpoint
 from web2code.modelling.images import normalise, pixel_statistics, square_pixels
-from web2code.modelling.llava import assemble, llava_config, shrunken
+from web2code.modelling.llava import assemble, llava_config, load_model, shrunken
 from web2code.modelling.prompts import prompt_tokens, stop_ids
 from web2code.modelling.templates import TEMPLATES
 
@@ -58,8 +58,7 @@ def assembled(folder, language="llama", tower="clip_vision_model", **changes):
     model = PretrainedModelConfig(
         language_model=save_language_model(folder / language, language),
         vision_tower=save_vision_tower(folder / tower, tower),
-        max_length=128,
-        **changes,
+        **{"max_length": 128} | changes,
     )
     made = assemble(model, torch.float32, seed=0)
     save_checkpoint(folder / "model", made.model, made.tokenizer, TEMPLATES["vicuna_v1"])
@@ -73,11 +72,11 @@ def chat(picture, question=QUESTION):
 
 
 @pytest.mark.parametrize(("language", "tower", "changes"), [
-    *((name, "clip_vision_model", {}) for name in LANGUAGE_MODELS if name != "crystalcoder"),
+    *((name, "clip_vision_model", {}) for name in LANGUAGE_MODELS),
     ("llama", "siglip", {"vision_feature_select": "full"}),
     ("llama", "clip_vision_model", {"vision_feature_select": "full"}),
 ])  # fmt: skip
-def test_who_has_transformers_alone_gets_the_same_logits(tmp_path, language, tower, changes):
+def test_transformers_gets_the_same_logits(tmp_path, language, tower, changes):
     checkpoint, out = assembled(tmp_path, language, tower, **changes), tmp_path / "out"
     export_checkpoint(checkpoint, out)
     model, processor = LlavaForConditionalGeneration.from_pretrained(out), AutoProcessor.from_pretrained(out)
@@ -175,15 +174,26 @@ def test_a_checkpoint_that_lacks_a_weight_is_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("language", "changes", "reason"), [
-    ("crystalcoder", {}, "no CrystalCoder language model"),
-    ("llama", {"projector": "linear"}, "no linear projector"),
-])  # fmt: skip
-def test_what_vllm_does_not_know_is_refused_in_a_sentence(tmp_path, language, changes, reason):
-    checkpoint = assembled(tmp_path, language, **changes)
+def test_a_linear_projector_becomes_two_layers_that_compute_the_same(tmp_path):
+    checkpoint, out = assembled(tmp_path, "crystalcoder", projector="linear"), tmp_path / "out"
+    export_checkpoint(checkpoint, out)
+    assert json.loads((out / "config.json").read_text())["architectures"] == ["LlavaForConditionalGeneration"]
+    linear, layers = load_model(checkpoint), LlavaForConditionalGeneration.from_pretrained(out)
+    ids = torch.tensor([[1, *[linear.config.image_token_id] * 4, 5, 6, 7]])
+    picture = torch.randn(1, 3, 28, 28, generator=torch.Generator().manual_seed(0))
+    seen, blank = (linear(input_ids=ids, pixel_values=pixels).logits for pixels in (picture, torch.zeros_like(picture)))
+    assert (seen - blank).abs().max() > 1e-3
+    torch.testing.assert_close(layers(input_ids=ids, pixel_values=picture).logits, seen, rtol=0, atol=1e-5)
+    export_checkpoint(out, tmp_path / "again")
+    assert names(tmp_path / "again") == names(out)
+
+
+def test_a_linear_projector_into_a_narrow_language_model_is_refused_in_a_sentence(tmp_path):
+    checkpoint = assembled(tmp_path, projector="linear")
     refused = CliRunner().invoke(app, ["export", str(checkpoint), str(tmp_path / "out")])
     assert refused.exit_code == 2
-    assert f"cannot be served: vLLM has {reason}; what works is transformers, where" in refused.stderr
+    assert "cannot be served: vLLM has no linear projector, and" in refused.stderr
+    assert "what works is transformers, where" in refused.stderr
 
 
 def test_a_dual_tower_is_refused_by_a_process_that_has_not_met_one(tmp_path):
