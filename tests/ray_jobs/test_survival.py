@@ -9,16 +9,18 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 from safetensors.torch import load_file
 
-from ray_jobs.attempts import WORKERS
+from ray_jobs.attempts import WORKERS, endings
 from ray_jobs.train import checkpoint_folder, main
 from tests.ray_jobs.test_train import home_with_prepared
 from web2code.artifacts import read_record, verify
 from web2code.config import StageConfig, StageRecord, TrainJob, Where
+from web2code.modelling.base import PROMPTING
 
 STAGE = StageConfig(
     name="instruct", trainable=("projector", "language_model", "vision_tower"), zero_stage=2,
@@ -28,8 +30,8 @@ STAGE = StageConfig(
 PATIENCE = 300.0
 
 
-def job(home) -> TrainJob:
-    where = Where(home=str(home), data_dir=str(home / "data"), stall_seconds=10)
+def job(home, stall_seconds=10) -> TrainJob:
+    where = Where(home=str(home), data_dir=str(home / "data"), stall_seconds=stall_seconds)
     return TrainJob(where=where, stage=STAGE, prepared="pages", seed=0)
 
 
@@ -58,8 +60,8 @@ def assert_same(home, undisturbed):
 class Training:
     """The stage under a driver of its own, watched through the files that its workers leave."""
 
-    def __init__(self, home, ray_address):
-        self.job = job(home)
+    def __init__(self, home, ray_address, **settings):
+        self.job = job(home, **settings)
         self.folder = checkpoint_folder(self.job)
         self.log = home / "driver.log"
         (home / "job.json").write_text(self.job.model_dump_json())
@@ -164,3 +166,21 @@ def test_a_killed_driver_a_killed_ray_and_half_a_checkpoint_are_gone_on_from(und
     record = main(training.job)
     assert record.resumed_from_step > 0
     assert_same(tmp_path, undisturbed)
+
+
+def test_a_worker_that_hangs_while_it_saves_the_model_is_replaced_by_one_that_makes_no_step_again(
+    undisturbed, local_ray, tmp_path
+):
+    home = home_with_prepared(tmp_path)
+    pipe = Path(job(home).output()) / "model" / PROMPTING
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)  # which nobody reads: who writes to it waits
+    training = Training(home, local_ray, stall_seconds=4)
+    training.wait_until(lambda: endings(training.folder))
+    pipe.unlink()
+    training.finish()
+    record = assert_same(tmp_path, undisturbed)
+    assert (record.failures, record.preemptions) == (1, 0)
+    assert record.resumed_from_step == STAGE.steps
+    log = training.log.read_text()
+    assert f"made no progress for 24 s while it saved the model after step {STAGE.steps}; it hung in" in log, log[-5000:]

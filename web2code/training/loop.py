@@ -53,7 +53,8 @@ def train_stage(
 
     `on_step` is called after every step with the number of finished steps. When `is_leaving`, which all workers ask
     together every few seconds, is true, on all alike, a machine is about to go, and a checkpoint is saved.
-    When this returns, the `watchdog` expects that the weights are gathered.
+    The last step is saved as well, so that what follows it can be repeated without it. When this returns, the
+    `watchdog` expects that the weights are gathered.
 
     Raises:
         ValueError: the newest checkpoint is of another identity.
@@ -99,7 +100,7 @@ def train_stage(
         if stage.held_out and (is_last or (step + 1) % stage.checkpoint_every == 0):
             watchdog.begin(step + 1, Phase.HELD_OUT)
             history.held_out.append((step + 1, held_out_loss(engine, stage, arrays, order.held_out)))
-        if is_due and not is_last:
+        if is_due or is_last:
             watchdog.begin(step + 1, Phase.CHECKPOINT)
             checkpoints.save(step + 1, history)
             saved_at = meter.clock
