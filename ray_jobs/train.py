@@ -144,7 +144,7 @@ def train_worker(config: dict[str, Any]) -> None:
     arrays = load_arrays(prepared)
     with Watchdog(folder / WORKERS, rank, job.where.stall_seconds) as watchdog:
         engine, history = train_stage(
-            model, job.stage, arrays, job.seed, folder, on_step, watchdog, preemption_notice(),
+            model, job.stage, arrays, job.seed, folder, on_step, watchdog, preemption_notice(folder),
             identity=job.fingerprint(), kept_checkpoints=job.where.kept_checkpoints,
         )  # fmt: skip
         weights = trained_weights(engine)

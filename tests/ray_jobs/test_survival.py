@@ -13,6 +13,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ray._raylet import GcsClient
+from ray.cluster_utils import Cluster
+from ray.core.generated import autoscaler_pb2
 from safetensors.torch import load_file
 
 from ray_jobs.attempts import WORKERS, endings
@@ -28,11 +31,12 @@ STAGE = StageConfig(
     checkpoint_every=5,
 )  # fmt: skip
 PATIENCE = 300.0
+MACHINE = {"num_cpus": 1}
 
 
-def job(home, stall_seconds=10) -> TrainJob:
+def job(home, stage=STAGE, stall_seconds=10) -> TrainJob:
     where = Where(home=str(home), data_dir=str(home / "data"), stall_seconds=stall_seconds)
-    return TrainJob(where=where, stage=STAGE, prepared="pages", seed=0)
+    return TrainJob(where=where, stage=stage, prepared="pages", seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,7 @@ class Training:
         self.log = home / "driver.log"
         (home / "job.json").write_text(self.job.model_dump_json())
         environment = {**os.environ, "RAY_ADDRESS": ray_address, "RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+        environment["RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S"] = "0.2"
         with self.log.open("ab") as log:
             self.driver = subprocess.Popen(
                 [sys.executable, "-m", "ray_jobs.train", str(home / "job.json")], env=environment, stdout=log,
@@ -105,6 +110,10 @@ class Training:
         """Whether the newest checkpoint has some of its files and not all of its manifests."""
         newest = max(self.folder.glob("step-*"), default=None)
         return newest and any(newest.rglob("*.pt")) and len(list(newest.glob("manifest-*.json"))) < 2
+
+    def has_saved(self):
+        """Whether there is a whole checkpoint."""
+        return any(len(list(each.glob("manifest-*.json"))) == 2 for each in self.folder.glob("step-*"))
 
     def finish(self):
         assert self.driver.wait(PATIENCE) == 0, self.log.read_text()[-5000:]
@@ -184,3 +193,35 @@ def test_a_worker_that_hangs_while_it_saves_the_model_is_replaced_by_one_that_ma
     assert record.resumed_from_step == STAGE.steps
     log = training.log.read_text()
     assert f"made no progress for 24 s while it saved the model after step {STAGE.steps}; it hung in" in log, log[-5000:]
+
+
+def endings_told(training):
+    """What the job's log says of how its attempts ended."""
+    return [line for line in training.log.read_text().splitlines() if line.startswith("warning: ")]
+
+
+@pytest.fixture
+def cluster():
+    """Two machines with a CPU each, as Ray sees it."""
+    cluster = Cluster(initialize_head=True, head_node_args=MACHINE | {"include_dashboard": False})
+    cluster.add_node(**MACHINE)
+    yield cluster
+    cluster.shutdown()
+
+
+def test_a_machine_that_is_to_be_taken_away_leaves_a_checkpoint_and_is_no_failure(cluster, tmp_path):
+    stage = STAGE.model_copy(update={"steps": 300, "checkpoint_every": 1000})
+    training = Training(home_with_prepared(tmp_path), cluster.address, stage=stage)
+    training.reach(3)
+    (leaving,) = cluster.worker_nodes
+    deadline = 1000 * int(time.time() + 60)
+    reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    assert GcsClient(address=cluster.address).drain_node(leaving.node_id, reason, "", deadline) == (True, "")
+    training.wait_until(training.has_saved)
+    cluster.add_node(**MACHINE)
+    cluster.remove_node(leaving, allow_graceful=False)
+    training.finish()
+    record = read_record(training.job.output(), StageRecord)
+    assert (record.failures, record.preemptions) == (0, 1), endings_told(training)
+    assert 0 < record.resumed_from_step < stage.steps
+    assert len(record.losses) == stage.steps
