@@ -134,6 +134,11 @@ def stopped_at(pids, condition):
     return False
 
 
+def endings_told(training):
+    """What the job's log says of how its attempts ended."""
+    return [line for line in training.log.read_text().splitlines() if "warning: " in line]
+
+
 def test_workers_that_die_are_told_to_go_or_hang_are_replaced(undisturbed, local_ray, tmp_path):
     rng = random.Random(0)
     training = Training(home_with_prepared(tmp_path), local_ray)
@@ -191,13 +196,8 @@ def test_a_worker_that_hangs_while_it_saves_the_model_is_replaced_by_one_that_ma
     record = assert_same(tmp_path, undisturbed)
     assert (record.failures, record.preemptions) == (1, 0)
     assert record.resumed_from_step == STAGE.steps
-    log = training.log.read_text()
-    assert f"made no progress for 24 s while it saved the model after step {STAGE.steps}; it hung in" in log, log[-5000:]
-
-
-def endings_told(training):
-    """What the job's log says of how its attempts ended."""
-    return [line for line in training.log.read_text().splitlines() if line.startswith("warning: ")]
+    told = endings_told(training)
+    assert any(f"made no progress for 24 s while it saved the model after step {STAGE.steps}; " in one for one in told)
 
 
 @pytest.fixture

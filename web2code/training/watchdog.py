@@ -32,8 +32,8 @@ class Phase(StrEnum):
 class Watchdog:
     """One worker's clock, wound up by every step and every other phase; as a context manager, it stops in the end.
 
-    When a phase takes too long, the process ends, even where Python itself hangs. Its file, `rank-N.txt`, then holds the
-    tracebacks of all threads; its first line tells who works at which step, as JSON, until the worker is done.
+    When a phase takes too long, the process ends, even where Python itself hangs. Its file, `rank-N.txt`, then holds
+    the tracebacks of all threads; its first line tells who works at which step, as JSON, until the worker is done.
     """
 
     def __init__(self, folder: Path | None = None, rank: int = 0, seconds: float = 0.0) -> None:
@@ -98,7 +98,7 @@ def stalled(folder: Path) -> list[str]:
 
 def _sentence(path: Path, who: dict[str, Any], traceback: str) -> str:
     threads = traceback.split("\n\n")
-    own = next((thread for thread in threads if re.search(r" in train_(stage|worker)$", thread, re.MULTILINE)), threads[0])
+    own = next(filter(re.compile(r" in train_(stage|worker)$", re.MULTILINE).search, threads), threads[0])
     innermost = re.search(r'File "(.+)", line (\d+) in (\S+)', own)
     where = f"{innermost[3]} ({innermost[1]}, line {innermost[2]})" if innermost else "code that is not Python"
     return (
