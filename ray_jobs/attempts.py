@@ -22,6 +22,8 @@ from web2code.training.watchdog import stalled
 
 # Below the folder of a stage's checkpoints.
 ATTEMPT, ENDINGS, WORKERS = "attempt", "endings.json", "workers"
+# Below that of the workers, once they were told that a machine of theirs goes.
+NOTICE = "notice"
 # Python's errors that the same weights and samples would lead to again, and what libraries say where memory ends.
 LASTING = (FloatingPointError, ValueError)
 NO_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -91,7 +93,7 @@ def is_tried_again(here: list[Ending], job: TrainJob) -> bool:
 def ending_of(
     error: Exception, stage: StageConfig, left: Path, killed_for_memory: bool, lost_machine: Callable[[], bool]
 ) -> tuple[Kind, str]:
-    """What ended an attempt: of what kind, and in a sentence. `left` is the folder of what its watchdogs wrote.
+    """What ended an attempt: of what kind, and in a sentence. `left` is the folder of what its workers wrote.
 
     One worker's end makes others fail, in other words: the most telling cause counts.
     """
@@ -117,9 +119,11 @@ def ending_of(
             return "preemption", _death(rank, cause)
         if isinstance(cause, ActorUnavailableError) and lost_machine():
             return "preemption", f"the machine of rank {rank} is gone"
+    # Those that lose their connection to a machine may fail before Ray knows that it is gone.
+    kind: Kind = "preemption" if (left / NOTICE).exists() else "failure"
     if hung := stalled(left):
-        return "failure", "; ".join(hung)
-    return "failure", _death(*next(iter(died.items()))) if died else _last_line(raised[0])
+        return kind, "; ".join(hung)
+    return kind, _death(*next(iter(died.items()))) if died else _last_line(raised[0])
 
 
 def out_of_memory(stage: StageConfig, what: str) -> str:
@@ -169,8 +173,11 @@ def fence(folder: Path) -> Callable[[], None]:
     return check
 
 
-def preemption_notice() -> Callable[[], bool]:
-    """A function for all workers to call equally often: true, once, when one of their machines is to be taken away."""
+def preemption_notice(folder: Path) -> Callable[[], bool]:
+    """A function for all workers to call equally often: true, once, when one of their machines is to be taken away.
+
+    It notes so in `folder`, that of the stage's checkpoints: what ends the attempt after that is a preemption.
+    """
     import ray.train
 
     if os.environ.get("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER") == "0":
@@ -182,6 +189,8 @@ def preemption_notice() -> Callable[[], bool]:
         if told or ray.train.get_preemption_info() is None:
             return False
         told = True
+        (folder / WORKERS).mkdir(parents=True, exist_ok=True)
+        (folder / WORKERS / NOTICE).touch()
         return True
 
     return is_leaving

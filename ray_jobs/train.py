@@ -116,7 +116,7 @@ def train_worker(config: dict[str, Any]) -> None:
         from web2code.training.arrays import load_arrays
         from web2code.training.loop import save_weights, train_stage, trained_weights
         from web2code.training.measurements import describe
-        from web2code.training.watchdog import Watchdog
+        from web2code.training.watchdog import Phase, Watchdog
 
         import_muon()
     home, rank = Path(job.where.home), ray.train.get_context().get_world_rank()
@@ -144,21 +144,23 @@ def train_worker(config: dict[str, Any]) -> None:
     arrays = load_arrays(prepared)
     with Watchdog(folder / WORKERS, rank, job.where.stall_seconds) as watchdog:
         engine, history = train_stage(
-            model, job.stage, arrays, job.seed, folder, on_step, watchdog, preemption_notice(),
+            model, job.stage, arrays, job.seed, folder, on_step, watchdog, preemption_notice(folder),
             identity=job.fingerprint(), kept_checkpoints=job.where.kept_checkpoints,
         )  # fmt: skip
-    weights = trained_weights(engine)
-    if rank == 0:
-        out = Path(job.output())
-        reader = load_reader(source)
-        if job.lora:
-            base = load_model(source, torch.float32)
-            save_adapters(out / "adapter", base, job.lora, weights)
-            trained = merge_adapters(base, job.lora, weights, engine.device).to(dtype)
-        else:
-            trained = save_weights(source, weights)
-        save_checkpoint(out / "model", trained, reader, load_template(prepared / "base"))
-        publish(out, job.output(), record_of(job, history, config["started"], weights))
+        weights = trained_weights(engine)
+        if rank == 0:
+            watchdog.begin(history.num_steps, Phase.MODEL)
+            check_fence()
+            out = Path(job.output())
+            reader = load_reader(source)
+            if job.lora:
+                base = load_model(source, torch.float32)
+                save_adapters(out / "adapter", base, job.lora, weights)
+                trained = merge_adapters(base, job.lora, weights, engine.device).to(dtype)
+            else:
+                trained = save_weights(source, weights)
+            save_checkpoint(out / "model", trained, reader, load_template(prepared / "base"))
+            publish(out, job.output(), record_of(job, history, config["started"], weights))
 
 
 def record_of(job: TrainJob, history: Any, started: float, weights: dict[str, Any]) -> StageRecord:

@@ -407,7 +407,8 @@ class Where(Config):
     stall_seconds: float = Field(
         600.0,
         ge=0,
-        description="a training worker without progress for longer, and for 20 usual steps, is ended; 0: never",
+        description="a training worker without progress in a step for longer, and for 20 usual steps, or for six times "
+        "as long outside of steps, is ended; 0: never",
     )
     max_failures: int = Field(2, ge=0, description="of training in a row, without a new checkpoint between them")
     max_preemptions: int = Field(10, ge=0, description="likewise; a machine that is taken away is no failure")

@@ -4,7 +4,7 @@ import torch
 from ray.exceptions import OutOfMemoryError
 from ray.train import PreemptionError, PreemptionInfo, WorkerGroupError
 
-from ray_jobs.attempts import endings, fence, out_of_memory, train_until_done
+from ray_jobs.attempts import NOTICE, WORKERS, endings, fence, out_of_memory, train_until_done
 from web2code.config import StageConfig, TrainJob, Where
 
 STAGE = StageConfig(
@@ -62,6 +62,22 @@ def test_too_many_in_a_row_end_the_stage_unless_there_is_a_new_checkpoint_betwee
         train_until_done(fit, limits, tmp_path)
     assert fit.number == 3
     assert len(endings(tmp_path)) == 8
+
+
+def test_what_ends_an_attempt_after_notice_is_a_preemption_and_what_ends_the_next_is_not(tmp_path):
+    notice = tmp_path / WORKERS / NOTICE
+    attempts = []
+
+    def fit():
+        attempts.append(len(attempts) + 1)
+        if attempts[-1] == 1:
+            notice.parent.mkdir()
+            notice.touch()
+        if attempts[-1] < 3:
+            raise worker_error(RuntimeError("connection closed by peer"))
+
+    train_until_done(fit, job(), tmp_path)
+    assert [ending.kind for ending in endings(tmp_path)] == ["preemption", "failure"]
 
 
 def error_of(call) -> Exception:

@@ -9,16 +9,21 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
+from ray._raylet import GcsClient
+from ray.cluster_utils import Cluster
+from ray.core.generated import autoscaler_pb2
 from safetensors.torch import load_file
 
-from ray_jobs.attempts import WORKERS
+from ray_jobs.attempts import WORKERS, endings
 from ray_jobs.train import checkpoint_folder, main
 from tests.ray_jobs.test_train import home_with_prepared
 from web2code.artifacts import read_record, verify
 from web2code.config import StageConfig, StageRecord, TrainJob, Where
+from web2code.modelling.base import PROMPTING
 
 STAGE = StageConfig(
     name="instruct", trainable=("projector", "language_model", "vision_tower"), zero_stage=2,
@@ -26,11 +31,12 @@ STAGE = StageConfig(
     checkpoint_every=5,
 )  # fmt: skip
 PATIENCE = 300.0
+MACHINE = {"num_cpus": 1}
 
 
-def job(home) -> TrainJob:
-    where = Where(home=str(home), data_dir=str(home / "data"), stall_seconds=10)
-    return TrainJob(where=where, stage=STAGE, prepared="pages", seed=0)
+def job(home, stage=STAGE, stall_seconds=10) -> TrainJob:
+    where = Where(home=str(home), data_dir=str(home / "data"), stall_seconds=stall_seconds)
+    return TrainJob(where=where, stage=stage, prepared="pages", seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +64,13 @@ def assert_same(home, undisturbed):
 class Training:
     """The stage under a driver of its own, watched through the files that its workers leave."""
 
-    def __init__(self, home, ray_address):
-        self.job = job(home)
+    def __init__(self, home, ray_address, **settings):
+        self.job = job(home, **settings)
         self.folder = checkpoint_folder(self.job)
         self.log = home / "driver.log"
         (home / "job.json").write_text(self.job.model_dump_json())
         environment = {**os.environ, "RAY_ADDRESS": ray_address, "RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+        environment["RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S"] = "0.2"
         with self.log.open("ab") as log:
             self.driver = subprocess.Popen(
                 [sys.executable, "-m", "ray_jobs.train", str(home / "job.json")], env=environment, stdout=log,
@@ -104,6 +111,10 @@ class Training:
         newest = max(self.folder.glob("step-*"), default=None)
         return newest and any(newest.rglob("*.pt")) and len(list(newest.glob("manifest-*.json"))) < 2
 
+    def has_saved(self):
+        """Whether there is a whole checkpoint."""
+        return any(len(list(each.glob("manifest-*.json"))) == 2 for each in self.folder.glob("step-*"))
+
     def finish(self):
         assert self.driver.wait(PATIENCE) == 0, self.log.read_text()[-5000:]
 
@@ -121,6 +132,11 @@ def stopped_at(pids, condition):
         return True
     kill(pids, signal.SIGCONT)
     return False
+
+
+def endings_told(training):
+    """What the job's log says of how its attempts ended."""
+    return [line for line in training.log.read_text().splitlines() if "warning: " in line]
 
 
 def test_workers_that_die_are_told_to_go_or_hang_are_replaced(undisturbed, local_ray, tmp_path):
@@ -164,3 +180,48 @@ def test_a_killed_driver_a_killed_ray_and_half_a_checkpoint_are_gone_on_from(und
     record = main(training.job)
     assert record.resumed_from_step > 0
     assert_same(tmp_path, undisturbed)
+
+
+def test_a_worker_that_hangs_while_it_saves_the_model_is_replaced_by_one_that_makes_no_step_again(
+    undisturbed, local_ray, tmp_path
+):
+    home = home_with_prepared(tmp_path)
+    pipe = Path(job(home).output()) / "model" / PROMPTING
+    pipe.parent.mkdir(parents=True)
+    os.mkfifo(pipe)  # which nobody reads: who writes to it waits
+    training = Training(home, local_ray, stall_seconds=4)
+    training.wait_until(lambda: endings(training.folder))
+    pipe.unlink()
+    training.finish()
+    record = assert_same(tmp_path, undisturbed)
+    assert (record.failures, record.preemptions) == (1, 0)
+    assert record.resumed_from_step == STAGE.steps
+    told = endings_told(training)
+    assert any(f"made no progress for 24 s while it saved the model after step {STAGE.steps}; " in one for one in told)
+
+
+@pytest.fixture
+def cluster():
+    """Two machines with a CPU each, as Ray sees it."""
+    cluster = Cluster(initialize_head=True, head_node_args=MACHINE | {"include_dashboard": False})
+    cluster.add_node(**MACHINE)
+    yield cluster
+    cluster.shutdown()
+
+
+def test_a_machine_that_is_to_be_taken_away_leaves_a_checkpoint_and_is_no_failure(cluster, tmp_path):
+    stage = STAGE.model_copy(update={"steps": 300, "checkpoint_every": 1000})
+    training = Training(home_with_prepared(tmp_path), cluster.address, stage=stage)
+    training.reach(3)
+    (leaving,) = cluster.worker_nodes
+    deadline = 1000 * int(time.time() + 60)
+    reason = autoscaler_pb2.DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
+    assert GcsClient(address=cluster.address).drain_node(leaving.node_id, reason, "", deadline) == (True, "")
+    training.wait_until(training.has_saved)
+    cluster.add_node(**MACHINE)
+    cluster.remove_node(leaving, allow_graceful=False)
+    training.finish()
+    record = read_record(training.job.output(), StageRecord)
+    assert (record.failures, record.preemptions) == (0, 1), endings_told(training)
+    assert 0 < record.resumed_from_step < stage.steps
+    assert len(record.losses) == stage.steps

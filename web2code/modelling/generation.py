@@ -66,21 +66,12 @@ class Generator:
             yield from self._generate_batch(pictures, prompts[chunk], max_new_tokens)
             progress(min(start + BATCH, len(images)))
 
+    @torch.inference_mode()
     def _generate_batch(
         self, images: list[tuple[bytes, ...]], prompts: Sequence[str], max_new_tokens: int
-    ) -> Iterator[str]:
+    ) -> list[str]:
         rows = [self._prompt(*asked) for asked in zip(images, prompts, strict=True)]
         limits = [min(max_new_tokens, self._room(row)) for row in rows]
-        answers: dict[int, str] = {}
-        # Answers of one length each: a prompt that nearly fills the context cuts nobody else's.
-        for limit in sorted(set(limits)):
-            places = [place for place, one in enumerate(limits) if one == limit]
-            texts = self._answers([rows[place] for place in places], [images[place] for place in places], limit)
-            answers |= dict(zip(places, texts, strict=True))
-        yield from (answers[place] for place in range(len(rows)))
-
-    @torch.inference_mode()
-    def _answers(self, rows: list[list[int]], images: list[tuple[bytes, ...]], max_new_tokens: int) -> list[str]:
         length = max(len(row) for row in rows)
         pad = self.tokenizer.pad_token_id
         # Left padding: every answer starts at the same position.
@@ -93,7 +84,7 @@ class Generator:
             input_ids=input_ids.to(self.device),
             attention_mask=mask.to(self.device),
             **{name: value.to(self.device) for name, value in shown.items()},
-            max_new_tokens=max_new_tokens,
+            max_new_tokens=max(limits),
             do_sample=False,
             # One cache for the whole answer: one that grows is copied for every token.
             cache_implementation="static",
@@ -103,7 +94,9 @@ class Generator:
             stop_strings=list(self.template.stop_strings) or None,
             tokenizer=self.tokenizer,
         )
-        return [answer_text(self.tokenizer, self.template, row[length:].tolist()) for row in output]
+        # A prompt that nearly fills the context cuts nobody else's answer: beyond its own limit it is written on.
+        answers = [row[length : length + limit].tolist() for row, limit in zip(output, limits, strict=True)]
+        return [answer_text(self.tokenizer, self.template, answer) for answer in answers]
 
     def _room(self, row: list[int]) -> int:
         """How many tokens an answer may have."""

@@ -54,8 +54,11 @@ class ImageTextProcessor:
         return self.processor.tokenizer
 
     def tokens(self, picture: bytes) -> list[int]:
-        """The token ids that a picture becomes."""
-        return self._tokens(decoded(picture))
+        """The token ids that a picture becomes, which are those of every picture of its size."""
+        image = decoded(picture)
+        if image.size not in self._by_size:
+            self._by_size[image.size] = self._tokens(image)
+        return self._by_size[image.size]
 
     def stored(self, picture: bytes) -> bytes:
         """What is kept of a picture for training: all of it, as the processor's pixels are many times as large.
@@ -112,6 +115,10 @@ class ImageTextProcessor:
         self.processor.save_pretrained(directory)
         # Where videos have no configuration of their own, it is this one.
         self.processor.image_processor.save_pretrained(directory)
+
+    @cached_property
+    def _by_size(self) -> dict[tuple[int, int], list[int]]:
+        return {}
 
     def _tokens(self, image: Image.Image) -> list[int]:
         return list(self._made([image])["input_ids"][0])

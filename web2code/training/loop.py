@@ -30,7 +30,7 @@ from web2code.training.measurements import Meter, stage_meter
 from web2code.training.order import Order
 from web2code.training.placement import place
 from web2code.training.trainable import parameter_groups, set_trainable
-from web2code.training.watchdog import Watchdog
+from web2code.training.watchdog import Phase, Watchdog
 
 BETA1 = 0.9
 # Seconds, by the first worker's clock, until it is asked again whether a machine leaves: all workers wait for that.
@@ -53,6 +53,8 @@ def train_stage(
 
     `on_step` is called after every step with the number of finished steps. When `is_leaving`, which all workers ask
     together every few seconds, is true, on all alike, a machine is about to go, and a checkpoint is saved.
+    The last step is saved as well, so that what follows it can be repeated without it. When this returns, the
+    `watchdog` expects that the weights are gathered.
 
     Raises:
         ValueError: the newest checkpoint is of another identity.
@@ -90,17 +92,20 @@ def train_stage(
         history.first_step_at = history.first_step_at or time.time()
         history.seconds = time.perf_counter() - began
         on_step(step + 1, history)
-        watchdog.pause()
         is_late = meter.clock - saved_at >= 60 * stage.checkpoint_minutes
         if is_asked := meter.clock - asked_at >= ASKED_EVERY:
             asked_at = meter.clock
         is_due = (is_asked and is_leaving()) or is_late or (step + 1) % stage.checkpoint_every == 0
-        if stage.held_out and ((step + 1) % stage.checkpoint_every == 0 or step + 1 == num_steps):
+        is_last = step + 1 == num_steps
+        if stage.held_out and (is_last or (step + 1) % stage.checkpoint_every == 0):
+            watchdog.begin(step + 1, Phase.HELD_OUT)
             history.held_out.append((step + 1, held_out_loss(engine, stage, arrays, order.held_out)))
-        if is_due and step + 1 < num_steps:
+        if is_due or is_last:
+            watchdog.begin(step + 1, Phase.CHECKPOINT)
             checkpoints.save(step + 1, history)
             saved_at = meter.clock
     checkpoints.finish()
+    watchdog.begin(num_steps, Phase.WEIGHTS)
     if stage.keep == "best" and history.best_step() != num_steps:
         checkpoints.load_step(history.best_step())
     return engine, history

@@ -24,12 +24,13 @@ def writes(generator, tokens):
     generator.model.lm_head.weight = torch.nn.Parameter(written)
 
 
-def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(tmp_path):
+@pytest.mark.parametrize("limit", [12, 1000], ids=["limited", "until the context is full"])
+def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(tmp_path, limit):
     generator = Generator(make_prepared(tmp_path) / "base")
     images = [png(64, 64, colour) for colour in ((255, 0, 0), (0, 0, 255), (0, 0, 0))]
     prompts = [CODE_PROMPT, "Is the page red? Answer yes or no.", CODE_PROMPT]
-    together = generator.generate(images, prompts, 12)
-    alone = [generator.generate([image], [prompt], 12)[0] for image, prompt in zip(images, prompts, strict=True)]
+    together = generator.generate(images, prompts, limit)
+    alone = [generator.generate([image], [prompt], limit)[0] for image, prompt in zip(images, prompts, strict=True)]
     assert together == alone
     assert len(together) == 3
 

@@ -211,6 +211,15 @@ def test_a_saved_checkpoint_loads_anywhere_and_answers(tmp_path, name):
         )
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_pictures_of_one_size_take_the_same_tokens(name):
+    for width, height in ((90, 60), (60, 90), (700, 500)):
+        plain, processor = Image.new("RGB", (width, height), "white"), reader(name).processor
+        made = processor(images=[plain], text=[processor.image_token], add_special_tokens=False)
+        for _ in range(2):
+            assert reader(name).tokens(picture(width, height)) == list(made["input_ids"][0])
+
+
 def test_pictures_are_bounded_where_a_processor_counts_pixels(tmp_path):
     name = save_toy(tmp_path / "qwen", "qwen2.5-vl-7b")
     few, many = (

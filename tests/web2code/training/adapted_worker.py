@@ -5,6 +5,7 @@ Writes, for every case, what became of a run and of one that went on from the fi
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -29,7 +30,10 @@ def main(folder, rank):
     deepspeed_config.PERSISTENT_NUMBERS = 1000  # so that ZeRO-3 splits weights as small as these
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     for name in CASES:
-        for run in ("whole", "resumed"):
+        for run in ("whole", "ended", "resumed"):
+            if run == "resumed" and rank == 0:
+                shutil.rmtree(max((folder / f"{name}-checkpoints").iterdir()))  # of the last step
+            dist.barrier()
             engine, history, num_passes = train(folder, name)
             weights = trained_weights(engine)
             if rank == 0:

@@ -58,10 +58,11 @@ def test_adapters_and_projector_learn(folder, name):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_gone_on_from_a_checkpoint_it_ends_with_the_same_weights(folder, name):
+@pytest.mark.parametrize(("run", "step"), [("resumed", 8), ("ended", 10)])
+def test_gone_on_from_a_checkpoint_it_ends_with_the_same_weights(folder, name, run, step):
     whole, expected = results(folder, f"{name}-whole")
-    noted, weights = results(folder, f"{name}-resumed")
-    assert noted["resumed"] == 8
+    noted, weights = results(folder, f"{name}-{run}")
+    assert noted["resumed"] == step
     assert noted["losses"] == whole["losses"]
     assert weights.keys() == expected.keys()
     assert all(torch.equal(weights[key], expected[key]) for key in expected)

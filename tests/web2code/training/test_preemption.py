@@ -57,7 +57,8 @@ def assert_same(found, expected):
 
 def test_a_notice_saves_its_step_and_training_goes_on(undisturbed, prepared, arrays, tmp_path):
     warned = train(prepared, arrays, tmp_path, notice=NOTICE)
-    assert [path.name for path in tmp_path.iterdir()] == [f"step-{NOTICE:08}-by-1"]
+    saved = sorted(path.name for path in tmp_path.iterdir())
+    assert saved == [f"step-{step:08}-by-1" for step in (NOTICE, STAGE.steps)]
     assert_same(warned, undisturbed)
 
 
