@@ -45,7 +45,8 @@ class EngineActor:
     def replies(self) -> Iterator[list[Reply]]:
         """Replies as they are finished, one or several at a time, with what gave them."""
         for replies in self.engine.stream(self.inbox):
-            yield [replace(reply, engine=self.engine.version()) for reply in replies]
+            version = self.engine.version()
+            yield [replace(reply, engine=version) for reply in replies]
 
 
 def engine_starter(job: BenchmarkJob) -> Callable[[], Any]:
