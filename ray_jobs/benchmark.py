@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import islice, tee
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 
 from ray_jobs.engines import answer, engine_starter
+from ray_jobs.judges import LOOK_SECONDS, Judges
 from ray_jobs.scorers import Scorers
 from web2code.config import BenchmarkJob, code_digest, digest
 from web2code.evaluation.benchmarks import BENCHMARKS
@@ -24,9 +25,6 @@ from web2code.evaluation.journal import Journal
 from web2code.evaluation.results import SCORES, Scores, make_row, read_scores, write_benchmark
 from web2code.progress import report
 from web2code.rendering import chromium_version
-
-if TYPE_CHECKING:
-    from web2code.endpoint import Client
 
 # Requests that are answered together where an engine batches them: always the same ones, whatever was done before.
 BUNDLE = {"vllm": 1, "transformers": 16, "openai": 1}
@@ -39,6 +37,7 @@ def main(job: BenchmarkJob) -> Scores:
 
     Raises:
         ValueError: files of a benchmark are missing or damaged, or two of its samples have one name.
+        EndpointError: the endpoint that answers, or the one that judges, does not work or has cost as much as it may.
     """
     wanted = {name: wanted_answers(job, name) for name in asked_anew(job)}
     total = sum(map(len, wanted.values()))
@@ -47,9 +46,11 @@ def main(job: BenchmarkJob) -> Scores:
     benchmarks = {name: BENCHMARKS[name] for name in job.benchmarks}
     num = num_scorers(job, any_to_ask=sum(map(len, replies.values())) < total)
     folders = {name: folders_of(job, name) for name in benchmarks}
-    with Scorers(benchmarks, folders, verdicts, num) as scorers:
-        ask(job, engine_starter(job), replies, scorers, total)
-    return write(job, replies, verdicts)
+    judged = {name: to_judge(job, name, replies, verdicts) for name in benchmarks if benchmarks[name].model_judge}
+    with Judges(job, judged) as judges:
+        with Scorers(benchmarks, folders, verdicts, num) as scorers:
+            ask(job, engine_starter(job), replies, scorers, judges, total)
+        return write(job, replies, verdicts, judges)
 
 
 def folders_of(job: BenchmarkJob, name: str) -> Folders:
@@ -64,10 +65,22 @@ def num_scorers(job: BenchmarkJob, any_to_ask: bool) -> int:
     return max(1, int(ray.cluster_resources().get("CPU", 1)) - engines)
 
 
-def ask(job: BenchmarkJob, start: Callable[[], Any], replies: dict[str, Journal], scorers: Scorers, total: int) -> None:
+def ask(
+    job: BenchmarkJob,
+    start: Callable[[], Any],
+    replies: dict[str, Journal],
+    scorers: Scorers,
+    judges: Judges,
+    total: int,
+) -> None:
     """Ask what is not answered yet, and have each answer scored as it comes."""
     asked: dict[str, tuple[str, Sample]] = {}
-    for reply in answer(start, max(1, job.where.num_workers), to_ask(job, replies, scorers, asked)):
+
+    def keep_up() -> int:
+        judges.check()
+        return scorers.collect(wait=False)
+
+    for reply in answer(start, max(1, job.where.num_workers), to_ask(job, replies, scorers, asked), keep_up):
         name, sample = asked.pop(reply.key)
         if sample.id not in replies[name]:
             fields = {"text": reply.text, "error": reply.error, "engine": reply.engine}
@@ -76,9 +89,10 @@ def ask(job: BenchmarkJob, start: Callable[[], Any], replies: dict[str, Journal]
         if not kept["error"]:
             scorers.take(name, sample, kept["text"])
         done = sum(len(journal) for journal in replies.values())
-        report("answer", done, total, f"{scorers.collect(wait=False)} to score")
+        report("answer", done, total, f"{keep_up()} to score")
     scorers.spread()
-    scorers.collect()
+    while keep_up():
+        time.sleep(LOOK_SECONDS)
 
 
 def answers_digest(job: BenchmarkJob, name: str) -> str:
@@ -161,7 +175,25 @@ def to_ask(
             ]
 
 
-def write(job: BenchmarkJob, replies: dict[str, Journal], verdicts: dict[str, Journal]) -> Scores:
+def to_judge(
+    job: BenchmarkJob, name: str, replies: dict[str, Journal], verdicts: dict[str, Journal]
+) -> Iterator[Answered | None]:
+    """The answers to a benchmark in its order, with pictures as they are asked for; None: the next is not there yet."""
+    for sample in samples(job, name):
+        while not is_there(name, sample.id, replies, verdicts):
+            yield None
+        yield answered(job, name, sample, replies, verdicts)
+
+
+def is_there(name: str, key: str, replies: dict[str, Journal], verdicts: dict[str, Journal]) -> bool:
+    """Whether a sample is answered and, where that is a page, this is rendered."""
+    source, scored = sources(name)
+    if key not in replies[source]:
+        return False
+    return bool(replies[source][key]["error"]) or not BENCHMARKS[scored].scorer or key in verdicts[scored]
+
+
+def write(job: BenchmarkJob, replies: dict[str, Journal], verdicts: dict[str, Journal], judges: Judges) -> Scores:
     """The rows of every benchmark, and `scores.json`, beside what the same model was asked there before."""
     out = Path(job.output())
     scores = Scores(
@@ -176,14 +208,14 @@ def write(job: BenchmarkJob, replies: dict[str, Journal], verdicts: dict[str, Jo
             scores = Scores.model_validate(dict(scores) | {"benchmarks": before.benchmarks})
     for name, dataset in job.benchmarks.items():
         benchmark = BENCHMARKS[name]
+        judged = judges.verdicts(name)
         answers = (answered(job, name, sample, replies, verdicts) for sample in samples(job, name))
-        judges = judges_of(job) if benchmark.model_judge else {}
-        judged = (
-            by_models(job, benchmark, judges, answers) if judges else judge_answers(benchmark, answers, verdicts[name])
-        )
-        rows = [make_row(out, one.sample, one.text, verdict, one.picture) for one, verdict in judged]
+        rows = [
+            make_row(out, one.sample, one.text, verdict_on(benchmark, one, verdicts[name], judged), one.picture)
+            for one in answers
+        ]
         limit = job.limit if len(rows) == job.limit else 0
-        scores = write_benchmark(out, titled(job, benchmark, judges), rows, scores, dataset, limit)
+        scores = write_benchmark(out, judges.titled(benchmark), rows, scores, dataset, limit)
     return scores
 
 
@@ -193,34 +225,17 @@ def engine_of(job: BenchmarkJob, replies: dict[str, Journal]) -> str:
     return "; ".join(sorted(found - {""})) or job.engine.kind
 
 
-def judges_of(job: BenchmarkJob) -> dict[str, Client]:
-    """By model, what asks it; what it said of an answer before, it is not asked again."""
-    from web2code.endpoint import Client  # heavy, and not needed without such a judge
-
-    judge, cache = job.judge, Path(job.where.home) / "cache" / "judged"
-    assert judge, job.benchmarks
-    return {
-        model: Client("judge", job.where.judge, model, judge.temperature, judge.max_tokens, cache, alike=True)
-        for model in judge.models
-    }
-
-
-def titled(job: BenchmarkJob, benchmark: Benchmark, judges: dict[str, Client]) -> Benchmark:
-    """The benchmark, with its judges in its title where it has some, once they have judged."""
-    if not (job.judge and judges):
-        return benchmark
-    times = f", {job.judge.repeats} replies each" if job.judge.repeats > 1 else ""
-    changed = sorted({name for client in judges.values() for name in client.not_taken})
-    without = f", without {' and '.join(changed)}" if changed else ""
-    return replace(benchmark, title=f"{benchmark.title} ({', '.join(judges)}{times}{without})")
+def sources(name: str) -> tuple[str, str]:
+    """The benchmarks whose answers and whose rendered pages a benchmark looks at."""
+    source = BENCHMARKS[name].answers_of or name
+    return source, name if BENCHMARKS[name].scorer else source
 
 
 def answered(
     job: BenchmarkJob, name: str, sample: Sample, replies: dict[str, Journal], verdicts: dict[str, Journal]
 ) -> Answered:
     """A sample with its answer and what was rendered of it."""
-    source = BENCHMARKS[name].answers_of or name
-    scored = name if BENCHMARKS[name].scorer else source
+    source, scored = sources(name)
     reply, kept = replies[source][sample.id], verdicts[scored].entries.get(sample.id, {})
     picture = folders_of(job, scored).pictures / f"{sample.id}.png"
     failure: tuple[Outcome, str] | None = ("no_answer", reply["error"]) if reply["error"] else None
@@ -229,36 +244,16 @@ def answered(
     return Answered(sample, reply["text"], picture.read_bytes() if kept and not failure else b"", failure)
 
 
-def judge_answers(
-    benchmark: Benchmark, answers: Iterable[Answered], verdicts: Journal
-) -> Iterator[tuple[Answered, Verdict]]:
-    """Verdicts that the benchmark's scorer gave, or that its judge gives."""
-    for one in answers:
-        sample = one.sample
-        kept = verdicts.entries.get(sample.id, {})
-        if one.failure:
-            yield one, Verdict(sample.id, one.failure[0], reason=one.failure[1])
-        elif benchmark.judge:
-            yield one, benchmark.judge(sample, one.text)
-        else:
-            yield one, Verdict(sample.id, kept["outcome"], kept["values"], kept["reason"])
-
-
-def by_models(
-    job: BenchmarkJob, benchmark: Benchmark, clients: dict[str, Client], answers: Iterable[Answered]
-) -> Iterator[tuple[Answered, Verdict]]:
-    """Verdicts that models give, many at once."""
-    from web2code.evaluation.judges.ensemble import joined  # heavy, and not needed without such a judge
-
-    judge = job.judge
-    assert judge, benchmark.name
-    assert benchmark.model_judge, benchmark.name
-    ours, *theirs = tee(answers, 1 + len(clients))
-    panel = [benchmark.model_judge(client, judge, part) for client, part in zip(clients.values(), theirs, strict=True)]
-    for done, (one, *verdicts) in enumerate(zip(ours, *panel, strict=True), 1):
-        meters = "; ".join(str(client.meter) for client in clients.values())
-        report(f"judge {benchmark.name}", done, None, meters)
-        yield one, joined(dict(zip(clients, verdicts, strict=True)))
+def verdict_on(benchmark: Benchmark, one: Answered, scored: Journal, judged: Mapping[str, Verdict]) -> Verdict:
+    """What models that judge said of an answer, or the benchmark's scorer, or what its judge says."""
+    key = one.sample.id
+    if key in judged:
+        return judged[key]
+    if one.failure:
+        return Verdict(key, one.failure[0], reason=one.failure[1])
+    if benchmark.judge:
+        return benchmark.judge(one.sample, one.text)
+    return Verdict(key, scored[key]["outcome"], scored[key]["values"], scored[key]["reason"])
 
 
 def hardware() -> str:

@@ -27,6 +27,8 @@ WINDOW = 256
 PARCEL = 16
 # What an engine was doing when it died is asked again in bundles of so much less.
 NARROWER = 8
+# While engines write, whoever waits for them looks so often after something else.
+MEANWHILE_SECONDS = 0.2
 # Of an engine, since it last answered; each that one request caused names it, so that asking again goes on.
 MAX_DEATHS = 16
 
@@ -45,7 +47,8 @@ class EngineActor:
     def replies(self) -> Iterator[list[Reply]]:
         """Replies as they are finished, one or several at a time, with what gave them."""
         for replies in self.engine.stream(self.inbox):
-            yield [replace(reply, engine=self.engine.version()) for reply in replies]
+            version = self.engine.version()
+            yield [replace(reply, engine=version) for reply in replies]
 
 
 def engine_starter(job: BenchmarkJob) -> Callable[[], Any]:
@@ -99,11 +102,17 @@ class Seat:
     deaths: int = 0
 
 
-def answer(start: Callable[[], Any], num: int, bundles: Iterable[list[Request]]) -> Iterator[Reply]:
+def answer(
+    start: Callable[[], Any],
+    num: int,
+    bundles: Iterable[list[Request]],
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Iterator[Reply]:
     """A reply to every request, in the order in which they are finished, from `num` engines.
 
     An engine that dies is started again. What it had been asked is asked again in smaller and smaller bundles, until
-    the request that ends it stands alone: that one's reply says so.
+    the request that ends it stands alone: that one's reply says so. `meanwhile` is called again and again until the
+    next reply is there; what it raises ends all.
 
     Raises:
         RuntimeError: an engine does not start, or dies too often.
@@ -123,7 +132,10 @@ def answer(start: Callable[[], Any], num: int, bundles: Iterable[list[Request]])
             busy = [one for one in seats if one.asked]
             if not busy:
                 return
-            ready, _ = ray.wait([one.stream for one in busy], num_returns=1)
+            ready, _ = ray.wait([one.stream for one in busy], num_returns=1, timeout=MEANWHILE_SECONDS)
+            if not ready:
+                meanwhile()
+                continue
             one = next(one for one in busy if one.stream is ready[0])
             try:
                 replies = ray.get(next(one.stream))

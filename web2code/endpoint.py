@@ -13,7 +13,7 @@ import os
 import re
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -107,8 +107,8 @@ class Client:
 
     Args:
         role: who the model is in messages: the writer, the judge.
-        alike: questions are all of one kind, so that one refused after another means a request that the endpoint cannot
-            take, which ends the work, rather than questions that are too long.
+        alike: questions with one system text are of one kind, so that one refused after another means a request that
+            the endpoint cannot take, which ends the work, rather than questions that are too long.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Client:
         self._lock = threading.Lock()
         self._next_at = 0.0
         self._failures = 0
-        self._refusals = 0
+        self._refusals: Counter[str] = Counter()  # in a row, by system text
         self._knows_schemas = True
         self.not_taken: set[str] = set()
         self._settings: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature}
@@ -168,7 +168,7 @@ class Client:
         if path.exists():
             with self._lock:
                 self.meter.from_cache += 1
-                self._refusals = 0
+                self._refusals[question.system] = 0
             kept = json.loads(path.read_text())
             self.not_taken.update(kept.get("not_taken", ()))
             return kept["reply"]
@@ -194,7 +194,7 @@ class Client:
         except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
             raise EndpointError(f"{self.endpoint.url} refuses {self.model}: {error.message}") from None
         except openai.BadRequestError as error:
-            self._count_refusal(error.message)
+            self._count_refusal(question, error.message)
             raise Unanswered(f"{self.role} refused the request") from None
         except (openai.OpenAIError, ValueError) as error:
             self._count_failure(type(error).__name__)
@@ -202,7 +202,7 @@ class Client:
         if not hasattr(answer, "choices"):
             raise Unanswered(f"{self.role} did not answer")
         with self._lock:
-            self._failures = self._refusals = 0
+            self._failures = self._refusals[question.system] = 0
         return answer
 
     def _create(self, question: Question) -> Any:
@@ -233,13 +233,14 @@ class Client:
                 self._settings = settings
                 return answer
 
-    def _count_refusal(self, message: str) -> None:
+    def _count_refusal(self, question: Question, message: str) -> None:
         with self._lock:
-            self._refusals += 1
-        if self.alike and self._refusals >= DOWN_AFTER:
+            self._refusals[question.system] += 1
+            refused = self._refusals[question.system]
+        if self.alike and refused >= DOWN_AFTER:
             raise EndpointError(
-                f"{self.endpoint.url} refused {self._refusals} requests in a row ({message}): see what {self.model} "
-                "takes, and run again to go on"
+                f"{self.endpoint.url} refused {refused} requests in a row ({message}): see what {self.model} takes, "
+                "and run again to go on"
             ) from None
 
     def _count_failure(self, kind: str) -> None:

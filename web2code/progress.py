@@ -26,7 +26,8 @@ def report(stage: str, done: int, total: int | None, text: str = "", metrics: di
     line = {"stage": stage, "done": done, "total": total, "text": text, "time": time.time()}
     if steps := _unsaid.pop(stage, None):
         line["metrics"] = steps
-    print(MARK + json.dumps(line), flush=True)
+    # In one piece: several threads report, and print writes the end of a line by itself.
+    print(f"{MARK}{json.dumps(line)}\n", end="", flush=True)
 
 
 def parse(line: str) -> dict | None:

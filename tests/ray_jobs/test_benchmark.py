@@ -19,6 +19,7 @@ from ray_jobs.benchmark import main
 from tests.web2code.chat import HANG, ChatServer
 from tests.web2code.evaluation.benchmarks.public_files import FILES, png
 from web2code.config import ASPECTS, BenchmarkJob, Endpoint, EngineConfig, JudgeConfig, Viewport, Where, digest_tree
+from web2code.endpoint import EndpointError
 from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Verdict
 from web2code.evaluation.benchmarks.llava_bench import CATEGORIES, COCO, IN_THE_WILD
@@ -198,6 +199,73 @@ def test_pages_are_scored_while_others_are_written(local_ray, pages, tmp_path, s
     server.reply = reply
     main(job_of(pages, tmp_path, server, "wcgb"))
     assert seen == [True], "nothing was scored before the last answer was written"
+
+
+def is_judge(body):
+    """Whether a request asks a model to judge two pictures."""
+    return body["messages"][0]["role"] == "system"
+
+
+def judged_picture(body):
+    """The size of the rendered page that a judge is shown."""
+    url = body["messages"][1]["content"][2]["image_url"]["url"]
+    return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).size
+
+
+def test_all_judges_begin_before_the_last_answer_is_written_and_share_what_the_endpoint_allows(
+    local_ray, pages, tmp_path, server
+):
+    begun, asking, all_begun, waited, numbers_at_once = set(), set(), threading.Event(), [], []
+
+    def reply(body):
+        if not is_judge(body):
+            if shown(body) == 2:
+                waited.append(all_begun.wait(60))
+            return PAGES[f"page{shown(body)}"]
+        asking.add(id(body))
+        begun.add((judged_picture(body), body["model"]))
+        if len(begun) == 4:
+            all_begun.set()
+        time.sleep(0.1)  # another judge might be asked meanwhile
+        numbers_at_once.append(len(asking))
+        asking.remove(id(body))
+        return json.dumps(dict.fromkeys(ASPECTS, 7))
+
+    server.reply = reply
+    names = ("wcgb", "wcgb_judge", "wcgb_judge_published")
+    scores = main(job_of(pages, tmp_path, server, *names, judges=("j", "other")))
+    assert waited == [True], "the last answer was written before all judges had begun"
+    assert begun == {(size, model) for size in ((320, 240), (1920, 1080)) for model in ("j", "other")}
+    assert numbers_at_once == [1] * 3 * 2 * 2
+    for name in ("wcgb_judge", "wcgb_judge_published"):
+        assert scores.benchmarks[name].outcomes == {"scored": 3}
+        assert [row.id for row in read_rows(tmp_path / "results", name)] == list(PAGES)
+
+
+def test_a_judge_that_does_not_work_ends_all_while_an_answer_is_awaited_and_no_answer_is_lost(
+    local_ray, pages, tmp_path, server
+):
+    folder, refused, asked = many(pages, tmp_path / "many", 6), threading.Event(), []
+
+    def reply(body):
+        if is_judge(body):
+            refused.set()
+            return 401, "no such key"
+        asked.append(body)
+        if len(asked) == 3:
+            refused.wait(60)
+            return HANG
+        return PAGES["page0"]
+
+    server.reply = reply
+    job = job_of(folder, tmp_path, server, "wcgb", "wcgb_judge")
+    with pytest.raises(EndpointError, match=r"/v1 refuses j: .*no such key"):
+        main(job)
+    assert len(asked) == 3
+    assert len(server.seen) == 3 + 1
+    server.reply = lambda body: json.dumps(dict.fromkeys(ASPECTS, 7)) if is_judge(body) else PAGES["page0"]
+    assert main(job).benchmarks["wcgb_judge"].outcomes == {"scored": 6}
+    assert len(server.seen) == 4 + 4 + 6  # what was not answered, then what was not judged
 
 
 def many(pages, folder, num):

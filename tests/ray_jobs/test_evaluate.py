@@ -12,6 +12,7 @@ from ray_jobs.build_dataset import main as build_dataset
 from ray_jobs.evaluate import main
 from ray_jobs.prepare import main as prepare
 from ray_jobs.train import main as train
+from tests.web2code.modelling.checkpoints import save_llava
 from tests.web2code.modelling.image_text_models import save_toy
 from tests.web2code.training.conftest import make_prepared
 from web2code.artifacts import verify
@@ -30,12 +31,17 @@ from web2code.config import (
     TrainJob,
     Viewport,
     Where,
+    digest_tree,
 )
 from web2code.data import shards
 from web2code.data.pages import read_pages
 from web2code.evaluation.constant import constant_candidates
+from web2code.evaluation.engines import serving
 from web2code.evaluation.features import page_features
+from web2code.evaluation.screenshots import read_screenshots
 from web2code.evaluation.visual import score_aspects, score_groups
+from web2code.evaluation.writing import asks
+from web2code.modelling.templates import TEMPLATES
 from web2code.rendering import Browsers
 
 VIEWPORT = Viewport(width=256, height=256)
@@ -212,6 +218,30 @@ def test_a_dataset_without_held_out_pages_is_refused(built, tmp_path):
     )  # fmt: skip
     with pytest.raises(ValueError, match="holds no held-out page"):
         main(job)
+
+
+def test_the_models_of_a_run_answer_by_vllm(built, tmp_path, monkeypatch):
+    try:
+        serving.vllm_python()
+    except ValueError as error:
+        pytest.skip(str(error))
+    monkeypatch.setattr(serving, "GIGABYTES_OF_CACHE", 1)
+    first = new_home(built, tmp_path / "home")
+    evaluation = EvaluationConfig.model_validate(EVALUATION.model_dump() | {"engine": "vllm"})
+    job = EvaluateJob.model_validate(first.model_dump() | {"evaluation": evaluation.model_dump()})
+    base = tmp_path / "home" / "artifacts" / "prepared" / "pages" / "base"
+    shutil.rmtree(base)
+    save_llava(base, TEMPLATES["mpt"])
+    shutil.copytree(first.output(), job.output())
+    record = main(job)
+    written = read_lines(Path(job.output()) / "answers-untrained.jsonl")
+    rows, shots = read_pages(built[1], "eval"), read_screenshots(str(built[2]))
+    assert {line["key"] for line in written} == {request.key for request in asks(rows, shots, evaluation)}
+    assert not any(line["error"] for line in written)
+    assert len({line["text"] for line in written}) > 1
+    assert (tmp_path / "home" / "artifacts" / "exported" / digest_tree(base) / "config.json").exists()
+    assert record.systems["untrained"].wcgb_visual.num == len(rows)
+    assert record.systems["untrained"].wub.num == record.systems["candidate"].wub.num
 
 
 def test_an_image_text_model_is_prepared_trained_and_judged(built, local_ray, tmp_path):

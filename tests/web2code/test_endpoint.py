@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.web2code.chat import HANG
 from web2code.config import Endpoint
-from web2code.endpoint import Client, EndpointError, Question, Unanswered
+from web2code.endpoint import DOWN_AFTER, Client, EndpointError, Question, Unanswered
 from web2code.evaluation.engines.engine import generate
 from web2code.evaluation.engines.openai import OpenAIEngine
 
@@ -105,6 +105,17 @@ def test_questions_that_differ_in_length_may_all_be_refused(chat, tmp_path):
     for number in range(10):
         with pytest.raises(Unanswered, match="judge refused the request"):
             asking.ask(str(number), Question(("a",)), str)
+
+
+def test_refusals_of_one_kind_of_question_end_the_work_whatever_becomes_of_others(chat, tmp_path):
+    chat.reply = lambda body: 400 if "pictures" in body["messages"][0]["content"] else "Hello."
+    asking = client(chat.url, tmp_path)
+    for number in range(DOWN_AFTER - 1):
+        with pytest.raises(Unanswered, match="judge refused the request"):
+            asking.ask(str(number), Question(("a",), "Compare pictures."), str)
+        assert asking.ask(str(number), Question(("a",), "Compare texts."), str) == "Hello."
+    with pytest.raises(EndpointError, match="refused 8 requests in a row"):
+        asking.ask("last", Question(("a",), "Compare pictures."), str)
 
 
 def test_a_dry_run_counts_pictures_by_their_size(chat, tmp_path):

@@ -1,4 +1,6 @@
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -24,6 +26,18 @@ def test_what_steps_without_a_line_measured_goes_with_the_next_line(capsys):
 def test_a_stage_that_measures_nothing_tells_nothing(capsys):
     report("judge", 1, 2, "batches")
     assert "metrics" not in parse(capsys.readouterr().out)
+
+
+def test_lines_of_several_threads_stay_whole():
+    code = (
+        "import sys; from concurrent.futures import ThreadPoolExecutor; from web2code.progress import report\n"
+        "sys.setswitchinterval(1e-6)\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    list(pool.map(lambda number: report(f'judge {number}', 1, 1), range(4000)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found = [parse(line) for line in done.stdout.splitlines()]
+    assert {line["stage"] for line in found if line} == {f"judge {number}" for number in range(4000)}
 
 
 def test_a_plain_line_tells_the_time_that_remains(capsys, monkeypatch):

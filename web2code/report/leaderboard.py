@@ -149,7 +149,8 @@ def own_entry(scores: Scores, answers: str) -> Entry:
             if figure.name == main or by_other_rule or (name, figure.name) in PUBLISHED_KEYS:
                 lines = [figure.interval()]
                 if figure.name == main or benchmark.limit:
-                    lines.append(f"only the first {benchmark.num}" if benchmark.limit else f"{benchmark.num} samples")
+                    whole = benchmark.notice or f"{benchmark.num} samples"
+                    lines.append(f"only the first {benchmark.num}" if benchmark.limit else whole)
                 lines += [f"{failed} unscored"] if failed and figure.name == main else []
                 detail = "\n".join(filter(None, lines))
                 cells[name, figure.name] = _cell(figure, detail, f"{answers}/{name}-1.html", not benchmark.limit)

@@ -8,8 +8,8 @@ import pytest
 
 from tests.web2code.rendering.hostile_pages import COSTLY, LEAVING, ODD, REACHING, SCRIPTED, TOO_LARGE
 from web2code.evaluation.benchmarks.benchmark import Folders, Sample
+from web2code.evaluation.benchmarks.design2code import start_scorer
 from web2code.evaluation.design2code import ratios
-from web2code.evaluation.design2code.page_scorer import Design2CodeScorer
 from web2code.evaluation.wcgb_visual import VisualScorer
 
 INNOCENT = "<html><body style='background:#fee'><h1>Plain words</h1><p>Call 555-0101 <button>Buy</button></body></html>"
@@ -46,7 +46,7 @@ def answer(name):
 def scorer(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     folders = Folders(folder / "pictures", folder, folder / "kept")
-    scorer = VisualScorer(folders) if request.param == "wcgb" else Design2CodeScorer(folders.pictures, folders.files)
+    scorer = VisualScorer(folders) if request.param == "wcgb" else start_scorer(folders)
     yield scorer
     scorer.close()
 
@@ -71,7 +71,7 @@ def test_a_hostile_answer_has_an_outcome_and_the_next_one_is_scored_as_ever(scor
 @pytest.fixture(scope="module")
 def by_blocks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("blocks")
-    scorer = Design2CodeScorer(folder / "pictures", folder)
+    scorer = start_scorer(Folders(folder / "pictures", folder, folder / "kept"))
     yield scorer
     scorer.close()
 

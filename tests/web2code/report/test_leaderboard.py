@@ -122,6 +122,20 @@ def test_what_was_measured_on_the_first_samples_alone_says_so_and_is_ranked_with
     page.close()
 
 
+def test_other_samples_than_the_published_ones_are_told_beside_the_figure(tmp_path, browser):
+    write_results(tmp_path / "ours", "ours", 0.6, num=70)
+    as_benchmark(tmp_path / "ours", "wub")
+    scores = read_scores(tmp_path / "ours")
+    split = {name: type(one)(**dict(one) | {"published": (5990,)}) for name, one in scores.benchmarks.items()}
+    write_scores(tmp_path / "ours", type(scores)(**dict(scores) | {"benchmarks": split}))
+    page = browser.new_page()
+    page.goto(write_leaderboard([tmp_path / "ours"], tmp_path / "out").as_uri())
+    cells = page.locator("section[data-group=web] tr.own td")
+    assert "70 of 5,990 published samples" in cells.nth(0).inner_text()
+    assert "samples" not in cells.nth(1).inner_text()
+    page.close()
+
+
 def test_published_figures_name_their_source_and_ours_their_interval(opened):
     published = opened.locator("section[data-group=web] tr.published").first
     assert "published" in published.inner_text()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -88,8 +88,8 @@ class Answered:
     failure: tuple[Outcome, str] | None = None
 
 
-# From the client of an endpoint and its settings, verdicts on answers in their order.
-ModelJudge = Callable[["Client", JudgeConfig, Iterable[Answered]], Iterator[Verdict]]
+# From the client of an endpoint and its settings, the verdict on an answer; several threads call it at once.
+ModelJudge = Callable[["Client", JudgeConfig, Answered], Verdict]
 
 
 @dataclass(frozen=True)

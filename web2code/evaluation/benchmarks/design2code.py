@@ -59,16 +59,16 @@ def load(folder: Path) -> Iterator[Sample]:
 
 def start_scorer(folders: Folders) -> PageScorer:
     """What renders and scores answers."""
-    from web2code.evaluation.design2code.page_scorer import Design2CodeScorer  # heavy: only those who score need it
+    from web2code.evaluation.design2code.page_scorer import published_scorer  # heavy: only those who score need it
 
-    return Design2CodeScorer(folders.pictures, folders.files)
+    return published_scorer(folders)
 
 
 def start_layout_scorer(folders: Folders) -> PageScorer:
     """What renders each page once and scores it by its layout."""
-    from web2code.evaluation.design2code.page_scorer import LayoutScorer
+    from web2code.evaluation.design2code.page_scorer import layout_scorer
 
-    return LayoutScorer(folders.pictures, folders.files)
+    return layout_scorer(folders)
 
 
 def layout_measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:

@@ -8,7 +8,7 @@ both: `web2code.evaluation.judges`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -74,12 +74,11 @@ def llava_bench(variant: Variant) -> Benchmark:
     )
 
 
-def model_judge(client: Client, judge: JudgeConfig, answers: Iterable[Answered]) -> Iterator[Verdict]:
-    """Have a model compare answers with GPT-4's."""
+def model_judge(client: Client, judge: JudgeConfig, one: Answered) -> Verdict:
+    """Have a model compare an answer with GPT-4's."""
     from web2code.evaluation.judges.llava_bench import LlavaBenchJudge  # heavy: it brings the endpoint's client
 
-    one = LlavaBenchJudge(client, judge.swap)
-    return client.ahead(answers, lambda answered: one.judge_one(answered.sample, answered.text))
+    return LlavaBenchJudge(client, judge.swap).judge_one(one.sample, one.text)
 
 
 def load(variant: Variant, folder: Path) -> list[Sample]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,11 +79,11 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     )
 
 
-def with_text_model(client: Client, _: JudgeConfig, answers: Iterable[Answered]) -> Iterator[Verdict]:
+def with_text_model(client: Client, _: JudgeConfig, one: Answered) -> Verdict:
     """Have a text model answer as well, and where the two differ, judge both."""
     from web2code.evaluation.judges import scienceqa_ensemble  # heavy: it brings the endpoint's client
 
-    return scienceqa_ensemble.judge(client, answers)
+    return scienceqa_ensemble.judge(client, one.sample, one.text)
 
 
 def measures_with_text_model(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:

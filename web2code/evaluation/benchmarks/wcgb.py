@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -106,13 +106,12 @@ def judged_measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> t
     return wcgb.measures(verdicts)
 
 
-def model_judge(client: Client, judge: JudgeConfig, answers: Iterable[Answered]) -> Iterator[Verdict]:
-    """Have a model compare what was rendered with the screenshots."""
+def model_judge(client: Client, judge: JudgeConfig, one: Answered) -> Verdict:
+    """Have a model compare what was rendered with the screenshot."""
     from web2code.evaluation.judges.wcgb import Page, WcgbJudge
 
-    return WcgbJudge(client, judge.repeats, judge.max_side).judge(
-        Page(one.sample.id, one.sample.images[0], one.picture, *(one.failure or ("rendered", ""))) for one in answers
-    )
+    page = Page(one.sample.id, one.sample.images[0], one.picture, *(one.failure or ("rendered", "")))
+    return WcgbJudge(client, judge.repeats, judge.max_side).judge_one(page)
 
 
 def _sample(name: str, image: bytes, html: str) -> Sample:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from web2code.endpoint import Client, Question, Unanswered
-from web2code.evaluation.benchmarks.benchmark import Answered, Sample, Verdict
+from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
 from web2code.evaluation.benchmarks.verdicts import LETTER
 from web2code.evaluation.measure import Measure, mean
 
@@ -29,8 +29,8 @@ ASK_AGAIN = (
 )
 
 
-def judge(client: Client, answers: Iterable[Answered]) -> Iterator[Verdict]:
-    """A verdict on every answer of the model that sees, in order; failures of the text model are among its values.
+def judge(client: Client, sample: Sample, model: str) -> Verdict:
+    """A verdict on the answer of the model that sees; failures of the text model are among its values.
 
     `values` say which of `NAMES` were right, by our rule and by the published one, and whether the text model gave no
     reply that can be read where it was needed (`not judged`).
@@ -38,7 +38,15 @@ def judge(client: Client, answers: Iterable[Answered]) -> Iterator[Verdict]:
     Raises:
         EndpointError: the endpoint does not work, or has cost as much as it may; asking again goes on from there.
     """
-    return client.ahead(answers, lambda answered: _judge(client, answered.sample, answered.text))
+    letters = sample.facts["options"]
+    text_model = _reply(client, ASK + sample.prompt.removesuffix(LETTER), str.strip)
+    again = ""
+    if choice(model, letters) != choice(text_model, letters):
+        answers = {"student who saw the picture": model, "student who did not": text_model}
+        shown = {"question": sample.prompt.removesuffix(LETTER)}
+        shown |= {student: text[:MAX_ANSWER_CHARS] for student, text in answers.items()}
+        again = _reply(client, ASK_AGAIN + json.dumps(shown, ensure_ascii=False), lambda text: _readable(text, letters))
+    return verdict(sample, model, text_model, again)
 
 
 def choice(text: str, letters: Iterable[str]) -> str:
@@ -74,18 +82,6 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     names = [each for name in NAMES for each in (name, f"{name} (published)")]
     missing = mean("not judged", units, [one.values.get("not judged", 0.0) for one in verdicts], better="less")
     return (*(mean(name, units, [one.values.get(name, 0.0) for one in verdicts]) for name in names), missing)
-
-
-def _judge(client: Client, sample: Sample, model: str) -> Verdict:
-    letters = sample.facts["options"]
-    text_model = _reply(client, ASK + sample.prompt.removesuffix(LETTER), str.strip)
-    again = ""
-    if choice(model, letters) != choice(text_model, letters):
-        answers = {"student who saw the picture": model, "student who did not": text_model}
-        shown = {"question": sample.prompt.removesuffix(LETTER)}
-        shown |= {student: text[:MAX_ANSWER_CHARS] for student, text in answers.items()}
-        again = _reply(client, ASK_AGAIN + json.dumps(shown, ensure_ascii=False), lambda text: _readable(text, letters))
-    return verdict(sample, model, text_model, again)
 
 
 def _reply(client: Client, text: str, parse: Callable[[str], str]) -> str:

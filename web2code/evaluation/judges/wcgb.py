@@ -97,9 +97,10 @@ class WcgbJudge:
             ValueError: a reference picture cannot be decoded.
             EndpointError: the endpoint does not work, or has cost as much as it may; judging again goes on from there.
         """
-        return self.client.ahead(pages, self._judge)
+        return self.client.ahead(pages, self.judge_one)
 
-    def _judge(self, page: Page) -> Verdict:
+    def judge_one(self, page: Page) -> Verdict:
+        """The verdict on one page."""
         if page.outcome != "rendered":
             return Verdict(page.id, page.outcome, reason=page.reason)
         reference = scaled_png(page.reference, self.max_side)

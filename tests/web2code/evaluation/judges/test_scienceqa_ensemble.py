@@ -7,7 +7,7 @@ import pytest
 
 from web2code.config import Endpoint
 from web2code.endpoint import Client
-from web2code.evaluation.benchmarks.benchmark import Answered, Sample
+from web2code.evaluation.benchmarks.benchmark import Sample
 from web2code.evaluation.benchmarks.verdicts import LETTER
 from web2code.evaluation.judges.scienceqa_ensemble import choice, judge, measures, verdict
 
@@ -83,7 +83,7 @@ def test_the_published_rules_miss_an_answer_without_a_full_stop():
 
 def judged(chat, cache):
     client = Client("judge", Endpoint(url=chat.url, retries=0), "m", 0.0, 512, cache, alike=True)
-    return list(judge(client, [Answered(one, MODEL[one.id]) for one in SAMPLES]))
+    return [judge(client, one, MODEL[one.id]) for one in SAMPLES]
 
 
 def text_of(body):
@@ -115,5 +115,5 @@ def test_the_text_model_answers_and_where_the_two_differ_reads_both_answers(chat
 def test_a_text_model_that_fails_leaves_the_models_answers(chat, tmp_path):
     client = Client("judge", Endpoint(url=chat.url, retries=0, concurrency=1), "m", 0.0, 512, tmp_path)
     chat.script = [500, says("A")]
-    (one,) = judge(client, [Answered(SAMPLES[2], MODEL["c"])])
+    one = judge(client, SAMPLES[2], MODEL["c"])
     assert (one.values["complement"], one.values["judge"], one.values["not judged"]) == (0, 1, 1)
