@@ -24,6 +24,7 @@ from benchmarks.generate_answers import demo_model
 from benchmarks.parts import Keeper, Renderer, digest_of, serve
 from ray_jobs.benchmark import ask, num_scorers, samples
 from ray_jobs.engines import engine_starter
+from ray_jobs.judges import Judges
 from ray_jobs.scorers import Scorers
 from web2code.config import BenchmarkJob, Endpoint, EngineConfig, Where
 from web2code.evaluation.benchmarks import BENCHMARKS
@@ -69,12 +70,12 @@ def evaluate(
     benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=scorer)}
     num = scorers or num_scorers(job, any_to_ask=not texts)
     folders = {"wcgb": Folders(folder / "pictures", Path(data), kept)}
-    with Scorers(benchmarks, folders, {"wcgb": verdicts}, num) as pool:
+    with Judges(job, {}) as judges, Scorers(benchmarks, folders, {"wcgb": verdicts}, num) as pool:
         actors = pool.actors.get("wcgb", [])
         first = next(samples(job, "wcgb"))
         ray.get([actor.score.remote(first, first.facts["html"]) for actor in actors])
         began = time.perf_counter()
-        ask(job, ready.popleft, {"wcgb": replies}, pool, NUM)
+        ask(job, ready.popleft, {"wcgb": replies}, pool, judges, NUM)
         seconds = time.perf_counter() - began
     values = {name: entry["values"] for name, entry in verdicts.entries.items()}
     return Done(seconds, {name: entry["text"] for name, entry in replies.entries.items()}, values)
