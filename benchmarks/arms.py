@@ -8,7 +8,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Arm:
         return statistics.median(self.seconds)
 
 
-def interleave(ways: dict[str, Callable[[], Any]], rounds: int = ROUNDS, same: bool = True) -> dict[str, Arm]:
+def interleave(ways: Mapping[str, Callable[[], Any]], rounds: int = ROUNDS, same: bool = True) -> dict[str, Arm]:
     """Run every way once a round, so that a slow minute of the machine falls on all; `same` wants equal results."""
     arms = {name: Arm(name) for name in ways}
     for number in range(rounds):

@@ -8,8 +8,10 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -109,7 +111,7 @@ def digest(pictures: list[bytes]) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(picture).digest() for picture in pictures)).hexdigest()
 
 
-WAYS = {
+WAYS: dict[str, tuple[str, Callable[..., tuple[float, Any]]]] = {
     "published": ("Selenium as published, 1920 x 1080: a browser for each page, 5 s and 1 s of waiting", published),
     "one browser": ("Selenium, one browser, no waiting, 1920 x 1080", one_browser),
     "page down": (

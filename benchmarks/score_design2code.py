@@ -89,10 +89,13 @@ def changed_pixels(first: Path, second: Path) -> set[tuple[int, int]]:
     """Each pixel of one picture beside the same of the other."""
     one, other = (Image.open(path).convert("RGB") for path in (first, second))
     a, b = one.load(), other.load()
+    assert a, first
+    assert b, second
     found = set()
     for x in range(one.width):
         for y in range(one.height):
-            if all(abs((before + 50) % 256 - after) <= 8 for before, after in zip(a[x, y], b[x, y], strict=True)):
+            colours: Any = zip(a[x, y], b[x, y], strict=True)  # type: ignore[arg-type]
+            if all(abs((before + 50) % 256 - after) <= 8 for before, after in colours):
                 found.add((y, x))
     return found
 

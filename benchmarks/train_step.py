@@ -240,6 +240,7 @@ def trl(shape_name: str, steps: int = STEPS) -> dict[str, float]:
 
     shape = SHAPES[shape_name]
     arrays = draw(GLOBAL_BATCH * (steps + 1), *sizes_of(shape))
+    assert isinstance(arrays.pixels, np.ndarray)
     pictures = [Image.fromarray(pixels) for pixels in arrays.pixels]
     marks: list[float] = []
 
