@@ -14,7 +14,7 @@ from typing import Any
 
 import ray
 
-from ray_jobs.engines import answer, engine_starter
+from ray_jobs.engines import WINDOW, answer, engine_starter
 from ray_jobs.judges import LOOK_SECONDS, Judges
 from ray_jobs.scorers import Scorers
 from web2code.config import BenchmarkJob, code_digest, digest
@@ -178,11 +178,17 @@ def to_ask(
 def to_judge(
     job: BenchmarkJob, name: str, replies: dict[str, Journal], verdicts: dict[str, Journal]
 ) -> Iterator[Answered | None]:
-    """The answers to a benchmark in its order, with pictures as they are asked for; None: the next is not there yet."""
-    for sample in samples(job, name):
-        while not is_there(name, sample.id, replies, verdicts):
+    """The answers to a benchmark as they come; None says that of the next ones, `WINDOW` at most, none is there yet."""
+    found, waiting = samples(job, name), dict[str, Sample]()
+    while True:
+        waiting |= {sample.id: sample for sample in islice(found, WINDOW - len(waiting))}
+        if not waiting:
+            return
+        there = [key for key in waiting if is_there(name, key, replies, verdicts)]
+        for key in there:
+            yield answered(job, name, waiting.pop(key), replies, verdicts)
+        if not there:
             yield None
-        yield answered(job, name, sample, replies, verdicts)
 
 
 def is_there(name: str, key: str, replies: dict[str, Journal], verdicts: dict[str, Journal]) -> bool:

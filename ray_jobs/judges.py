@@ -17,7 +17,7 @@ from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Verdict
 from web2code.progress import report
 
-# What waits for its answer looks for it so often.
+# What waits for answers looks for them so often.
 LOOK_SECONDS = 0.1
 
 
@@ -28,7 +28,7 @@ class Judges:
     model one client, whose meter and limits are thus those of the whole evaluation.
 
     Args:
-        answers: by benchmark, its answers in their order; None says that the next one is not there yet.
+        answers: by benchmark, its answers in any order; None says that no further one is there yet.
     """
 
     def __init__(self, job: BenchmarkJob, answers: Mapping[str, Iterable[Answered | None]]) -> None:
