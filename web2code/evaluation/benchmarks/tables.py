@@ -54,7 +54,9 @@ def _ai2d(row: Row) -> Iterator[Row]:
 
 def _chartqa(row: Row) -> Iterator[Row]:
     half = "human_test" if "human" in row["split"] else "augmented_test"
-    yield row | {"type": half, "answer": listed(row["answer"])}
+    # Numbers in brackets are one answer, as in the Parquet files.
+    is_list = row["answer"].startswith(("['", '["'))
+    yield row | {"type": half, "answer": listed(row["answer"]) if is_list else row["answer"]}
 
 
 def _documents(row: Row) -> Iterator[Row]:

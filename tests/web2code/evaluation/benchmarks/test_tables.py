@@ -171,6 +171,13 @@ def test_a_cell_that_is_not_as_published_is_told(name, column, cell, reason, tmp
     assert BENCHMARKS[name].fetch in str(raised.value)
 
 
+@pytest.mark.parametrize("answer", ["[58, 38]", "[Yes, No]"])
+def test_what_stands_in_brackets_in_a_chart_is_one_answer(answer, tmp_path):
+    title, rows = TABLES["chartqa"]
+    write_table(tmp_path / f"{title}.tsv", [rows[0] | {"answer": answer}])
+    assert [sample.facts["answers"] for sample in BENCHMARKS["chartqa"].load(tmp_path)] == [(answer,)]
+
+
 def test_a_split_that_does_not_count_is_left_out(tmp_path):
     mmmu(tmp_path)
     write_table(tmp_path / "MMMU_DEV_VAL.tsv", mmmu_table())
