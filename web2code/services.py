@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -181,6 +182,22 @@ def ray_environment(home: Path) -> dict[str, str]:
     }
 
 
+def ray_folder(home: Path) -> Path:
+    """Where this home's Ray has its sockets and logs; `services/ray` leads there.
+
+    Ray sends a job to the cluster that was started last in the same folder: two homes on one machine need two. It is
+    not in the home, whose path may be too long for sockets.
+    """
+    name = hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:12]
+    folder, link = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / f"ray-{name}", home / "services" / "ray"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink() or link.readlink() != folder:
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder)
+    return folder
+
+
 def start_ray(home: Path, gcs_port: int | None = None, dashboard_port: int | None = None) -> Service:
     """Start a Ray head on loopback; free ports unless some are given. It may still be starting when this returns."""
     gcs, dashboard, client, agent = free_ports(4)
@@ -189,7 +206,7 @@ def start_ray(home: Path, gcs_port: int | None = None, dashboard_port: int | Non
         str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--disable-usage-stats",
         f"--node-ip-address={HOST}", f"--port={gcs}", f"--dashboard-host={HOST}", f"--dashboard-port={dashboard}",
         f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}",
-        "--object-store-memory=1000000000",
+        "--object-store-memory=1000000000", f"--temp-dir={ray_folder(home)}",
     ]  # fmt: skip
     return start_service(
         home, "ray", command, f"http://{HOST}:{dashboard}", {"gcs": gcs, "dashboard": dashboard},

@@ -1,3 +1,5 @@
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,6 +14,8 @@ from web2code.services import (
     free_port,
     free_ports,
     ray_environment,
+    ray_folder,
+    start_ray,
     start_service,
     stop_service,
     wait_until_up,
@@ -87,3 +91,36 @@ def test_the_token_is_made_once_and_for_its_owner_alone(tmp_path):
     assert token.stat().st_mode & 0o077 == 0
     assert len(token.read_text()) == 64
     assert time.time() - token.stat().st_mtime < 60
+
+
+JOB = """
+import sys, time
+from ray.job_submission import JobSubmissionClient
+client = JobSubmissionClient(sys.argv[1])
+where = "import ray; ray.init(); print(ray.get_runtime_context().gcs_address)"
+name = client.submit_job(entrypoint=f"{sys.executable} -c '{where}'")
+while not client.get_job_status(name).is_terminal():
+    time.sleep(0.2)
+print(client.get_job_logs(name))
+"""
+
+
+def test_a_job_runs_on_the_ray_that_it_was_given_to_though_another_was_started_since(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("RAY_")]:
+        monkeypatch.delenv(name)
+    homes = tmp_path / "one", tmp_path / "other"
+    try:
+        services = [start_ray(home) for home in homes]
+        for home, service in zip(homes, services, strict=True):
+            wait_until_up(home, service, "/api/version")
+        for home, service in zip(homes, services, strict=True):
+            told = subprocess.run(
+                [sys.executable, "-c", JOB, service.url], env={**os.environ, **ray_environment(home)},
+                capture_output=True, text=True, timeout=120,
+            )  # fmt: skip
+            assert f"{HOST}:{service.ports['gcs']}" in told.stdout.split(), told.stdout + told.stderr
+            assert (home / "services" / "ray" / "session_latest").is_dir()
+    finally:
+        for home in homes:
+            stop_service(home, "ray")
+            shutil.rmtree(ray_folder(home))
