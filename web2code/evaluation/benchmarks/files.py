@@ -71,12 +71,12 @@ def _read_table(path: Path, fetch: str, columns: Sequence[str], table: Table | N
     """Rows of a table; pictures that rows share are kept, all others only while their row is."""
     wanted = {row["image"] for row in _cells(path, fetch) if _is_reference(row)}
     shared: dict[str, Any] = {}
-    translated = False
     for number, row in enumerate(_cells(path, fetch)):
         if number == 0:
             there = [*row, "image"] if "image_path" in row else list(row)
-            translated = table is not None and not set(columns) <= set(there)
-            _require(path, fetch, table.columns if table and translated else columns, there)
+            if set(columns) <= set(there):
+                table = None
+            _require(path, fetch, table.columns if table else columns, there)
         try:
             if _is_reference(row) and row["image"] not in shared:
                 raise ValueError(f"no row before has the picture {row['image']!r}")
@@ -84,7 +84,7 @@ def _read_table(path: Path, fetch: str, columns: Sequence[str], table: Table | N
             if data is not None and row.get("index") in wanted:
                 shared[row["index"]] = data
             found = row | {"image": data}
-            yield from table.rows(found) if table and translated else [found]
+            yield from table.rows(found) if table else [found]
         except ValueError as error:
             raise ValueError(f"{path}, row {number}: {error}; {fetch}") from None
 
