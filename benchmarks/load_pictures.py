@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from web2code.training.pictures import open_pictures, write_pictures
 
 PICTURES, SCREENSHOTS, SIZE, BATCH = 200, 20, 336, 20
 WINDOW = Viewport(width=1280, height=1950)
+FORMS: tuple[PictureFormat, ...] = ("raw", "jpeg")
 
 
 def screenshots() -> list[bytes]:
@@ -66,12 +66,11 @@ def main() -> None:
         pictures = screenshots()
         for number, png in enumerate(pictures):
             (folder / f"{number}.png").write_bytes(png)
-        forms: tuple[PictureFormat, ...] = get_args(PictureFormat)
-        for form in forms:
+        for form in FORMS:
             (folder / form).mkdir()
             write_pictures(folder / form, [square_pixels(png, SIZE) for png in pictures], form)
         ways = {"whole screenshots, CLIP's processor of transformers": partial(whole, folder)}
-        ways |= {f"ours: stored at training size, {form}": partial(stored, folder, form) for form in forms}
+        ways |= {f"ours: stored at training size, {form}": partial(stored, folder, form) for form in FORMS}
         arms = {way: Arm(way) for way in ways}
         for number in range(ROUNDS):
             for way, load in ways.items():

@@ -7,17 +7,21 @@ there before.
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ray
+import torch
+from transformers import AutoModelForImageTextToText
 
 from benchmarks.arms import ROUNDS, Arm, apart, report
 from benchmarks.generate_answers import demo_model
@@ -35,6 +39,8 @@ from web2code.evaluation.judges.wcgb import scaled_png
 
 # Twelve bundles of sixteen, which two engines share evenly; and what a model of 7 B writes on a large GPU in a second.
 NUM, PACE = 192, 10.0
+# The demo's model is so small that writing a page takes the time of rendering it; larger ones take far longer.
+DEPTH = 4
 Make = Callable[[Folders], PageScorer]
 
 
@@ -45,6 +51,28 @@ class Done:
     seconds: float
     texts: dict[str, str]
     values: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+class Staying(Scorers):
+    """Scorers that keep to their cores when all is answered: one is to use one core."""
+
+    def spread(self) -> None:
+        """Nothing."""
+
+
+def deeper(model: Path, folder: Path) -> Path:
+    """A copy with `DEPTH` times as many layers, the new ones adding nothing: a larger model's work, the same text."""
+    shallow = AutoModelForImageTextToText.from_pretrained(model)
+    config = deepcopy(shallow.config)
+    config.text_config.num_hidden_layers *= DEPTH
+    deep = AutoModelForImageTextToText.from_config(config)
+    deep.load_state_dict(shallow.state_dict(), strict=False)
+    for layer in deep.model.language_model.layers[shallow.config.text_config.num_hidden_layers :]:
+        torch.nn.init.zeros_(layer.self_attn.o_proj.weight)
+        torch.nn.init.zeros_(layer.mlp.down_proj.weight)
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("*.safetensors*"))
+    deep.save_pretrained(folder)
+    return folder
 
 
 def evaluate(
@@ -70,7 +98,8 @@ def evaluate(
     benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=scorer)}
     num = scorers or num_scorers(job, any_to_ask=not texts)
     folders = {"wcgb": Folders(folder / "pictures", Path(data), kept)}
-    with Judges(job, {}) as judges, Scorers(benchmarks, folders, {"wcgb": verdicts}, num) as pool:
+    kind = Staying if scorers else Scorers
+    with Judges(job, {}) as judges, kind(benchmarks, folders, {"wcgb": verdicts}, num) as pool:
         actors = pool.actors.get("wcgb", [])
         first = next(samples(job, "wcgb"))
         ray.get([actor.score.remote(first, first.facts["html"]) for actor in actors])
@@ -113,7 +142,7 @@ def session():
         ray.shutdown()
 
 
-def one_round(model: Path, kept: Path, known: Done) -> dict[str, float]:
+def one_round(model: Path, deep: Path, kept: Path, known: Done) -> dict[str, float]:
     """The seconds of every way; what they give is what is known."""
     scorer = BENCHMARKS["wcgb"].scorer
     texts = known.texts
@@ -124,6 +153,8 @@ def one_round(model: Path, kept: Path, known: Done) -> dict[str, float]:
             "renderings": {"scorer": Renderer, "texts": texts},
             "scores": {"scorer": Keeper, "texts": texts},
             "at once": {"scorer": scorer},
+            "answers of a deeper model": {"scorer": None, "model": deep},
+            "at once with a deeper model": {"scorer": scorer, "model": deep},
             "answers of two engines": {"scorer": None, "engines": 2},
             "answers of an endpoint": {"scorer": None, "url": url},
             "at once with an endpoint": {"scorer": scorer, "url": url},
@@ -132,9 +163,9 @@ def one_round(model: Path, kept: Path, known: Done) -> dict[str, float]:
         }
         for name, options in ways.items():
             with tempfile.TemporaryDirectory() as folder:
-                done = evaluate(Path(folder), kept, model, **options)
+                done = evaluate(Path(folder), kept, **{"model": model} | options)
             assert done.texts == texts, f"{name}: other answers"
-            if name in ("scores", "at once", "at once with an endpoint") or options.get("scorers"):
+            if name == "scores" or options["scorer"] is scorer:
                 assert done.values == known.values, f"{name}: other scores"
             seconds[name] = done.seconds
             print(f"{name:<40} {done.seconds:7.2f} s", flush=True)
@@ -144,20 +175,24 @@ def one_round(model: Path, kept: Path, known: Done) -> dict[str, float]:
 def main() -> None:
     """All ways in turns."""
     model, arms = demo_model(), dict[str, Arm]()
-    with tempfile.TemporaryDirectory() as kept:
+    with tempfile.TemporaryDirectory() as kept, tempfile.TemporaryDirectory() as copies:
+        deep = deeper(model, Path(copies) / "deeper")
         _, _, known = apart(partial(everything, model, Path(kept)))
         for number in range(ROUNDS):
             print(f"round {number + 1}", flush=True)
-            _, _, seconds = apart(partial(one_round, model, Path(kept), known))
+            _, _, seconds = apart(partial(one_round, model, deep, Path(kept), known))
             for name, took in seconds.items():
                 arms.setdefault(name, Arm(name)).seconds.append(took)
     report("Parts of an evaluation", NUM, "pages", arms)
     median = {name: arm.median for name, arm in arms.items()}
-    slowest = max(median[name] for name in ("answers", "renderings", "scores"))
-    behind = max(median[name] for name in ("answers of an endpoint", "renderings", "scores"))
+    slowest, deepest, behind = (
+        max(median[name] for name in (f"answers{whose}", "renderings", "scores"))
+        for whose in ("", " of a deeper model", " of an endpoint")
+    )
     one, two = median["renderings and scores of one scorer"], median["renderings and scores of two scorers"]
     print(
-        f"at once {median['at once'] / slowest:.2f} of the slowest part alone, with an endpoint "
+        f"at once {median['at once'] / slowest:.2f} of the slowest part alone, with a deeper model "
+        f"{median['at once with a deeper model'] / deepest:.2f}, with an endpoint "
         f"{median['at once with an endpoint'] / behind:.2f}; two engines "
         f"{median['answers'] / median['answers of two engines']:.2f} times one, two scorers {one / two:.2f} times one"
     )
