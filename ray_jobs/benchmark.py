@@ -14,7 +14,7 @@ from typing import Any
 
 import ray
 
-from ray_jobs.engines import WINDOW, answer, engine_starter
+from ray_jobs.engines import WINDOW, answer, engine_starter, window
 from ray_jobs.judges import LOOK_SECONDS, Judges
 from ray_jobs.scorers import Scorers
 from web2code.config import BenchmarkJob, code_digest, digest
@@ -80,7 +80,8 @@ def ask(
         judges.check()
         return scorers.collect(wait=False)
 
-    for reply in answer(start, max(1, job.where.num_workers), to_ask(job, replies, scorers, asked), keep_up):
+    bundles, num = to_ask(job, replies, scorers, asked), max(1, job.where.num_workers)
+    for reply in answer(start, num, bundles, keep_up, window(job, BUNDLE[job.engine.kind])):
         name, sample = asked.pop(reply.key)
         if sample.id not in replies[name]:
             fields = {"text": reply.text, "error": reply.error, "engine": reply.engine}

@@ -79,6 +79,14 @@ def engine_starter(job: BenchmarkJob) -> Callable[[], Any]:
     return start
 
 
+def window(job: BenchmarkJob, bundle: int) -> int:
+    """Requests that an engine of a job holds: of one that answers bundle after bundle, a bundle and the next.
+
+    So several of them end at about the same time.
+    """
+    return 2 * bundle if job.engine.kind == "transformers" else WINDOW
+
+
 def load_engine(job: BenchmarkJob, device: str) -> Engine:
     """An engine of this environment, in the process that it will live in."""
     if job.engine.kind == "openai":
@@ -107,8 +115,9 @@ def answer(
     num: int,
     bundles: Iterable[list[Request]],
     meanwhile: Callable[[], object] = lambda: None,
+    window: int = WINDOW,
 ) -> Iterator[Reply]:
-    """A reply to every request, in the order in which they are finished, from `num` engines.
+    """A reply to every request, in the order in which they are finished, from `num` engines that hold `window` each.
 
     An engine that dies is started again. What it had been asked is asked again in smaller and smaller bundles, until
     the request that ends it stands alone: that one's reply says so. `meanwhile` is called again and again until the
@@ -125,7 +134,7 @@ def answer(
     seats = [seat(start) for _ in range(num)]
     try:
         while True:
-            while any([fill(one, source) for one in seats]):
+            while any([fill(one, source, window) for one in seats]):
                 pass  # a bundle each in turn, until all have what they may hold
             for one in seats:
                 send(one)
@@ -159,12 +168,12 @@ def seat(start: Callable[[], Any]) -> Seat:
     return Seat(actor, actor.replies.options(num_returns="streaming").remote())
 
 
-def fill(one: Seat, source: Iterator[list[Request]]) -> bool:
+def fill(one: Seat, source: Iterator[list[Request]], window: int) -> bool:
     """Have one more bundle for an engine that may hold it; after a death, only when the one before is answered."""
     if one.again:
         bundle = None if one.asked else one.again.popleft()
     else:
-        bundle = next(source, None) if len(one.asked) < WINDOW else None
+        bundle = next(source, None) if len(one.asked) < window else None
     if bundle:
         one.asked |= {request.key: request for request in bundle}
         one.unsent.append(bundle)

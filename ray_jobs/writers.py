@@ -10,11 +10,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from ray_jobs.engines import answer, engine_starter
+from ray_jobs.engines import answer, engine_starter, window
 from web2code.config import BenchmarkJob, EngineConfig, EvaluateJob
 from web2code.evaluation.engines.engine import Request
 from web2code.evaluation.journal import Journal
-from web2code.evaluation.writing import bundles
+from web2code.evaluation.writing import BATCH, bundles
 from web2code.progress import report
 
 # Engines get the first processes that Ray starts, for what they do takes longest: nothing else is started for so long.
@@ -75,14 +75,15 @@ def write_answers(
                 continue
             for request in bundle:
                 found.put((name, request.key, journal[request.key]))
-        start = engine_starter(engine_job(job, name, checkpoint))
+        asking = engine_job(job, name, checkpoint)
+        start = engine_starter(asking)
 
         def start_and_tell() -> Any:
             actor = start()
             begun.set()
             return actor
 
-        for reply in answer(start_and_tell, num_engines(job), missing):
+        for reply in answer(start_and_tell, num_engines(job), missing, window=window(asking, BATCH)):
             if reply.key not in journal:
                 journal.add(reply.key, text=reply.text, error=reply.error)
             found.put((name, reply.key, journal[reply.key]))

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,24 @@ class Who:
         return "who 1"
 
 
+class Pair(Who):
+    """The first of two engines answers nothing before the other has answered all that the first does not hold."""
+
+    def __init__(self, folder, rest):
+        self.folder, self.rest = folder, rest
+        self.first = not list(folder.glob("first"))
+        (folder / "first").touch()
+
+    def stream(self, inbox):
+        for number, replies in enumerate(super().stream(inbox), 1):
+            if not self.first and number == self.rest:
+                (self.folder / "all").touch()
+            until = time.monotonic() + 60
+            while self.first and not (self.folder / "all").exists() and time.monotonic() < until:
+                time.sleep(0.01)
+            yield replies
+
+
 def start():
     return ray.remote(num_cpus=0.1, max_concurrency=3)(EngineActor).remote(Echo)
 
@@ -70,6 +89,16 @@ def test_engines_share_what_there_is_to_ask(local_ray):
     assert min(counts.values()) >= 40
 
 
+def test_what_a_slow_engine_does_not_hold_is_answered_by_the_other(local_ray, tmp_path):
+    def start_pair():
+        actor = ray.remote(num_cpus=0.1, max_concurrency=3)(EngineActor).remote(partial(Pair, tmp_path, 58))
+        ray.get(actor.__ray_ready__.remote())
+        return actor
+
+    counts = Counter(reply.text for reply in answer(start_pair, 2, requests(["word"] * 60), window=2))
+    assert sorted(counts.values()) == [2, 58]
+
+
 def test_a_request_that_ends_its_engine_is_found_and_named(local_ray):
     prompts = [f"word {number}" for number in range(60)]
     prompts[37] = "poison"
@@ -81,11 +110,10 @@ def test_a_request_that_ends_its_engine_is_found_and_named(local_ray):
 
 
 def test_requests_that_end_their_engine_far_apart_are_all_named(local_ray, monkeypatch):
-    monkeypatch.setattr(engines, "WINDOW", 8)
     monkeypatch.setattr(engines, "MAX_DEATHS", 3)
     poison = (4, 20, 36)
     prompts = ["poison" if number in poison else f"word {number}" for number in range(40)]
-    replies = list(answer(start, 1, requests(prompts)))
+    replies = list(answer(start, 1, requests(prompts), window=8))
     assert len(replies) == len(prompts)
     assert {int(reply.key) for reply in replies if reply.error} == set(poison)
 

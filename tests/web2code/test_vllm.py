@@ -167,10 +167,10 @@ def judge(server, cache):
 def test_a_real_server_holds_even_random_weights_to_the_judges_schema(server, tmp_path):
     pages = [Page(str(number), screenshot(60, 100), screenshot(130, 40 + number)) for number in range(2)]
     first = judge(server, tmp_path)
-    verdicts = list(first.judge(pages))
+    verdicts = [first.judge(page) for page in pages]
     assert [(verdict.outcome, verdict.values["replies"]) for verdict in verdicts] == [("scored", 2.0)] * 2
     assert all(0 <= verdict.values[name] <= 10 for verdict in verdicts for name in NAMES)
     assert first.client.meter.cost > 0
     again = judge(server, tmp_path)
-    assert list(again.judge(pages)) == verdicts
+    assert [again.judge(page) for page in pages] == verdicts
     assert (again.client.meter.asked, again.client.meter.from_cache) == (0, first.client.meter.asked)

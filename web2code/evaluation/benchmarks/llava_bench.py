@@ -78,7 +78,7 @@ def model_judge(client: Client, judge: JudgeConfig, one: Answered) -> Verdict:
     """Have a model compare an answer with GPT-4's."""
     from web2code.evaluation.judges.llava_bench import LlavaBenchJudge  # heavy: it brings the endpoint's client
 
-    return LlavaBenchJudge(client, judge.swap).judge_one(one.sample, one.text)
+    return LlavaBenchJudge(client, judge.swap).judge(one.sample, one.text)
 
 
 def load(variant: Variant, folder: Path) -> list[Sample]:

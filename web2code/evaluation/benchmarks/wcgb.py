@@ -111,7 +111,7 @@ def model_judge(client: Client, judge: JudgeConfig, one: Answered) -> Verdict:
     from web2code.evaluation.judges.wcgb import Page, WcgbJudge
 
     page = Page(one.sample.id, one.sample.images[0], one.picture, *(one.failure or ("rendered", "")))
-    return WcgbJudge(client, judge.repeats, judge.max_side).judge_one(page)
+    return WcgbJudge(client, judge.repeats, judge.max_side).judge(page)
 
 
 def _sample(name: str, image: bytes, html: str) -> Sample:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from web2code.endpoint import Client, Question, Unanswered
@@ -37,20 +36,15 @@ class LlavaBenchJudge:
     client: Client
     swap: bool = False
 
-    def judge(self, samples: Iterable[Sample], answers: Mapping[str, str]) -> Iterator[Verdict]:
-        """A verdict on the answer to every question, by the question's id, in the order of the questions.
+    def judge(self, sample: Sample, answer: str) -> Verdict:
+        """The verdict on the answer to a question; a missing one is judged as empty, and its outcome is `no_answer`.
 
         `values` are the scores from 1 to 10 of `model` and `reference`, of the first order alone the two with
-        `published` before them, and with both orders in `first` what an answer gained by standing first. A missing
-        answer is judged as an empty one, and its outcome is `no_answer`.
+        `published` before them, and with both orders in `first` what an answer gained by standing first.
 
         Raises:
             EndpointError: the endpoint does not work, or has cost as much as it may; judging again goes on from there.
         """
-        return self.client.ahead(samples, lambda sample: self.judge_one(sample, answers.get(sample.id, "")))
-
-    def judge_one(self, sample: Sample, answer: str) -> Verdict:
-        """The verdict on one answer."""
         reference = sample.facts["reference"]
         try:
             their, model = self._scores(sample, reference, answer)

@@ -8,7 +8,7 @@ is the mean of the four groups. The published figures leave out pages that were 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,20 +87,16 @@ class WcgbJudge:
     repeats: int = 1
     max_side: int = 2048
 
-    def judge(self, pages: Iterable[Page]) -> Iterator[Verdict]:
-        """A verdict on every page, in order; the outcome `unjudged` where no reply came that can be read.
+    def judge(self, page: Page) -> Verdict:
+        """The verdict on a page; the outcome `unjudged` where no reply came that can be read.
 
         `values` of a judged page are its ten aspects and the groups, from 0 to 10, the number of `replies`, and with
         two or more of them `sd NAME`, the standard deviation of each over the replies.
 
         Raises:
-            ValueError: a reference picture cannot be decoded.
+            ValueError: the reference picture cannot be decoded.
             EndpointError: the endpoint does not work, or has cost as much as it may; judging again goes on from there.
         """
-        return self.client.ahead(pages, self.judge_one)
-
-    def judge_one(self, page: Page) -> Verdict:
-        """The verdict on one page."""
         if page.outcome != "rendered":
             return Verdict(page.id, page.outcome, reason=page.reason)
         reference = scaled_png(page.reference, self.max_side)
