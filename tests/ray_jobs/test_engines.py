@@ -1,8 +1,6 @@
 """Engines on the cluster: order does not matter, death does not either, and who causes it is named."""
 
-import os
 import sys
-import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -12,57 +10,14 @@ import ray
 
 from ray_jobs import engines
 from ray_jobs.engines import EngineActor, answer, engine_starter
+from tests.ray_jobs.small_engines import Echo, Pair, Who
 from tests.web2code.modelling.checkpoints import save_llava
 from tests.web2code.modelling.test_export import QUESTION, screenshot
 from web2code.config import BenchmarkJob, EngineConfig, Where
 from web2code.evaluation.engines import serving
-from web2code.evaluation.engines.engine import Inbox, Reply, Request, generate
+from web2code.evaluation.engines.engine import Inbox, Request, generate
 from web2code.evaluation.engines.transformers import TransformersEngine
 from web2code.modelling.templates import TEMPLATES
-
-
-class Echo:
-    """Answers in capitals; one kind of request ends its process, as a crash in a model would."""
-
-    def stream(self, inbox):
-        while (bundle := inbox.take()) is not None:
-            for request in bundle:
-                if request.prompt == "poison":
-                    os._exit(1)
-                yield [Reply(request.key, request.prompt.upper())]
-
-    def version(self):
-        return "echo 1"
-
-
-class Who:
-    """Answers with the number of its process."""
-
-    def stream(self, inbox):
-        while (bundle := inbox.take()) is not None:
-            for request in bundle:
-                yield [Reply(request.key, str(os.getpid()))]
-
-    def version(self):
-        return "who 1"
-
-
-class Pair(Who):
-    """The first of two engines answers nothing before the other has answered all that the first does not hold."""
-
-    def __init__(self, folder, rest):
-        self.folder, self.rest = folder, rest
-        self.first = not list(folder.glob("first"))
-        (folder / "first").touch()
-
-    def stream(self, inbox):
-        for number, replies in enumerate(super().stream(inbox), 1):
-            if not self.first and number == self.rest:
-                (self.folder / "all").touch()
-            until = time.monotonic() + 60
-            while self.first and not (self.folder / "all").exists() and time.monotonic() < until:
-                time.sleep(0.01)
-            yield replies
 
 
 def start():
