@@ -1,4 +1,4 @@
-"""Layers that are alike: a trace runs a few of them, and the others stand in for what one of them keeps and computes."""
+"""Layers that are alike: a trace runs a few of them, and the others stand in for what one of them takes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Measure = Callable[[Callable[[torch.Tensor], torch.Tensor], torch.Tensor], Layer
 
 
 class Alike:
-    """Layers that are alike; between the first and the last they stand in for themselves, and the first is measured."""
+    """Layers of a kind: those between the first and the last compute nothing, once one of them is measured."""
 
     def __init__(self, layers: list[nn.Module], measure: Measure) -> None:
         self.between, self.measure = layers[FIRST:-LAST], measure
@@ -51,8 +51,8 @@ class Alike:
 
     def _look(self, layer: nn.Module, given: tuple[Any, ...], result: Any) -> None:
         """Whether a layer has a stand-in: it gives one tensor, as large as the one that it is given."""
-        alike = given and isinstance(result, torch.Tensor) and result.shape == given[0].shape
-        self.shape = result.shape if alike else None
+        one = given and isinstance(result, torch.Tensor) and result.dtype == given[0].dtype
+        self.shape = result.shape if one and result.shape == given[0].shape else None
 
     def _stand_in(self, forward: Forward, *given: Any, **others: Any) -> torch.Tensor:
         if not given or given[0].shape != self.shape:
@@ -80,9 +80,9 @@ class _Keep(torch.autograd.Function):
 
 
 @contextmanager
-def stand_ins(model: nn.Module, measure: Measure) -> Iterator[list[Alike]]:
-    """While it is on, most of the model's layers that are alike compute nothing and keep as much as if they did."""
-    groups = [Alike(layers, measure) for layers in alike_layers(model)]
+def stand_ins(model: nn.Module, measure: Measure, in_full: bool = False) -> Iterator[list[Alike]]:
+    """While it is on, most layers that are alike compute nothing and keep as much as if they did; `in_full` all run."""
+    groups = [] if in_full else [Alike(layers, measure) for layers in alike_layers(model)]
     try:
         yield groups
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
@@ -77,8 +76,7 @@ def count_flops(model: PreTrainedModel, length: int, in_full: bool = False) -> i
     """
     _set_checkpointing(model, False)
     counter = FlopCounterMode(display=False, custom_mapping=ATTENTION_FLOPS)
-    run = nullcontext([]) if in_full else stand_ins(model, partial(_layer_flops, counter))
-    with _without_content(model), counter, run as alike:
+    with _without_content(model), counter, stand_ins(model, partial(_layer_flops, counter), in_full) as alike:
         _loss(model, _forward(model, 1, length, apart=True)).backward()
     return counter.get_total_flops() + sum(group.repeats * group.cost.flops for group in alike if group.cost)
 
@@ -142,7 +140,7 @@ def _set_checkpointing(model: PreTrainedModel, on: bool) -> None:
 def _live_bytes(model: PreTrainedModel, batch: int, length: int, in_full: bool) -> tuple[int, int]:
     """After the forward pass, and at the peak of the whole step."""
     live = LiveBytes([*model.parameters(), *model.buffers()])
-    with live, nullcontext() if in_full else stand_ins(model, live.layer_cost):
+    with live, stand_ins(model, live.layer_cost, in_full):
         hidden = _forward(model, batch, length)
         saved = live.now
         _loss(model, hidden).backward()

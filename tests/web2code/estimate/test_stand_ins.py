@@ -12,14 +12,15 @@ from web2code.modelling.llava import llava_config, shrunken
 from web2code.recipes import RECIPES
 
 ALL = ("projector", "vision_merge", "vision_tower", "language_model")
-LAYERS = 7
+LAYERS = 5
+# A page that is seen in a few windows.
+PAGE = Page(image_tokens=64, height=224, width=224)
 
 
 def build(recipe, trainable):
     """A recipe's model with fewer layers of text, which only saves the time of running all of them."""
     recipe = RECIPES[recipe]()
-    page = Page(image_tokens=recipe.validation.image_tokens, height=720, width=1280)
-    config = architecture(recipe.model, page)
+    config = architecture(recipe.model, PAGE)
     config.text_config.num_hidden_layers = LAYERS
     return stage_model(config, trainable, recipe.model.lora, torch.bfloat16)
 
@@ -29,16 +30,11 @@ def traces(model, length, checkpointing, in_full):
 
 
 @pytest.mark.parametrize(("recipe", "trainable", "checkpointing"), [
-    ("llava15_7b", ("projector",), False),
     ("llava15_7b", ALL, True),
-    ("llava15_7b_lora", ("projector", "language_model"), True),
-    ("crystalchat_7b_web2code", ("projector", "language_model"), False),
+    ("llava15_7b_lora", ("projector", "language_model"), False),
+    ("crystalchat_7b_web2code", ("projector",), False),
     ("llavar2_3_8b", ALL, False),
-    ("llavar2_3_8b", ALL, True),
-    ("llavar2_8b", ("projector", "vision_merge"), False),
-    ("llava_next_mistral_7b", ALL, False),
-    ("qwen25_vl_7b", ALL, True),
-    ("qwen25_vl_7b_lora", ("language_model",), False),
+    ("qwen25_vl_7b", ("language_model",), True),
     ("qwen3_vl_8b", ALL, False),
 ])  # fmt: skip
 def test_a_few_layers_say_what_all_of_them_take(recipe, trainable, checkpointing):
@@ -67,9 +63,8 @@ SMALL = {"vocab_size": 320, "hidden_size": 64, "num_attention_heads": 4, "num_hi
     FalconConfig(**SMALL, ffn_hidden_size=128),
 ], ids=["two kinds by turns", "tuples"])  # fmt: skip
 def test_layers_that_are_not_alike_do_not_stand_in_for_each_other(text_config):
-    for checkpointing in (False, True):
-        model = build_toy(text_config)
-        assert traces(model, 64, checkpointing, False) == traces(model, 64, checkpointing, True)
+    model = build_toy(text_config)
+    assert traces(model, 64, True, False) == traces(model, 64, True, True)
 
 
 def sizes(model):
@@ -88,6 +83,19 @@ def test_afterwards_all_layers_run_again():
     model = build("llava15_7b", ALL)
     layers = model.model.language_model.layers
     with stand_ins(model, lambda layer, states: LayerCost()) as groups:
-        assert [name for name, layer in enumerate(layers) if "forward" in vars(layer)] == [1, 2, 3, 4]
+        assert [number for number, layer in enumerate(layers) if "forward" in vars(layer)] == [1, 2]
         assert sum(len(group.between) for group in groups) == LAYERS - 3 + 24 - 3
     assert not any("forward" in vars(module) for module in model.modules())
+
+
+def test_a_trace_leaves_nothing_to_the_next():
+    """With checkpointing transformers gives even a frozen tower's embeddings a gradient."""
+
+    def fresh():
+        config = shrunken(llava_config(RECIPES["llava15_7b"]().model))
+        return stage_model(config, ("projector",), None, torch.bfloat16)
+
+    model = fresh()
+    trace_memory(model, 64, True)
+    assert traces(model, 64, False, False) == traces(fresh(), 64, False, False)
+    assert trace_memory(model, 64, True) == trace_memory(fresh(), 64, True)
