@@ -172,7 +172,7 @@ def plan_stage(
     image_tokens = architecture(model, page).image_seq_length
     workload = stage_workload(stage, parts, image_tokens, model.max_length)
     setup = setup_of(stage, cluster.num_devices, model.lora)
-    parameters = _parameters(model, stage.trainable, setup, page)
+    parameters = _count(_stage_model(model, stage.trainable, setup.lora, setup.precision, page))
     memory = setup_memory(model, stage.trainable, workload.longest, setup, page)
     fits = fits_in(memory, cluster.device)
     flops = sample_flops(model, stage.trainable, setup.lora, workload.mean_length, page) * workload.samples
@@ -212,14 +212,13 @@ def setup_memory(
     A pack takes as much as rows of as many tokens: most where all are of the longest samples, which learn the most, or
     of the shortest, which show the most pictures.
     """
-    parameters = _parameters(model, trainable, setup, page)
+    built = _stage_model(model, trainable, setup.lora, setup.precision, page)
     config = architecture(model, page)
     mask = mask_bytes(setup, config.get_text_config().num_hidden_layers)
 
     def memory_of(tokens: int, num_samples: float) -> Memory:
-        built = _stage_model(model, trainable, setup.lora, setup.precision, page)
         traced = _activations(built, tokens, setup.checkpointing)
-        return stage_memory(parameters, replace(traced, fixed=traced.fixed + mask), setup, num_samples)
+        return stage_memory(_count(built), replace(traced, fixed=traced.fixed + mask), setup, num_samples)
 
     if not setup.pack_tokens:
         return memory_of(length, setup.micro_batch)
@@ -313,10 +312,6 @@ def _spread(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
     while devices <= MOST_DEVICES and stage.global_batch % devices == 0:
         yield f"{devices} GPUs", setup.model_copy(update={"num_devices": devices})
         devices *= 2
-
-
-def _parameters(model: FullSize, trainable: tuple[Module, ...], setup: Setup, page: Page) -> Parameters:
-    return _count(_stage_model(model, trainable, setup.lora, setup.precision, page))
 
 
 def _stage_model(
