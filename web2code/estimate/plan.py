@@ -9,7 +9,7 @@ from itertools import chain, takewhile
 
 import torch
 from pydantic import Field, computed_field
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from web2code.config import (
     Config,
@@ -35,7 +35,7 @@ from web2code.estimate.memory import (
     stage_memory,
 )
 from web2code.estimate.pictures import Page, is_known
-from web2code.estimate.tracing import Activations, count_flops, stage_model, trace_memory
+from web2code.estimate.tracing import count_flops, stage_model, trace_memory
 from web2code.estimate.workload import Workload, stage_workload
 from web2code.mixtures import resolve_mixture
 from web2code.modelling.image_text import model_config
@@ -172,7 +172,7 @@ def plan_stage(
     image_tokens = architecture(model, page).image_seq_length
     workload = stage_workload(stage, parts, image_tokens, model.max_length)
     setup = setup_of(stage, cluster.num_devices, model.lora)
-    parameters = _parameters(model, stage.trainable, setup.lora)
+    parameters = _count(_stage_model(model, stage.trainable, setup.lora, setup.precision, page))
     memory = setup_memory(model, stage.trainable, workload.longest, setup, page)
     fits = fits_in(memory, cluster.device)
     flops = sample_flops(model, stage.trainable, setup.lora, workload.mean_length, page) * workload.samples
@@ -212,15 +212,13 @@ def setup_memory(
     A pack takes as much as rows of as many tokens: most where all are of the longest samples, which learn the most, or
     of the shortest, which show the most pictures.
     """
-    parameters = _parameters(model, trainable, setup.lora)
-    # Quantised weights change nothing here: what is traced need not be traced again.
-    lora = setup.lora and setup.lora.model_copy(update={"four_bit": False})
+    built = _stage_model(model, trainable, setup.lora, setup.precision, page)
     config = architecture(model, page)
     mask = mask_bytes(setup, config.get_text_config().num_hidden_layers)
 
     def memory_of(tokens: int, num_samples: float) -> Memory:
-        traced = _activations(model, trainable, lora, setup.precision, tokens, setup.checkpointing, page)
-        return stage_memory(parameters, replace(traced, fixed=traced.fixed + mask), setup, num_samples)
+        traced = _activations(built, tokens, setup.checkpointing)
+        return stage_memory(_count(built), replace(traced, fixed=traced.fixed + mask), setup, num_samples)
 
     if not setup.pack_tokens:
         return memory_of(length, setup.micro_batch)
@@ -233,7 +231,7 @@ def sample_flops(
     model: FullSize, trainable: tuple[Module, ...], lora: LoraConfig | None, length: int, page: Page = NO_PAGE
 ) -> int:
     """Operations of one sample of `length` tokens, forward and backward."""
-    return count_flops(stage_model(architecture(model, page), trainable, lora, torch.bfloat16), length)
+    return count_flops(_stage_model(model, trainable, lora, "bf16", page), length)
 
 
 def fits_in(memory: Memory, gpu: Gpu) -> bool:
@@ -316,20 +314,21 @@ def _spread(stage: StageConfig, setup: Setup) -> Iterator[tuple[str, Setup]]:
         devices *= 2
 
 
-@cache
-def _parameters(model: FullSize, trainable: tuple[Module, ...], lora: LoraConfig | None) -> Parameters:
-    return count_parameters(stage_model(architecture(model, NO_PAGE), trainable, lora, torch.bfloat16))
+def _stage_model(
+    model: FullSize, trainable: tuple[Module, ...], lora: LoraConfig | None, precision: str, page: Page
+) -> PreTrainedModel:
+    # Beside adapters weights in four bits change nothing here: what is traced need not be traced again.
+    whole = lora and lora.model_copy(update={"four_bit": False})
+    return _built(model, trainable, whole, precision, page)
 
 
 @cache
-def _activations(
-    model: FullSize,
-    trainable: tuple[Module, ...],
-    lora: LoraConfig | None,
-    precision: str,
-    length: int,
-    checkpointing: bool,
-    page: Page,
-) -> Activations:
-    built = stage_model(architecture(model, page), trainable, lora, DTYPES[precision])
-    return trace_memory(built, length, checkpointing)
+def _built(
+    model: FullSize, trainable: tuple[Module, ...], lora: LoraConfig | None, precision: str, page: Page
+) -> PreTrainedModel:
+    return stage_model(architecture(model, page), trainable, lora, DTYPES[precision])
+
+
+# By model, since each is built once.
+_count = cache(count_parameters)
+_activations = cache(trace_memory)

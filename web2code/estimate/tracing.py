@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -19,6 +20,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from web2code.config import LoraConfig, Module
 from web2code.estimate.pictures import is_known, picture_inputs
+from web2code.estimate.stand_ins import LayerCost, stand_ins
 from web2code.modelling.adapters import add_adapters
 from web2code.modelling.llava import empty_model
 from web2code.training.trainable import module_of, set_trainable
@@ -53,36 +55,30 @@ def stage_model(
     return model
 
 
-def trace_memory(model: PreTrainedModel, length: int, checkpointing: bool) -> Activations:
+def trace_memory(model: PreTrainedModel, length: int, checkpointing: bool, in_full: bool = False) -> Activations:
     """Memory of samples of `length` tokens, the picture's included, of which all but these are learned.
 
-    Attention is PyTorch's fused kernel. A gradient counts while it is made and not longer. The model is of no use
-    afterwards.
+    Attention is PyTorch's fused kernel. A gradient counts while it is made and not longer. Of layers that are alike a
+    few are run, or all of them `in_full`. The model is of use for nothing but traces afterwards.
     """
-    if checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
-    # A fake tensor of the CPU, and no meta tensor: on the meta device attention is the one that is written out.
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        model.to_empty(device="cpu").train()
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                parameter.register_post_accumulate_grad_hook(_drop_gradient)
-        few, many = (_live_bytes(model, size, length) for size in (1, MANY))
+    _set_checkpointing(model, checkpointing)
+    with _without_content(model):
+        few, many = (_live_bytes(model, size, length, in_full) for size in (1, MANY))
     saved, peak = ((more - less) // (MANY - 1) for less, more in zip(few, many, strict=True))
     return Activations(saved, peak - saved, few[1] - peak)
 
 
-def count_flops(model: PreTrainedModel, length: int) -> int:
+def count_flops(model: PreTrainedModel, length: int, in_full: bool = False) -> int:
     """Floating-point operations of one sample's forward and backward pass, nothing computed twice.
 
-    As torch's counter counts, causal attention as if it were full. The model is of no use afterwards.
+    As torch's counter counts, causal attention as if it were full. Of layers that are alike a few are run, or all of
+    them `in_full`. The model is of use for nothing but traces afterwards.
     """
+    _set_checkpointing(model, False)
     counter = FlopCounterMode(display=False, custom_mapping=ATTENTION_FLOPS)
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        model.to_empty(device="cpu").train()
-        with counter:
-            _loss(model, _forward(model, 1, length, apart=True)).backward()
-    return counter.get_total_flops()
+    with _without_content(model), counter, stand_ins(model, partial(_layer_flops, counter), in_full) as alike:
+        _loss(model, _forward(model, 1, length, apart=True)).backward()
+    return counter.get_total_flops() + sum(group.repeats * group.cost.flops for group in alike if group.cost)
 
 
 class LiveBytes(TorchDispatchMode):
@@ -103,18 +99,63 @@ class LiveBytes(TorchDispatchMode):
                 weakref.finalize(storage, self._free, storage.nbytes())
         return result
 
+    def layer_cost(self, layer: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor) -> LayerCost:
+        """What a layer keeps of a run that does not count."""
+        before, peak = self.now, self.peak
+        given = states.clone()
+        result, input_bytes = layer(given), given.untyped_storage().nbytes()
+        with_input = self.now
+        del given
+        keeps_input, self.peak = self.now == with_input, peak
+        kept = self.now - before - result.untyped_storage().nbytes()
+        return LayerCost(keeps_input=keeps_input, num_bytes=kept - input_bytes * keeps_input)
+
     def _free(self, num_bytes: int) -> None:
         self.now -= num_bytes
 
 
-def _live_bytes(model: PreTrainedModel, batch: int, length: int) -> tuple[int, int]:
+def _without_content(model: PreTrainedModel) -> FakeTensorMode:
+    """Makes all parameters fake tensors, once, in the mode that is theirs; no gradient stays."""
+    first = next(model.parameters())
+    if isinstance(first, FakeTensor):
+        return first.fake_mode
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with mode:
+        # A fake tensor of the CPU, and no meta tensor: on the meta device attention is the one that is written out.
+        model.to_empty(device="cpu").train()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.register_post_accumulate_grad_hook(_drop_gradient)
+    return mode
+
+
+def _set_checkpointing(model: PreTrainedModel, on: bool) -> None:
+    model.gradient_checkpointing_disable()
+    # Where it is enabled embeddings get a gradient besides, which disabling leaves them.
+    model.disable_input_require_grads()
+    if on:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+
+
+def _live_bytes(model: PreTrainedModel, batch: int, length: int, in_full: bool) -> tuple[int, int]:
     """After the forward pass, and at the peak of the whole step."""
     live = LiveBytes([*model.parameters(), *model.buffers()])
-    with live:
+    with live, stand_ins(model, live.layer_cost, in_full):
         hidden = _forward(model, batch, length)
         saved = live.now
         _loss(model, hidden).backward()
     return saved, live.peak
+
+
+def _layer_flops(
+    counter: FlopCounterMode, layer: Callable[[torch.Tensor], torch.Tensor], states: torch.Tensor
+) -> LayerCost:
+    """What a layer computes forwards and backwards, which is counted once, too."""
+    before = counter.get_total_flops()
+    result = layer(states.detach().requires_grad_(states.requires_grad))
+    if result.requires_grad:
+        result.backward(torch.empty_like(result))
+    return LayerCost(flops=counter.get_total_flops() - before)
 
 
 def _forward(model: PreTrainedModel, batch: int, length: int, apart: bool = False) -> torch.Tensor:
