@@ -40,6 +40,7 @@ from web2code.modelling.images import CLIP_MEAN, CLIP_STD
 from web2code.modelling.prompts import IGNORED, Sample
 from web2code.training.arrays import Arrays, arrays_of, columns_of
 from web2code.training.batches import collate, collate_packed
+from web2code.training.checkpointing import checkpoint_layers
 from web2code.training.flops import model_flops
 from web2code.training.loss import AnswerLoss
 from web2code.training.packing import lay_out
@@ -320,7 +321,7 @@ def alone(shape_name: str, device: str, steps: int) -> None:
     with torch.device(device):
         model = build(shape).to(torch.bfloat16).train()
     model.set_attn_implementation({"text_config": VARLEN, "vision_config": "sdpa"})
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    checkpoint_layers(model)
     arrays = draw(GLOBAL_BATCH * (steps + WARM_UP), *sizes_of(shape))
     optimizer, counted = optimizer_of(model), model_flops(model)
     began, flops, tokens = 0.0, 0.0, 0

@@ -23,6 +23,7 @@ from web2code.estimate.pictures import is_known, picture_inputs
 from web2code.estimate.stand_ins import LayerCost, stand_ins
 from web2code.modelling.adapters import add_adapters
 from web2code.modelling.llava import empty_model
+from web2code.training.checkpointing import checkpoint_layers
 from web2code.training.trainable import module_of, set_trainable
 
 # The peak of a micro batch is at most what the straight line between 1 and so many samples says.
@@ -130,11 +131,10 @@ def _without_content(model: PreTrainedModel) -> FakeTensorMode:
 
 
 def _set_checkpointing(model: PreTrainedModel, on: bool) -> None:
-    model.gradient_checkpointing_disable()
-    # Where it is enabled embeddings get a gradient besides, which disabling leaves them.
-    model.disable_input_require_grads()
     if on:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        checkpoint_layers(model)
+    else:
+        model.gradient_checkpointing_disable()
 
 
 def _live_bytes(model: PreTrainedModel, batch: int, length: int, in_full: bool) -> tuple[int, int]:

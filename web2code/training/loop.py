@@ -21,6 +21,7 @@ from web2code.modelling.llava import load_model
 from web2code.training.arrays import Arrays
 from web2code.training.batches import Batch
 from web2code.training.checkpoint import Checkpoints
+from web2code.training.checkpointing import checkpoint_layers
 from web2code.training.deepspeed_config import deepspeed_config
 from web2code.training.guard import enter, is_refused
 from web2code.training.history import History
@@ -154,7 +155,7 @@ def _build_engine(model: PreTrainedModel, stage: StageConfig) -> deepspeed.DeepS
     tower_attention = "sdpa" if stage.attention == VARLEN else stage.attention
     model.set_attn_implementation({"text_config": stage.attention, "vision_config": tower_attention})
     if stage.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        checkpoint_layers(model)
     optimizer = torch.optim.AdamW(
         parameter_groups(model, stage),
         lr=stage.learning_rate,

@@ -16,6 +16,7 @@ from web2code.modelling.attention import register_varlen
 from web2code.modelling.llava import llava_config, model_class, shrunken
 from web2code.modelling.prompts import IGNORED
 from web2code.recipes import RECIPES
+from web2code.training.checkpointing import checkpoint_layers
 from web2code.training.loss import AnswerLoss
 from web2code.training.trainable import parameter_groups, set_trainable
 
@@ -36,7 +37,7 @@ def measure(case):
     set_trainable(model, stage.trainable)
     model.set_attn_implementation({"text_config": case["attention"], "vision_config": "sdpa"})
     if case["checkpointing"]:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        checkpoint_layers(model)
     optimizer = torch.optim.AdamW(parameter_groups(model, stage), lr=1e-3, foreach=False)
     objective, batch = AnswerLoss(model), make_batch(config, case["micro_batch"], case["length"], model.dtype)
     if case["packed"]:

@@ -34,6 +34,7 @@ from web2code.modelling.llava import empty_model, load_model
 from web2code.modelling.prompts import IGNORED, answer_text
 from web2code.recipes import RECIPES, resolve
 from web2code.training.arrays import join_shards, load_arrays
+from web2code.training.checkpointing import checkpoint_layers
 from web2code.training.loader import step_of
 from web2code.training.loss import AnswerLoss
 from web2code.training.prepare import owners, prepare_shard
@@ -152,7 +153,7 @@ def test_ten_steps_train_what_is_named_and_the_loss_falls(prepared, arrays, adap
     if adapted:
         adapt(model, LORA, 0, torch.device("cpu"))
     set_trainable(model, stage.trainable)
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    checkpoint_layers(model)
     # The published rates are for other widths and thousands of steps; their ratios are kept.
     groups = [{**group, "lr": 3e-3 * group["share"]} for group in parameter_groups(model, stage)]
     optimizer = torch.optim.AdamW(groups, weight_decay=stage.weight_decay)

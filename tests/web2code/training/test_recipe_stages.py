@@ -8,6 +8,7 @@ from web2code.modelling.adapters import adapt, adapted_layers
 from web2code.modelling.llava import empty_model, llava_config, model_class, shrunken
 from web2code.modelling.prompts import IGNORED
 from web2code.recipes import RECIPES
+from web2code.training.checkpointing import checkpoint_layers
 from web2code.training.loss import AnswerLoss
 from web2code.training.trainable import module_of, parameter_groups, set_trainable
 
@@ -54,7 +55,7 @@ def train(model, stage):
     """Losses of ten steps on one batch, and the names of the parameters that they changed."""
     set_trainable(model, stage.trainable)
     if stage.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        checkpoint_layers(model)
     # The published rates are for other widths and thousands of steps; their ratios are kept.
     groups = [{**group, "lr": 0.003 * group["share"]} for group in parameter_groups(model, stage)]
     optimizer = torch.optim.AdamW(groups, weight_decay=stage.weight_decay)

@@ -1,0 +1,38 @@
+"""Layers that are computed again: the same gradients, and nothing for what is frozen."""
+
+import pytest
+import torch
+
+from tests.web2code.training.test_recipe_stages import toy_batch
+from web2code.modelling.adapters import adapt
+from web2code.modelling.llava import llava_config, model_class, shrunken
+from web2code.recipes import RECIPES
+from web2code.training.checkpointing import checkpoint_layers
+from web2code.training.loss import AnswerLoss
+from web2code.training.trainable import set_trainable
+
+
+@pytest.mark.parametrize("stage", ["align", "instruct"])
+@pytest.mark.parametrize("recipe", ["llava15_7b", "llava15_7b_lora", "crystalchat_7b_web2code"])
+def test_a_frozen_tower_keeps_nothing_and_gradients_are_the_same(recipe, stage):
+    chosen = RECIPES[recipe]()
+    trainable = getattr(chosen, stage).trainable
+    config = shrunken(llava_config(chosen.model))
+    torch.manual_seed(0)
+    model = model_class(config)(config).train()
+    if chosen.model.lora and "language_model" in trainable:
+        adapt(model, chosen.model.lora, 0, torch.device("cpu"))
+    set_trainable(model, trainable)
+    batch, features, found = toy_batch(config), [], []
+    model.model.vision_tower.register_forward_hook(lambda tower, given, result: features.append(result))
+    for checkpointing in (False, True):
+        if checkpointing:
+            checkpoint_layers(model)
+        torch.manual_seed(0)  # adapters drop out
+        model.zero_grad()
+        AnswerLoss(model)(**batch).backward()
+        found.append({name: each.grad for name, each in model.named_parameters() if each.grad is not None})
+    assert features[0].last_hidden_state.shape == features[1].last_hidden_state.shape
+    assert not any(one.last_hidden_state.requires_grad for one in features)
+    assert found[1]
+    torch.testing.assert_close(found[1], found[0])
