@@ -19,6 +19,7 @@ from web2code.recipes import RECIPES
 ROOT = Path(__file__).parents[3]
 CASES = [
     {"recipe": "llava15_7b", "stage": "align"},
+    {"recipe": "llava15_7b", "stage": "align", "checkpointing": True},
     {"recipe": "llava15_7b", "stage": "instruct"},
     {"recipe": "llava15_7b", "stage": "instruct", "checkpointing": True},
     {"recipe": "llava15_7b", "stage": "instruct", "precision": "bf16"},
