@@ -125,11 +125,6 @@ def train_worker(config: dict[str, Any]) -> None:
     if (device := ray.train.torch.get_device()).type == "cuda":
         torch.cuda.set_device(device)
         require_precision(job.stage, torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device))
-    torch.manual_seed(job.seed)
-    model = load_model(source)
-    dtype = model.dtype
-    if job.lora:
-        adapt(model, job.lora, job.seed, device)
     gauges = StepGauges(job.stage.name, job.fingerprint())
     folder = checkpoint_folder(job)
     check_fence = fence(folder)
@@ -141,8 +136,14 @@ def train_worker(config: dict[str, Any]) -> None:
             report(job.stage.name, step, history.num_steps, describe(metrics), metrics)
             gauges.show(step, history.num_steps, metrics)
 
-    arrays = load_arrays(prepared)
     with Watchdog(folder / WORKERS, rank, job.where.stall_seconds) as watchdog:
+        watchdog.begin(None, Phase.LOAD)
+        torch.manual_seed(job.seed)
+        model = load_model(source)
+        dtype = model.dtype
+        if job.lora:
+            adapt(model, job.lora, job.seed, device)
+        arrays = load_arrays(prepared)
         engine, history = train_stage(
             model, job.stage, arrays, job.seed, folder, on_step, watchdog, preemption_notice(folder),
             identity=job.fingerprint(), kept_checkpoints=job.where.kept_checkpoints,

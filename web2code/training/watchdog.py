@@ -20,8 +20,9 @@ USUAL, LONG = 20, 6
 
 
 class Phase(StrEnum):
-    """What a worker does, as it is told before the number of a step."""
+    """What a worker does, as it is told before the number of a step, where there is one."""
 
+    LOAD = "before its first step"
     STEP = "in step"
     HELD_OUT = "in the held-out pass after step"
     CHECKPOINT = "while it wrote the checkpoint of step"
@@ -55,7 +56,7 @@ class Watchdog:
             self.file.truncate(0)
             self.file.close()
 
-    def begin(self, step: int, phase: Phase = Phase.STEP) -> None:
+    def begin(self, step: int | None, phase: Phase = Phase.STEP) -> None:
         """A phase begins, and with it the time that it may take; what was before it is over."""
         if not self.file:
             return
@@ -99,10 +100,11 @@ def stalled(folder: Path) -> list[str]:
 def _sentence(path: Path, who: dict[str, Any], traceback: str) -> str:
     threads = traceback.split("\n\n")
     own = next(filter(re.compile(r" in train_(stage|worker)$", re.MULTILINE).search, threads), threads[0])
+    doing = who["phase"] if who["step"] is None else f"{who['phase']} {who['step']}"
     innermost = re.search(r'File "(.+)", line (\d+) in (\S+)', own)
     where = f"{innermost[3]} ({innermost[1]}, line {innermost[2]})" if innermost else "code that is not Python"
     return (
-        f"{_name(who)} made no progress for {who['seconds']:.0f} s {who['phase']} {who['step']}; it hung in {where}, "
+        f"{_name(who)} made no progress for {who['seconds']:.0f} s {doing}; it hung in {where}, "
         f"all of its threads are in {path}"
     )
 

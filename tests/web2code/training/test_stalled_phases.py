@@ -20,6 +20,7 @@ ENDING = STAGE.model_copy(update={"steps": 1, "held_out": 8})
 SECONDS = 1.0
 # What one of two workers comes to, and no further.
 PLACES = {
+    Phase.LOAD: (loop, "_build_engine"),
     Phase.HELD_OUT: (loop, "held_out_loss"),
     Phase.CHECKPOINT: (Checkpoints, "save"),
     Phase.WEIGHTS: (loop, "trained_weights"),
@@ -38,6 +39,8 @@ def work(rank, prepared, folder, phase):
             setattr(*PLACES[phase], stop)
         model = load_model(prepared / "base", torch.float32)
         with Watchdog(folder / "workers", rank, SECONDS) as watchdog:
+            if phase == Phase.LOAD:
+                watchdog.begin(None, phase)
             arrays = load_arrays(prepared)
             engine, _ = loop.train_stage(model, ENDING, arrays, 0, folder / "checkpoints", watchdog=watchdog)
             loop.trained_weights(engine)
@@ -59,5 +62,6 @@ def test_a_worker_that_is_stopped_outside_of_a_step_is_found(prepared, tmp_path,
     assert hung.exitcode == 1, (hung.exitcode, errors)
     hang, silence = told
     assert hang.startswith(f"rank 0 (process {hung.pid} on ")
-    assert f" made no progress for {LONG * SECONDS:.0f} s {phase} 1; it hung in " in hang
+    doing = phase if phase == Phase.LOAD else f"{phase} 1"
+    assert f" made no progress for {LONG * SECONDS:.0f} s {doing}; it hung in " in hang
     assert silence.startswith(f"nothing was heard of rank 1 (process {stopped.pid} on ")
