@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.web2code.modelling.image_text_models import MODELS, picture, save_toy, toy_internvl
+from tests.web2code.modelling.image_text_models import PUBLISHED_MODELS, picture, save_toy, toy_internvl
 from web2code.config import ImageTextConfig
 from web2code.estimate.devices import parse_cluster
 from web2code.estimate.pictures import Page
@@ -47,7 +47,7 @@ def test_a_projector_that_is_trained_takes_more(tmp_path):
 
 
 @pytest.mark.parametrize("trainable", [("language_model",), ("projector", "language_model", "vision_tower")])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PUBLISHED_MODELS)
 def test_what_a_step_computes_and_keeps_is_what_is_planned(tmp_path, name, trainable):
     """A real step on a page, beside the trace of the model without weights."""
     model, processor = load_model(save_toy(tmp_path, name)).train(), load_processor(tmp_path)
