@@ -46,6 +46,7 @@ from .image_text_models import (
     PUBLISHED,
     PUBLISHED_MODELS,
     QWEN3,
+    SMOLVLM_LOADS,
     TEXT,
     llava_next_processor,
     picture,
@@ -309,6 +310,15 @@ def test_a_model_that_cannot_be_had_is_named(tmp_path):
         load_image_text(ImageTextConfig(name=str(tmp_path / "nothing")), torch.float32)
     with pytest.raises(ValueError, match=r"^model.max_length: .* reads at most 1024 tokens, not 4096: lower it"):
         load_image_text(ImageTextConfig(name=save_toy(tmp_path / "toy", MODELS[2])), torch.float32)
+
+
+@pytest.mark.skipif(SMOLVLM_LOADS, reason="its processor has all that it needs")
+def test_what_a_processor_needs_is_said(tmp_path):
+    processor = toy_processor("idefics3")
+    for part in (toy_model("smolvlm", processor.tokenizer), processor.tokenizer, processor.image_processor):
+        part.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"^no image-text-to-text model .*\(.*(torchvision|num2words)"):
+        load_image_text(ImageTextConfig(name=str(tmp_path), max_length=512), torch.float32)
 
 
 @pytest.mark.parametrize("recipe", ["llava_next_mistral_7b", "qwen25_vl_7b", "qwen3_vl_8b"])

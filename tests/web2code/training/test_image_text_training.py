@@ -180,7 +180,7 @@ def test_ten_steps_train_what_is_named_and_the_loss_falls(prepared, arrays, adap
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-@pytest.mark.parametrize("prepared", ["qwen3-vl-8b"], indirect=True)
+@pytest.mark.parametrize("prepared", ["qwen3-vl-8b", "gemma3", "idefics3"], indirect=True)
 def test_two_workers_train_and_save_what_is_named_though_one_may_see_no_picture(prepared):
     workers = [
         subprocess.Popen(
