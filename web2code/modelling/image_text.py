@@ -134,6 +134,7 @@ class ImageTextProcessor:
         return {name: getattr(self.processor, f"create_{name}", default) for name in names if name.endswith(TYPES)}
 
     def _check_told(self) -> None:
+        """ValueError where the processor tells of pictures by the text that is around them."""
         given = self._made([PROBE], question="Why?")
         apart = _told(self._made([PROBE])) | self.positions(torch.as_tensor(np.asarray(given["input_ids"])))
         if other := [name for name, value in _told(given).items() if not np.array_equal(value, apart.get(name, ()))]:
@@ -226,8 +227,8 @@ def check_context(model: ImageTextConfig, config: PreTrainedConfig) -> None:
 @torch.no_grad()
 def check_logits(model: ImageTextConfig, loaded: PreTrainedModel, tokens: list[int]) -> None:
     """ValueError where the token after others is not told by the output layer alone, of which the loss is."""
-    if loaded.config.is_encoder_decoder:
-        raise ValueError(f"model.name: {model.name} reads a text and writes another: choose one that continues a text")
+    if loaded.config.is_encoder_decoder or not (hasattr(loaded, "model") and hasattr(loaded, "lm_head")):
+        raise ValueError(f"model.name: {model.name} has no lm_head that continues the text of a model: choose another")
     ids = torch.tensor([tokens])
     hidden = loaded.model(input_ids=ids, use_cache=False).last_hidden_state
     if not torch.equal(loaded.lm_head(hidden), loaded(input_ids=ids, use_cache=False).logits):
