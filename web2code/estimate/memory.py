@@ -131,7 +131,7 @@ def count_parameters(model: PreTrainedModel) -> Parameters:
         small += number * (number <= PERSISTENT_NUMBERS)
     linear = [
         module.weight.numel()
-        for name, module in model.model.language_model.named_modules()
+        for name, module in model.get_decoder().named_modules()
         if isinstance(module, nn.Linear | Conv1D) and ADAPTER not in name
     ]
     return Parameters(

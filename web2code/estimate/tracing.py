@@ -169,7 +169,7 @@ def _forward(model: PreTrainedModel, batch: int, length: int, apart: bool = Fals
         # A Qwen adds these to the states of its first layers, which takes as much.
         features = features + torch.stack(list(deeper))
     embeddings = torch.cat([features, llava.get_input_embeddings()(tokens)], dim=1)
-    return llava.language_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
+    return llava.get_decoder()(inputs_embeds=embeddings, use_cache=False).last_hidden_state
 
 
 def _seen(model: PreTrainedModel, batch: int, apart: bool) -> BaseModelOutputWithPooling:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ from web2code.modelling.four_bits import quantise, round_to_four_bits
 if TYPE_CHECKING:  # in seconds, for the stages with adapters only
     import peft
 
-LANGUAGE_MODEL = "model.language_model."
+# What transformers calls the language models of its image-text-to-text models.
+LANGUAGE_MODEL = ("model.language_model.", "model.text_model.")
 # What peft calls the weights of an adapter, the file that they are in, and the model that it wraps.
 ADAPTER = ".lora_"
 ADAPTER_FILE = "adapter_model.safetensors"
@@ -110,12 +112,13 @@ def _peft_config(model: PreTrainedModel, lora: LoraConfig) -> peft.LoraConfig:
 
     names = adapted_layers(model, lora)
     kinds = sorted({_kind(name) for name in names})
+    within = next(prefix for prefix in LANGUAGE_MODEL if names[0].startswith(prefix))
     return peft.LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         # One expression in place of hundreds of names.
-        target_modules=rf"model\.language_model\..*\.({'|'.join(kinds)})",
+        target_modules=rf"{re.escape(within)}.*\.({'|'.join(kinds)})",
         fan_in_fan_out=isinstance(model.get_submodule(names[0]), Conv1D),
     )
 

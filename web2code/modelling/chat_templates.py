@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, takewhile
 from typing import Any, TypeAlias
 
@@ -129,25 +129,23 @@ def read_processor_template(processor: ProcessorMixin) -> Template:
     Where the chat template leaves it to the tokenizer to write a beginning of sequence, that is there as well.
     ValueError as `read_chat_template`, or where it does not write the processor's image token before a question.
     """
-    tokenizer = processor.tokenizer
+    tokenizer, encoder = processor.tokenizer, text_encoder(processor.tokenizer)
     template = read_chat_template(tokenizer, ProcessorChat(processor))
-    question = {"type": "text", "text": PROBES[0][1]}
-    plain, pictured = (
-        processor.apply_chat_template([{"role": "user", "content": [*image, question]}]).partition(question["text"])[0]
-        for image in ([], [{"type": "image"}])
-    )
-    encoder = text_encoder(tokenizer)
-    units = _units(encoder, pictured.removeprefix(plain))
-    if not pictured.startswith(plain) or units.count(processor.image_token) != 1:
+    plain, pictured = (_units(encoder, _before_question(processor, image)) for image in ([], [{"type": "image"}]))
+    shared = len(_shared_start(plain, pictured))
+    lead, shown = plain[shared:], pictured[shared:]
+    if shown.count(processor.image_token) != 1:
         raise _refusal("does not write an image before the question as one image token")
-    place = units.index(processor.image_token)
+    place = shown.index(processor.image_token)
+    leading = ("open", "next") if template.open_system is None else ("open", "close_system", "next")
     read: dict[str, Any] = {
         "image": processor.image_token,
-        "before_image": _parts(encoder, units[:place]),
-        "after_image": _parts(encoder, units[place + 1 :]),
-    }
-    if "bos" in encoder.own and not plain.startswith(tokenizer.bos_token) and tokenizer("")["input_ids"]:
-        read["open"] = (BOS, *template.open)
+        "before_text": _parts(encoder, lead),
+        "before_image": _parts(encoder, shown[:place]),
+        "after_image": _parts(encoder, shown[place + 1 :]),
+    } | {name: _without(getattr(template, name), "".join(lead)) for name in leading}
+    if "bos" in encoder.own and plain[:1] != [tokenizer.bos_token] and tokenizer("")["input_ids"]:
+        read["open"] = (BOS, *read["open"])
         read["open_system"] = None if template.open_system is None else (BOS, *template.open_system)
     return template.model_copy(update=read)
 
@@ -236,6 +234,23 @@ def _around_system(chat: Chat, system: str, contents: Sequence[str]) -> tuple[st
         if rest != _between(chat, contents[:length])[1:]:
             return None, ""
     return before, after
+
+
+def _before_question(processor: ProcessorMixin, image: list[dict[str, str]]) -> str:
+    """What a processor's chat template writes before a question, with what it is about."""
+    content = [*image, {"type": "text", "text": PROBES[0][1]}]
+    return processor.apply_chat_template([{"role": "user", "content": content}]).partition(PROBES[0][1])[0]
+
+
+def _without(piece: Piece, lead: str) -> Piece:
+    """A piece that leads to a question, without what a question about an image does not have before it."""
+    if not lead:
+        return piece
+    *parts, last = piece
+    if not isinstance(last, Text) or not last.text.endswith(lead):
+        raise _refusal("leads to a later question otherwise than to the first")
+    rest = last.text.removesuffix(lead)
+    return (*parts, replace(last, text=rest)) if rest else tuple(parts)
 
 
 def _messages(contents: Sequence[str], system: str | None) -> list[dict[str, str]]:

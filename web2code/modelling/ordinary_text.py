@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -30,11 +30,12 @@ class ControlToken:
 class TextEncoder:
     """A tokenizer's way with ordinary text, the same as its way with what lies between control tokens of a string.
 
-    `own` are the tokenizer's `bos` and `eos`, where it has them.
+    `own` are the tokenizer's `bos` and `eos`, where it has them; `backend` is the tokenizer itself.
     """
 
     control: dict[str, ControlToken]
     own: dict[str, ControlToken]
+    backend: Tokenizer
     at_start: Tokenizer
     in_midst: Tokenizer
 
@@ -44,8 +45,8 @@ class TextEncoder:
         ValueError where the tokenizer's own vocabulary makes a control token of it: nothing could tell them apart.
         """
         ids = (self.at_start if starts else self.in_midst).encode(text, add_special_tokens=False).ids
-        if made := self._names.keys() & ids:
-            names = ", ".join(self._names[id] for id in made)
+        if made := self.names.keys() & ids:
+            names = ", ".join(self.names[id] for id in made)
             raise ValueError(f"this tokenizer makes {names} of ordinary text that spells it: take another tokenizer")
         return ids
 
@@ -56,8 +57,13 @@ class TextEncoder:
             raise ValueError(f"the tokenizer has no control token {name}: add it, or take another template")
         return token
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """The ordinary text that token ids spell."""
+        return self.backend.decode(list(ids))
+
     @cached_property
-    def _names(self) -> dict[int, str]:
+    def names(self) -> dict[int, str]:
+        """The control tokens' names by their ids."""
         return {token.id: name for name, token in self.control.items()}
 
 
@@ -101,7 +107,7 @@ def _text_encoder(tokenizer: PreTrainedTokenizerFast, num_tokens: int) -> TextEn
         own["bos"] = replace(control[tokenizer.bos_token], starts_text=True)
     if tokenizer.eos_token in control:
         own["eos"] = control[tokenizer.eos_token]
-    return TextEncoder(control, own, at_start, in_midst)
+    return TextEncoder(control, own, backend, at_start, in_midst)
 
 
 def _is_text(token: AddedToken, own: dict[str, int]) -> bool:

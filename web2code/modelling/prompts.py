@@ -27,6 +27,17 @@ class Image:
 
 
 IMAGE = Image()
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Token ids of an image, and whether the text after them is encoded as at the start of a text."""
+
+    tokens: list[int]
+    starts_text: bool
+    learned: ClassVar = False
+
+
 Part = Text | Token | Image
 
 
@@ -149,7 +160,8 @@ def _pieces(template: Template, conversation: Conversation) -> Iterator[tuple[Pa
             if template.next is None:
                 raise ValueError(f"template {template.name} holds one question and its answer: give one turn")
             yield template.next
-        yield tuple(chain.from_iterable(_asked(template, part) for part in turn.question))
+        lead = () if IMAGE in turn.question else template.before_text
+        yield (*lead, *chain.from_iterable(_asked(template, part) for part in turn.question))
         past = number < len(conversation.turns)
         ask = template.ask_past if past and template.ask_past is not None else template.ask
         if turn.answer is None:
@@ -176,22 +188,47 @@ def _join(
     tokens: list[int] = []
     labels: list[int] = []
     starts = True
-    pieces = (_as_met(encoder, piece) for piece in _pieces(template, conversation))
-    for part in _touching_as_one(chain.from_iterable(pieces)):
+    parts = chain.from_iterable(_as_met(encoder, piece) for piece in _pieces(template, conversation))
+    for part in _touching_as_one(_with_shown(encoder, template, parts, image_tokens)):
         if isinstance(part, Text):
             ids, starts = encoder.encode(part.text, starts), False
+        elif isinstance(part, Shown):
+            ids, starts = part.tokens, part.starts_text
         else:
-            control = encoder.token(template.image if isinstance(part, Image) else part.token)
-            taken = _taken(image_tokens) if isinstance(part, Image) else 1
-            ids, starts = [control.id] * taken if isinstance(taken, int) else [*taken], control.starts_text
+            control = encoder.token(part.token)
+            ids, starts = [control.id], control.starts_text
         tokens += ids
         labels += ids if part.learned else [IGNORED] * len(ids)
     return Sample(tokens, labels)
 
 
-def _taken(image_tokens: int | Sequence[int] | Iterator[Sequence[int]]) -> int | Sequence[int]:
-    """What the next image takes."""
-    return next(image_tokens) if isinstance(image_tokens, Iterator) else image_tokens
+def _with_shown(
+    encoder: TextEncoder,
+    template: Template,
+    parts: Iterable[Part],
+    image_tokens: int | Sequence[int] | Iterator[Sequence[int]],
+) -> Iterator[Text | Token | Shown]:
+    """The parts with what images take in their places."""
+    for part in parts:
+        if isinstance(part, Image):
+            taken = next(image_tokens) if isinstance(image_tokens, Iterator) else image_tokens
+            yield from _shown(encoder, template, taken)
+        else:
+            yield part
+
+
+def _shown(encoder: TextEncoder, template: Template, taken: int | Sequence[int]) -> tuple[Text, Shown, Text]:
+    """What an image takes: its token ids from the first control token to the last, and the text at both sides of them.
+
+    That is ordinary text, which a tokenizer joins with the text beside it.
+    """
+    image = encoder.token(template.image)
+    ids = [image.id] * taken if isinstance(taken, int) else [*taken]
+    places = [place for place, id in enumerate(ids) if id in encoder.names] or [0, len(ids) - 1]
+    first, end = places[0], places[-1] + 1
+    last = encoder.names.get(ids[end - 1], template.image) if ids else template.image
+    shown = Shown(ids[first:end], encoder.token(last).starts_text)
+    return Text(encoder.decode(ids[:first])), shown, Text(encoder.decode(ids[end:]))
 
 
 def _as_met(encoder: TextEncoder, piece: tuple[Part, ...]) -> Iterator[Part]:
@@ -208,7 +245,7 @@ def _as_met(encoder: TextEncoder, piece: tuple[Part, ...]) -> Iterator[Part]:
         yield part
 
 
-def _touching_as_one(parts: Iterable[Part]) -> Iterator[Part]:
+def _touching_as_one(parts: Iterable[Text | Token | Shown]) -> Iterator[Text | Token | Shown]:
     """Parts with neighbouring texts joined, as a string's tokens know no seam, but never across the edge of a label."""
     for key, group in groupby((part for part in parts if part != Text("", part.learned)), _seam):
         if key is None:
@@ -217,5 +254,5 @@ def _touching_as_one(parts: Iterable[Part]) -> Iterator[Part]:
             yield Text("".join(part.text for part in group if isinstance(part, Text)), key)
 
 
-def _seam(part: Part) -> bool | None:
+def _seam(part: Text | Token | Shown) -> bool | None:
     return part.learned if isinstance(part, Text) else None

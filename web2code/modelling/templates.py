@@ -42,7 +42,8 @@ class Template(Config):
     `close` ends the last answer. `ask_past`, where there is one, stands for `ask` before all answers but the last.
     Besides the answers those parts are learned that say so; they touch the answer. Generation starts where the learned
     part of `ask` would, and ends at a stop token or before a stop string. `image` is the token of an image, between
-    `before_image` and `after_image`; where `images_only` holds, the text of a question is left out.
+    `before_image` and `after_image`; `before_text` begins a question without one. Where `images_only` holds, the text
+    of a question is left out.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Template(Config):
     close: Piece
     images_only: bool = False
     image: str = "<image>"
+    before_text: Piece = ()
     before_image: Piece = ()
     after_image: Piece = ()
     stop_tokens: tuple[str, ...] = ("eos",)
@@ -72,7 +74,7 @@ class Template(Config):
     @model_validator(mode="after")
     def learned_parts_touch_the_answer(self) -> Template:
         """Refuse a template in which something is learned that is not joined to an answer."""
-        for name in ("open", "open_system", "close_system", "before_image", "after_image"):
+        for name in ("open", "open_system", "close_system", "before_text", "before_image", "after_image"):
             if any(part.learned for part in getattr(self, name) or ()):
                 raise ValueError(f"template {self.name}: {name} cannot be learned, since no answer is beside it")
         for name, last in (("ask", True), ("ask_past", True), ("next", False), ("close", False)):

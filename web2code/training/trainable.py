@@ -7,17 +7,23 @@ from typing import Any
 import torch
 
 from web2code.config import Module, StageConfig
-from web2code.modelling.adapters import ADAPTER
+from web2code.modelling.adapters import ADAPTER, LANGUAGE_MODEL
 
 # What transformers calls the parts of its image-text-to-text models; a Qwen's projector is within its tower.
 MODULES: dict[Module, tuple[str, ...]] = {
     "projector": (
-        "model.multi_modal_projector.", "model.image_newline", "model.visual.merger.",
-        "model.visual.deepstack_merger_list.",
+        "model.multi_modal_projector.", "model.mm_projector.", "model.projector.", "model.connector.", "model.aligner.",
+        "model.merger.", "model.visual.merger.", "model.visual.deepstack_merger_list.", "model.resampler_model.",
+        "model.vision_projection.", "model.vision_embed_tokens.", "model.visual_embeddings_table.",
+        "model.high_res_vision_neck.", "model.high_res_vision_proj.", "model.high_res_vision_alpha",
+        "model.image_newline",
     ),
-    "language_model": ("model.language_model.", "lm_head."),
+    "language_model": (*LANGUAGE_MODEL, "lm_head."),
     "vision_merge": ("model.vision_tower.merge.",),
-    "vision_tower": ("model.vision_tower.", "model.visual."),
+    "vision_tower": (
+        "model.vision_tower.", "model.visual.", "model.vision_model.", "model.vision_encoder.",
+        "model.high_res_vision_model.", "model.image_tower.", "model.video_tower.",
+    ),
 }  # fmt: skip
 
 

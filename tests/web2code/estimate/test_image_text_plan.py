@@ -1,10 +1,13 @@
 """Plans of models that are published whole."""
 
+from collections import Counter
+from pathlib import Path
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.web2code.modelling.image_text_models import MODELS, picture, save_toy, toy_internvl
+from tests.web2code.modelling.image_text_models import PUBLISHED_MODELS, picture, save_toy, toy_internvl
 from web2code.config import ImageTextConfig
 from web2code.estimate.devices import parse_cluster
 from web2code.estimate.pictures import Page
@@ -15,7 +18,7 @@ from web2code.modelling.llava import load_model
 from web2code.modelling.prompts import IGNORED
 from web2code.recipes import resolve
 from web2code.training.loss import AnswerLoss
-from web2code.training.trainable import set_trainable
+from web2code.training.trainable import module_of, set_trainable
 
 CLUSTER = parse_cluster("8xH100")
 WIDTH, HEIGHT = 140, 112
@@ -47,7 +50,7 @@ def test_a_projector_that_is_trained_takes_more(tmp_path):
 
 
 @pytest.mark.parametrize("trainable", [("language_model",), ("projector", "language_model", "vision_tower")])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PUBLISHED_MODELS)
 def test_what_a_step_computes_and_keeps_is_what_is_planned(tmp_path, name, trainable):
     """A real step on a page, beside the trace of the model without weights."""
     model, processor = load_model(save_toy(tmp_path, name)).train(), load_processor(tmp_path)
@@ -80,3 +83,14 @@ def test_a_tower_of_which_it_is_not_known_what_it_is_given_is_not_estimated(tmp_
     processor.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="so not what training its vision tower takes: plan 'llava_next_mistral_7b'"):
         plan_recipe(resolve("llava_next_mistral_7b", {"model.name": str(tmp_path), "model.max_length": 256}), CLUSTER)
+
+
+def test_a_model_is_planned_without_its_frozen_tower_whatever_its_parts_are_called(tmp_path):
+    name = save_toy(tmp_path / "toy", "idefics3")
+    given = {"model.name": name, "model.max_length": 512, "model.max_pixels": None, "validation.image_tokens": 16}
+    (stage,) = plan_recipe(resolve("qwen25_vl_7b", given), CLUSTER).stages
+    total = Counter()
+    for parameter, values in load_model(Path(name)).named_parameters():
+        total[module_of(parameter)] += values.numel()
+    assert {module: count.total for module, count in stage.parameters.by_module.items()} == total
+    assert stage.flops > 0

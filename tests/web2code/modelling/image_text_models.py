@@ -2,15 +2,24 @@
 
 import copy
 import io
+import json
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
-from tokenizers import processors
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import (
     CONFIG_MAPPING,
     AutoModelForImageTextToText,
+    Gemma3Config,
+    Gemma3ImageProcessorPil,
+    Gemma3Processor,
+    GemmaTokenizer,
     GotOcr2ImageProcessorPil,
+    Idefics3Config,
+    Idefics3ImageProcessorPil,
+    Idefics3Processor,
     InternVLConfig,
     InternVLProcessor,
     LlavaNextImageProcessorPil,
@@ -19,7 +28,11 @@ from transformers import (
     Qwen2_5_VLProcessor,
     Qwen2VLImageProcessorPil,
     Qwen3VLProcessor,
+    SmolVLMConfig,
+    SmolVLMImageProcessorPil,
+    SmolVLMProcessor,
 )
+from transformers.utils import is_num2words_available, is_torchvision_available
 
 from web2code.modelling.backbones import IMAGE_TEXT_MODELS
 from web2code.modelling.image_text import without_videos
@@ -59,12 +72,49 @@ PUBLISHED = (
     "{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}"
 )
 MENDED = PUBLISHED.replace("'<\\\\s> '", "eos_token")
+# As is published with HuggingFaceTB/SmolVLM-Instruct, and with Idefics3: no space after the colon before an image.
+SMOLVLM = (
+    "<|im_start|>{% for message in messages %}{{message['role'] | capitalize}}"
+    "{% if message['content'][0]['type'] == 'image' %}{{':'}}{% else %}{{': '}}{% endif %}"
+    "{% for line in message['content'] %}{% if line['type'] == 'text' %}{{line['text']}}"
+    "{% elif line['type'] == 'image' %}{{ '<image>' }}{% endif %}{% endfor %}<end_of_utterance>\n{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+SMOLVLM_TOKENS = (
+    "<|im_start|>", "<|im_end|>", "<end_of_utterance>", "<fake_token_around_image>", "<global-img>",
+    *(f"<row_{row + 1}_col_{column + 1}>" for row in range(6) for column in range(6)),
+)  # fmt: skip
+# As is published with google/gemma-3-4b-it.
+GEMMA3 = (
+    "{{ bos_token }}{%- if messages[0]['role'] == 'system' -%}{%- if messages[0]['content'] is string -%}"
+    "{%- set first_user_prefix = messages[0]['content'] + '\n\n' -%}{%- else -%}"
+    "{%- set first_user_prefix = messages[0]['content'][0]['text'] + '\n\n' -%}{%- endif -%}"
+    "{%- set loop_messages = messages[1:] -%}{%- else -%}{%- set first_user_prefix = '' -%}"
+    "{%- set loop_messages = messages -%}{%- endif -%}{%- for message in loop_messages -%}"
+    "{%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{%- endif -%}"
+    "{%- if (message['role'] == 'assistant') -%}{%- set role = 'model' -%}{%- else -%}"
+    "{%- set role = message['role'] -%}{%- endif -%}"
+    "{{ '<start_of_turn>' + role + '\n' + (first_user_prefix if loop.first else '') }}"
+    "{%- if message['content'] is string -%}{{ message['content'] | trim }}"
+    "{%- elif message['content'] is iterable -%}{%- for item in message['content'] -%}"
+    "{%- if item['type'] == 'image' -%}{{ '<start_of_image>' }}"
+    "{%- elif item['type'] == 'text' -%}{{ item['text'] | trim }}{%- endif -%}{%- endfor -%}{%- else -%}"
+    "{{ raise_exception('Invalid content type') }}{%- endif -%}{{ '<end_of_turn>\n' }}{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{'<start_of_turn>model\n'}}{%- endif -%}"
+)
+GEMMA3_TOKENS = ("<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>")
 TEXT = {
     "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "max_position_embeddings": 1024,
 }  # fmt: skip
 TILES = [[28, 56], [56, 28], [56, 56]]
-MODELS = ("llava-next-mistral-7b", "qwen2.5-vl-7b", "qwen3-vl-8b")
+VISION = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+          "image_size": 56, "patch_size": 14}  # fmt: skip
+PUBLISHED_MODELS = ("llava-next-mistral-7b", "qwen2.5-vl-7b", "qwen3-vl-8b")
+SMOLVLM_LOADS = is_num2words_available() and is_torchvision_available()
+NEEDS = pytest.mark.skipif(not SMOLVLM_LOADS, reason="its processor asks for num2words and torchvision")
+MODELS = (*PUBLISHED_MODELS, "gemma3", "idefics3", pytest.param("smolvlm", marks=NEEDS))
 
 
 def picture(width, height, form="PNG"):
@@ -77,6 +127,8 @@ def picture(width, height, form="PNG"):
 
 def toy_processor(name):
     """A processor of the published class."""
+    if name in OTHERS:
+        return OTHERS[name][0]()
     if name.startswith("llava"):
         return llava_next_processor(MENDED)
     trained = train_tokenizer(TEXTS, 600, 1024, QWEN_TOKENS).backend_tokenizer
@@ -102,6 +154,66 @@ def llava_next_processor(chat_template):
     )  # fmt: skip
 
 
+def gemma3_processor():
+    """Line breaks are tokens of their own, as many of them as there are, and text like any other."""
+    trained = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    trained.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="never")
+    pieces = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trained.train_from_iterator(TEXTS, trainers.BpeTrainer(vocab_size=700, special_tokens=pieces, show_progress=False))
+    model = json.loads(trained.to_str())["model"]
+    names = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
+    tokenizer = GemmaTokenizer(model["vocab"], [*map(tuple, model["merges"])], extra_special_tokens=names)
+    tokenizer.add_tokens([AddedToken("\n" * count, normalized=False) for count in range(1, 7)])
+    tokenizer.add_tokens([AddedToken(name, special=True) for name in GEMMA3_TOKENS], special_tokens=True)
+    images = Gemma3ImageProcessorPil(size={"height": 56, "width": 56})
+    return Gemma3Processor(images, tokenizer, chat_template=GEMMA3, image_seq_length=4)
+
+
+def gemma3_config(tokenizer):
+    text = TEXT | {"vocab_size": len(tokenizer), "head_dim": 16, "sliding_window": 32, "query_pre_attn_scalar": 16,
+                   "layer_types": ["sliding_attention", "full_attention"]}  # fmt: skip
+    ids = {"boi": "<start_of_image>", "eoi": "<end_of_image>", "image": "<image_soft_token>"}
+    return Gemma3Config(
+        text_config=text, vision_config=VISION | {"vision_use_head": False}, mm_tokens_per_image=4,
+        **{f"{name}_token_{'id' if name == 'image' else 'index'}": tokenizer.convert_tokens_to_ids(token)
+           for name, token in ids.items()},
+    )  # fmt: skip
+
+
+def idefics3_processor(kind=Idefics3Processor, images=Idefics3ImageProcessorPil, *others):
+    """A picture is seen in tiles and as a whole."""
+    trained = train_tokenizer(TEXTS, 600, 1024, SMOLVLM_TOKENS).backend_tokenizer
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=trained, bos_token="<|im_start|>", eos_token="<end_of_utterance>", pad_token="<|im_end|>"
+    )
+    sizes = {"size": {"longest_edge": 112}, "max_image_size": {"longest_edge": 56}}
+    return kind(images(**sizes), tokenizer, *others, image_seq_len=4, chat_template=SMOLVLM)
+
+
+def idefics3_config(tokenizer, kind=Idefics3Config):
+    pad, image = tokenizer.pad_token_id, tokenizer.convert_tokens_to_ids("<image>")
+    text = TEXT | {"model_type": "llama", "vocab_size": len(tokenizer), "pad_token_id": pad}
+    return kind(text_config=text, vision_config=VISION, scale_factor=2, image_token_id=image, pad_token_id=pad)
+
+
+def smolvlm_processor():
+    from transformers import SmolVLMVideoProcessor  # needs torchvision
+
+    return idefics3_processor(SmolVLMProcessor, SmolVLMImageProcessorPil, SmolVLMVideoProcessor())
+
+
+def smolvlm_config(tokenizer):
+    return idefics3_config(tokenizer, SmolVLMConfig)
+
+
+# Families that the table of backbones does not have: a processor, and a configuration for its tokenizer.
+OTHERS = {
+    "gemma3": (gemma3_processor, gemma3_config),
+    "idefics3": (idefics3_processor, idefics3_config),
+    "smolvlm": (smolvlm_processor, smolvlm_config),
+}
+
+
 def toy_internvl():
     """A processor and a model of a family that the table of backbones does not have."""
     names = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>",
@@ -125,6 +237,8 @@ def toy_internvl():
 
 def toy_config(name, tokenizer):
     """The published configuration at toy widths, for a tokenizer of ours."""
+    if name in OTHERS:
+        return OTHERS[name][1](tokenizer)
     shape = copy.deepcopy(dict(IMAGE_TEXT_MODELS[name].shape))
     ids = {f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id") for kind in ("bos", "eos", "pad")}
     text, vision = shape["text_config"], shape["vision_config"]

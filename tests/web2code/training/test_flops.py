@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tests.web2code.modelling.image_text_models import MODELS, picture, save_toy
+from tests.web2code.modelling.image_text_models import PUBLISHED_MODELS, picture, save_toy
 from web2code.config import LoraConfig
 from web2code.estimate.tracing import ATTENTION_FLOPS, count_flops, stage_model
 from web2code.modelling.image_text import ImageTextProcessor, load_processor
@@ -48,7 +48,7 @@ def test_a_sample_takes_what_the_counter_counts_but_half_the_attention(recipe, s
 
 
 @pytest.mark.parametrize("trainable", [("language_model",), ("projector", "language_model", "vision_tower")])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PUBLISHED_MODELS)
 def test_pictures_of_any_size_take_what_the_counter_counts(tmp_path, name, trainable):
     """Of image-text models, of which one picture is cut into more pieces than the other."""
     model = load_model(save_toy(tmp_path, name)).train()

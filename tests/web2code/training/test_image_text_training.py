@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from peft.tuners.lora import LoraLayer
+from transformers import Gemma3Processor
 
 from ray_jobs.prepare import layout_of, new_base, parts_of, preparation_of, templates_of
 from tests.web2code.modelling.image_text_models import MODELS, picture, save_toy
@@ -105,7 +106,7 @@ def test_samples_have_as_many_image_tokens_as_their_pictures_and_learn_the_answe
     found = [arrays.sample(index).tokens.count(image) for index in range(5)]
     wanted = [arrays.processor.tokens(file).count(image) for file in arrays.files(np.arange(4))]
     assert found == [*wanted, 0]
-    assert len(set(wanted)) > 1
+    assert (len(set(wanted)) > 1) == (type(arrays.processor.processor) is not Gemma3Processor)
     for index in range(3):
         learned = [label for label in arrays.sample(index).labels if label != IGNORED]
         assert answer_text(tokenizer, template, learned) == HTML
@@ -149,7 +150,7 @@ def test_where_no_sample_has_a_picture_one_stands_in_and_changes_nothing(prepare
 @pytest.mark.parametrize("adapted", [False, True], ids=["whole", "lora"])
 def test_ten_steps_train_what_is_named_and_the_loss_falls(prepared, arrays, adapted):
     model = load_model(prepared / "base").float()
-    stage = RECIPES[RECIPE[model.config.model_type]]().instruct
+    stage = RECIPES[RECIPE.get(model.config.model_type, "qwen25_vl_7b")]().instruct
     if adapted:
         adapt(model, LORA, 0, torch.device("cpu"))
     set_trainable(model, stage.trainable)
@@ -180,7 +181,7 @@ def test_ten_steps_train_what_is_named_and_the_loss_falls(prepared, arrays, adap
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-@pytest.mark.parametrize("prepared", ["qwen3-vl-8b"], indirect=True)
+@pytest.mark.parametrize("prepared", ["qwen3-vl-8b", "gemma3", "idefics3"], indirect=True)
 def test_two_workers_train_and_save_what_is_named_though_one_may_see_no_picture(prepared):
     workers = [
         subprocess.Popen(
