@@ -40,8 +40,8 @@ from web2code.modelling.images import CLIP_MEAN, CLIP_STD
 from web2code.modelling.prompts import IGNORED, Sample
 from web2code.training.arrays import Arrays, arrays_of, columns_of
 from web2code.training.batches import collate, collate_packed
-from web2code.training.checkpointing import checkpoint_layers
 from web2code.training.flops import model_flops
+from web2code.training.gradient_checkpointing import checkpoint_layers
 from web2code.training.loss import AnswerLoss
 from web2code.training.packing import lay_out
 

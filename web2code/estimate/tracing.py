@@ -23,7 +23,7 @@ from web2code.estimate.pictures import is_known, picture_inputs
 from web2code.estimate.stand_ins import LayerCost, stand_ins
 from web2code.modelling.adapters import add_adapters
 from web2code.modelling.llava import empty_model
-from web2code.training.checkpointing import checkpoint_layers
+from web2code.training.gradient_checkpointing import checkpoint_layers
 from web2code.training.trainable import module_of, set_trainable
 
 # The peak of a micro batch is at most what the straight line between 1 and so many samples says.

@@ -21,8 +21,8 @@ from web2code.modelling.llava import load_model
 from web2code.training.arrays import Arrays
 from web2code.training.batches import Batch
 from web2code.training.checkpoint import Checkpoints
-from web2code.training.checkpointing import checkpoint_layers
 from web2code.training.deepspeed_config import deepspeed_config
+from web2code.training.gradient_checkpointing import checkpoint_layers
 from web2code.training.guard import enter, is_refused
 from web2code.training.history import History
 from web2code.training.loader import Step, ahead, step_of, steps

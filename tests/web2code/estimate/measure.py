@@ -16,7 +16,7 @@ from web2code.modelling.attention import register_varlen
 from web2code.modelling.llava import llava_config, model_class, shrunken
 from web2code.modelling.prompts import IGNORED
 from web2code.recipes import RECIPES
-from web2code.training.checkpointing import checkpoint_layers
+from web2code.training.gradient_checkpointing import checkpoint_layers
 from web2code.training.loss import AnswerLoss
 from web2code.training.trainable import parameter_groups, set_trainable
 

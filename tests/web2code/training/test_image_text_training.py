@@ -35,7 +35,7 @@ from web2code.modelling.llava import empty_model, load_model
 from web2code.modelling.prompts import IGNORED, answer_text
 from web2code.recipes import RECIPES, resolve
 from web2code.training.arrays import join_shards, load_arrays
-from web2code.training.checkpointing import checkpoint_layers
+from web2code.training.gradient_checkpointing import checkpoint_layers
 from web2code.training.loader import step_of
 from web2code.training.loss import AnswerLoss
 from web2code.training.prepare import owners, prepare_shard

@@ -7,7 +7,7 @@ from tests.web2code.training.test_recipe_stages import toy_batch
 from web2code.modelling.adapters import adapt
 from web2code.modelling.llava import llava_config, model_class, shrunken
 from web2code.recipes import RECIPES
-from web2code.training.checkpointing import checkpoint_layers
+from web2code.training.gradient_checkpointing import checkpoint_layers
 from web2code.training.loss import AnswerLoss
 from web2code.training.trainable import set_trainable
 
