@@ -85,7 +85,7 @@ class Training:
             with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):  # it is being replaced
                 text = (self.folder / WORKERS / f"rank-{rank}.txt").read_text()
                 found.append(json.loads(text.partition("\n")[0]))
-        return [(who["pid"], who["step"]) for who in found]
+        return [(who["pid"], who["step"] or 0) for who in found]
 
     def wait_until(self, condition):
         deadline = time.monotonic() + PATIENCE
