@@ -224,8 +224,9 @@ def _shown(encoder: TextEncoder, template: Template, taken: int | Sequence[int])
     """
     image = encoder.token(template.image)
     ids = [image.id] * taken if isinstance(taken, int) else [*taken]
-    places = [place for place, id in enumerate(ids) if id in encoder.names] or [0, len(ids) - 1]
-    first, end = places[0], places[-1] + 1
+    # From both ends, since nearly always the first and the last are control tokens, of hundreds.
+    first = next((place for place, id in enumerate(ids) if id in encoder.names), 0)
+    end = len(ids) - next((place for place, id in enumerate(reversed(ids)) if id in encoder.names), 0)
     last = encoder.names.get(ids[end - 1], template.image) if ids else template.image
     shown = Shown(ids[first:end], encoder.token(last).starts_text)
     return Text(encoder.decode(ids[:first])), shown, Text(encoder.decode(ids[end:]))
