@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import flow
 
+from tasks.benchmarks import ask_benchmarks
 from tasks.jobs import build_dataset, evaluate, prepare, train
 from tasks.records import decide, publish_report, running
 from tasks.register import find_champion, register_model
@@ -26,6 +27,7 @@ def train_web2code(
     workers: int = 2,
     gpus: int = 0,
     where: dict[str, Any] | None = None,
+    benchmarks: dict[str, str] | None = None,
 ) -> str:
     """Train, judge and register a screenshot-to-HTML model; returns the path of the report.
 
@@ -38,8 +40,9 @@ def train_web2code(
         workers: training processes, where there is no GPU.
         gpus: GPUs to train on.
         where: how it runs, such as `max_preemptions`; no result depends on it.
+        benchmarks: by benchmark, the folder of its files; on none of them may the candidate fall behind the champion.
     """
-    plan = make_plan(recipe, overrides or {}, pages, screenshots, sources, workers, gpus, where)
+    plan = make_plan(recipe, overrides or {}, pages, screenshots, sources, workers, gpus, where, benchmarks)
     chosen, home, data = plan.recipe, plan.home, plan.data_dir
     with running(plan) as run:
         dataset = run.step("dataset", build_dataset, plan.build_job())
@@ -54,8 +57,11 @@ def train_web2code(
         champion = find_champion(chosen.model_name, home)
         judging = plan.evaluate_job(version, prepared, stages[-1], champion)
         evaluation = run.step("evaluate", evaluate, judging)
-        decision = run.step("decide", decide, evaluation, chosen.gate)
+        asking = plan.benchmark_jobs(judging)
+        answered = run.step("benchmarks", ask_benchmarks, *asking) if asking else None
+        decision = run.step("decide", decide, evaluation, chosen.gate, answered)
         model_dir, licences = plan.model_dir(stages[-1]), verdict.licences
-        run.step("register", register_model, chosen, version, licences, stages, evaluation, decision, model_dir, home)
+        judged = evaluation, decision, model_dir, home, answered
+        run.step("register", register_model, chosen, version, licences, stages, *judged)
         report = run.step("report", publish_report, run, stages, Path(judging.output()))
     return str(report)

@@ -14,15 +14,16 @@ from typing import Any
 
 import ray
 
-from ray_jobs.engines import WINDOW, answer, engine_starter, window
+from ray_jobs.engines import WINDOW, answer, engine_starter, require_engines, window
 from ray_jobs.judges import LOOK_SECONDS, Judges
 from ray_jobs.scorers import Scorers
+from web2code.artifacts import publish, read_record
 from web2code.config import BenchmarkJob, code_digest, digest
 from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Folders, Outcome, Sample, Verdict
 from web2code.evaluation.engines.engine import Request
 from web2code.evaluation.journal import Journal
-from web2code.evaluation.results import SCORES, Scores, make_row, read_scores, write_benchmark
+from web2code.evaluation.results import SCORES, Scores, keep_pictures, make_row, read_scores, write_benchmark
 from web2code.progress import report
 from web2code.rendering import chromium_version
 
@@ -35,22 +36,33 @@ CHANGING = ("date", "hardware", "benchmarks")
 def main(job: BenchmarkJob) -> Scores:
     """Evaluate the model on every benchmark; what is answered or scored already is not asked again.
 
+    Results among the artifacts are committed, and then whole; a folder that was asked for may get further benchmarks.
+
     Raises:
-        ValueError: files of a benchmark are missing or damaged, or two of its samples have one name.
+        ValueError: files of a benchmark are missing or damaged, two of its samples have one name, or the cluster has no
+            room for the engines.
         EndpointError: the endpoint that answers, or the one that judges, does not work or has cost as much as it may.
     """
+    if not job.where.out and (done := read_record(job.output(), Scores)):
+        return done
     wanted = {name: wanted_answers(job, name) for name in asked_anew(job)}
     total = sum(map(len, wanted.values()))
     replies = {name: answers_so_far(job, name, wanted[name]) for name in wanted}
     verdicts = {name: verdicts_so_far(job, name, replies) for name in job.benchmarks}
     benchmarks = {name: BENCHMARKS[name] for name in job.benchmarks}
-    num = num_scorers(job, any_to_ask=sum(map(len, replies.values())) < total)
+    any_to_ask = sum(map(len, replies.values())) < total
+    if any_to_ask:
+        require_engines(job.where.num_workers, job.where)
+    num = num_scorers(job, any_to_ask)
     folders = {name: folders_of(job, name) for name in benchmarks}
     judged = {name: to_judge(job, name, replies, verdicts) for name in benchmarks if benchmarks[name].model_judge}
     with Judges(job, judged) as judges:
         with Scorers(benchmarks, folders, verdicts, num) as scorers:
             ask(job, engine_starter(job), replies, scorers, judges, total)
-        return write(job, replies, verdicts, judges)
+        found = write(job, replies, verdicts, judges)
+    if not job.where.out:
+        publish(Path(job.output()), job.output(), found)
+    return found
 
 
 def folders_of(job: BenchmarkJob, name: str) -> Folders:
@@ -75,13 +87,18 @@ def ask(
 ) -> None:
     """Ask what is not answered yet, and have each answer scored as it comes."""
     asked: dict[str, tuple[str, Sample]] = {}
+    coming = rendered_samples(job, scorers)
 
     def keep_up() -> int:
         judges.check()
         return scorers.collect(wait=False)
 
-    bundles, num = to_ask(job, replies, scorers, asked), max(1, job.where.num_workers)
-    for reply in answer(start, num, bundles, keep_up, window(job, BUNDLE[job.engine.kind])):
+    def meanwhile() -> None:
+        scorers.prepare(coming)
+        keep_up()
+
+    bundles, num = to_ask(job, replies, scorers, asked), job.where.num_workers
+    for reply in answer(start, num, bundles, meanwhile, window(job, BUNDLE[job.engine.kind])):
         name, sample = asked.pop(reply.key)
         if sample.id not in replies[name]:
             fields = {"text": reply.text, "error": reply.error, "engine": reply.engine}
@@ -94,6 +111,14 @@ def ask(
     scorers.spread()
     while keep_up():
         time.sleep(LOOK_SECONDS)
+
+
+def rendered_samples(job: BenchmarkJob, scorers: Scorers) -> Iterator[tuple[str, Sample]]:
+    """The samples whose answers are rendered, each with what asks for it; what they show is kept for the results."""
+    for name in dict.fromkeys(benchmark.answers_of or name for name, benchmark in scorers.benchmarks.items()):
+        for sample in samples(job, name):
+            keep_pictures(Path(job.output()), sample)
+            yield name, sample
 
 
 def answers_digest(job: BenchmarkJob, name: str) -> str:
@@ -111,8 +136,17 @@ def answers_so_far(job: BenchmarkJob, name: str, wanted: dict[str, str]) -> Jour
     """The answers that are there already, without those to what is no longer asked, or not in these words."""
     journal = Journal(Path(job.output()) / f"answers-{name}-{answers_digest(job, name)}.jsonl")
     known = journal.entries
-    journal.entries = {key: known[key] for key in wanted if key in known and known[key].get("request") == wanted[key]}
+    journal.entries = {
+        key: known[key]
+        for key in wanted
+        if key in known and known[key].get("request") == wanted[key] and is_final(job, known[key])
+    }
     return journal
+
+
+def is_final(job: BenchmarkJob, reply: dict[str, Any]) -> bool:
+    """Whether there is no use in asking again: an endpoint that did not answer may do so another time."""
+    return not reply["error"] or job.engine.kind != "openai"
 
 
 def verdicts_so_far(job: BenchmarkJob, name: str, replies: dict[str, Journal]) -> Journal:

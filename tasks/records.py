@@ -16,7 +16,7 @@ from tasks.jobs import stop_own_ray
 from tasks.registry.live import fail_run
 from tasks.reuse import note_reuse, take_reuse
 from web2code.artifacts import publish, read_record
-from web2code.config import Decision, EvaluationRecord, GateConfig, StageRecord, digest
+from web2code.config import BenchmarksRecord, Decision, EvaluationRecord, GateConfig, StageRecord, digest
 from web2code.gate import decide as decide_purely
 from web2code.plan import Plan
 from web2code.report import write_report
@@ -38,6 +38,8 @@ class Run:
         self.candidate = ""
         self.began = time.perf_counter()
         (self.folder / "recipe.json").write_text(plan.recipe.model_dump_json(indent=2))
+        if plan.note:
+            print(plan.note, flush=True)
 
     @property
     def folder(self) -> Path:
@@ -86,9 +88,9 @@ def running(plan: Plan) -> Iterator[Run]:
 
 
 @task(task_run_name="decide")
-def decide(evaluation: EvaluationRecord, gate: GateConfig) -> Decision:
+def decide(evaluation: EvaluationRecord, gate: GateConfig, benchmarks: BenchmarksRecord | None) -> Decision:
     """The gate's verdict on the candidate."""
-    return decide_purely(evaluation, gate)
+    return decide_purely(evaluation, gate, benchmarks)
 
 
 class ReportRecord(BaseModel):

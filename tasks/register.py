@@ -13,7 +13,16 @@ from tasks.registry.keys import KEY_TAG, STAGE_TAG, run_key, run_name
 from tasks.registry.reader import sqlite_path, tag_of_alias, version_with_tag
 from tasks.reuse import note_reuse
 from web2code.artifacts import publish, read_record, verify
-from web2code.config import Decision, EvaluationRecord, ModelRecord, Recipe, RegistrationRecord, StageRecord, digest
+from web2code.config import (
+    BenchmarksRecord,
+    Decision,
+    EvaluationRecord,
+    ModelRecord,
+    Recipe,
+    RegistrationRecord,
+    StageRecord,
+    digest,
+)
 from web2code.data.licences import restriction
 from web2code.services import mlflow_store
 
@@ -46,6 +55,7 @@ def register_model(
     decision: Decision,
     model_dir: Path,
     home: Path,
+    benchmarks: BenchmarksRecord | None = None,
 ) -> ModelRecord:
     """Register the candidate, once, and make it champion where the gate decided so.
 
@@ -55,13 +65,16 @@ def register_model(
         ValueError: the checkpoint is not what training committed.
     """
     store, key = mlflow_store(home), run_key(recipe.model_name, stages[-1].fingerprint)
-    marker = f"{home}/artifacts/registration/{digest([key, evaluation.fingerprint, decision.model_dump(), store])[:16]}"
+    judged = [evaluation.fingerprint, *([benchmarks.fingerprint] if benchmarks else [])]
+    marker = f"{home}/artifacts/registration/{digest([key, *judged, decision.model_dump(), store])[:16]}"
     if (done := read_record(marker, RegistrationRecord)) and (model := _registered(store, key, done.model)):
         note_reuse(f"version {model.version}")
         return model
     verify(str(model_dir.parent))
     with alone(home):
-        model, run = _register(store, key, recipe, dataset_version, licences, stages, evaluation, decision, model_dir)
+        model, run = _register(
+            store, key, recipe, dataset_version, licences, stages, evaluation, benchmarks, decision, model_dir
+        )
     record = RegistrationRecord(
         model=model,
         run=run,
@@ -69,6 +82,7 @@ def register_model(
         dataset_version=dataset_version,
         stages=tuple(stage.fingerprint for stage in stages),
         evaluation=evaluation.fingerprint,
+        benchmarks=benchmarks.fingerprint if benchmarks else "",
         decision=decision,
         licences=licences,
         use=restriction(licences),
@@ -85,6 +99,7 @@ def _register(
     licences: tuple[str, ...],
     stages: list[StageRecord],
     evaluation: EvaluationRecord,
+    benchmarks: BenchmarksRecord | None,
     decision: Decision,
     model_dir: Path,
 ) -> tuple[ModelRecord, str]:
@@ -97,6 +112,8 @@ def _register(
     run = tracking.open_run(client, recipe.name, run_name(recipe.name, stages[-1].fingerprint), KEY_TAG, tags)
     logged = tracking.log_training(client, run, recipe, dataset_version, stages, model_dir, tags)
     tracking.log_evaluation(client, logged, dataset_version, evaluation)
+    if benchmarks:
+        tracking.log_benchmarks(client, logged, benchmarks)
     version = tracking.find_version(client, name, KEY_TAG, key) or tracking.create_version(client, name, logged, tags)
     champion = tracking.aliases(client, name).get(CHAMPION, "")
     verdict = decision.model_dump() | {"evaluation": evaluation.fingerprint}

@@ -61,6 +61,14 @@ def run(
         list[str] | None,
         typer.Option(metavar="NAME[=FOLDER]", help="Data of the recipe's mixture, as in `data build`; repeatable."),
     ] = None,
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=FOLDER]",
+            help="Ask candidate and champion this benchmark, as `evaluate` does, and promote no candidate that falls "
+            "behind on it; repeatable.",
+        ),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Training processes, where there is no GPU.")] = 2,
     gpus: Annotated[int, typer.Option(min=0, help="GPUs to train on.")] = 0,
     where: Annotated[
@@ -78,8 +86,8 @@ def run(
         fail(error)
     parameters = {
         "recipe": recipe, "overrides": overrides, "pages": pages or None, "screenshots": screenshots or None,
-        "sources": {name: folder for name, _, folder in (text.partition("=") for text in source or [])},
-        "workers": workers, "gpus": gpus, "where": chosen or None,
+        "sources": _folders(source), "workers": workers, "gpus": gpus, "where": chosen or None,
+        "benchmarks": _folders(benchmark) or None,
     }  # fmt: skip
     status = _call([sys.executable, "-P", "-m", "flows", json.dumps(parameters)])
     if status == 0:
@@ -120,6 +128,11 @@ def recipes() -> None:
     )
 
 
+def _folders(texts: list[str] | None) -> dict[str, str]:
+    """`["wub=FOLDER", "mme"]` as `{"wub": "FOLDER", "mme": ""}`."""
+    return {name: folder for name, _, folder in (text.partition("=") for text in texts or [])}
+
+
 def _call(command: list[str]) -> int:
     """Run a command to its end; told to stop, tell it, and wait until it has stopped what it started."""
     process = subprocess.Popen(command, start_new_session=True)
@@ -151,6 +164,8 @@ def show_latest(home: Path) -> None:
             overall = f"{visual.overall:.2f} ({interval.low:.2f}-{interval.high:.2f})"
             scores.add_row(name, overall, *groups, f"{visual.render_failed}/{visual.num}", f"{system.wub.accuracy:.1%}")
     console.print(scores)
+    if summary.benchmarks:
+        console.print(_benchmarks(summary))
     if summary.decision and summary.model:
         aliases = f" ({', '.join(summary.model.aliases)})" if summary.model.aliases else ""
         console.print(
@@ -158,6 +173,17 @@ def show_latest(home: Path) -> None:
         )
     console.print(f"report  {os.path.relpath(summary.report)}", soft_wrap=True)
     console.print("UIs     make up   (Prefect, Ray dashboard and MLflow on this machine; make down stops them)")
+
+
+def _benchmarks(summary: RunSummary) -> Table:
+    from web2code.standing import COLUMNS, cells  # reading benchmarks takes a second that --help should not
+
+    table = Table(title="benchmarks, shares in percent (95 % interval, p after Holm)", title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in ("benchmark", "figure") else "right")
+    for result in summary.benchmarks.values():
+        table.add_row(*cells(result))
+    return table
 
 
 def show_services(services: list[Service], home: Path) -> None:

@@ -15,6 +15,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 PACKAGE = Path(__file__).parent
+# How long a job waits until all of its processes have a place.
+START_SECONDS = 1800.0
 
 
 class Config(BaseModel):
@@ -77,6 +79,7 @@ class ModelConfig(Config):
     projector: Literal["mlp2x_gelu"] = "mlp2x_gelu"
     vision_feature_layer: int = -1
     warmup_steps: int = Field(0, ge=0)
+    precision: Literal["bf16", "fp32"] = Field("bf16", description="of warming up")
 
     @property
     def max_length(self) -> int:
@@ -188,7 +191,8 @@ class StageConfig(Config):
     gradient_checkpointing: bool = Field(False, description="layers are computed again in the backward pass")
     offload: bool = Field(False, description="the optimizer's states lie and change in the machine's own memory")
     grouping: Literal["length", "modality_length", "none"] = Field(
-        "length", description="samples of similar length meet in a batch, and as in LLaVA of one modality"
+        "length",
+        description="length: samples of similar length meet in a batch; modality_length: as in LLaVA, of one modality",
     )
     held_out: int = Field(0, ge=0, description="samples left out, whose loss is measured every checkpoint_every steps")
     keep: Literal["last", "best"] = Field("last", description="best is the checkpoint with the lowest held-out loss")
@@ -261,6 +265,9 @@ class GateConfig(Config):
     margin: float = Field(0.5, ge=0, description="points (0 to 10) that no group's score may be behind the champion's")
     understanding_margin: float = Field(0.05, ge=0, description="the same for the share of questions answered right")
     max_render_failed: float = Field(0.1, ge=0, le=1, description="largest share of pages that do not render")
+    benchmark_margin: float = Field(
+        0.05, ge=0, description="share of its scale that no benchmark's figure may be behind the champion's"
+    )
 
 
 class Recipe(Config):
@@ -410,6 +417,12 @@ class Where(Config):
         description="a training worker without progress in a step for longer, and for 20 usual steps, or for six times "
         "as long outside of steps, is ended; 0: never",
     )
+    start_seconds: float = Field(
+        START_SECONDS,
+        ge=0,
+        description="how long room is waited for, before training and after a machine is lost: on machines that others "
+        "use, and on those that may still join the cluster",
+    )
     max_failures: int = Field(2, ge=0, description="of training in a row, without a new checkpoint between them")
     max_preemptions: int = Field(10, ge=0, description="likewise; a machine that is taken away is no failure")
     kept_checkpoints: int = Field(2, ge=1, description="the newest whole ones of a stage; the best is kept besides")
@@ -537,6 +550,7 @@ class EvaluateJob(Job):
 
 
 EngineKind = Literal["vllm", "transformers", "openai"]
+WeightsType = Literal["auto", "bfloat16", "float16", "float32"]
 
 
 class EngineConfig(Config):
@@ -544,7 +558,7 @@ class EngineConfig(Config):
 
     kind: EngineKind = "transformers"
     model: str = Field(description="folder of a checkpoint, a public name, or the name that a server knows")
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    dtype: WeightsType = Field("auto", description="auto is as the weights were saved, and float32 on CPUs")
     max_length: int = Field(0, ge=0, description="tokens of a prompt with its answer; 0 is the model's own")
 
 
@@ -572,6 +586,11 @@ class BenchmarkJob(Job):
     judge: JudgeConfig | None = Field(None, description="for the benchmarks that models judge")
     bootstrap_samples: int = Field(1000, ge=100)
     seed: int = 0
+
+    def identity(self) -> dict[str, Any]:
+        """As of every job, but for where the weights lie: `checkpoint` identifies them."""
+        identity = super().identity()
+        return identity | {"engine": {key: value for key, value in identity["engine"].items() if key != "model"}}
 
     def output(self) -> str:
         """The folder that was asked for, or one among the artifacts."""
@@ -798,6 +817,34 @@ class EvaluationRecord(Config):
     seconds: dict[str, float] = {}
 
 
+class BenchmarkResult(Config):
+    """The candidate's main figure on a benchmark and, where there is a champion, how it stands beside the champion's.
+
+    `p` is how likely so large a difference is between models that are alike, after Holm over the benchmarks.
+    """
+
+    title: str
+    figure: str
+    scale: float = Field(gt=0, description="the largest value there is: 1 for a share, 10 for points")
+    num: int = Field(description="samples")
+    lost: int = Field(description="of them those without an answer or a score")
+    candidate: Interval
+    champion: Interval | None = None
+    difference: Interval | None = Field(None, description="the candidate's less the champion's, sample by sample")
+    better: Literal["more", "less", "neither"] = "neither"
+    p: float | None = None
+    verdict: Literal["better", "worse", "undecided", ""] = ""
+
+
+class BenchmarksRecord(Config):
+    """What benchmarks say of a candidate. The answers lie in the folders of its job and the champion's."""
+
+    fingerprint: str
+    candidate: str = Field(description="fingerprint of the job that asked the candidate")
+    champion: str = Field("", description="of the one that asked the champion, where there was one")
+    results: dict[str, BenchmarkResult] = Field(description="by benchmark")
+
+
 class Decision(Config):
     """The gate's verdict, in a sentence."""
 
@@ -830,6 +877,7 @@ class RegistrationRecord(Config):
     dataset_version: str
     stages: tuple[str, ...] = Field(description="fingerprints, the last is the model's")
     evaluation: str = Field(description="fingerprint")
+    benchmarks: str = Field("", description="fingerprint, where benchmarks were asked")
     decision: Decision
     licences: tuple[str, ...] = Field((), description="of everything the model was trained on")
     use: str = Field("", description="what they make of the model: commercial, unclear or non-commercial")

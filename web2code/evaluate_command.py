@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,13 +11,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from web2code.benchmark_folders import find_folders, needs_judge
 from web2code.config import (
     GROUPS,
     BenchmarkJob,
     Endpoint,
     EngineConfig,
+    EngineKind,
     JudgeConfig,
     RegisteredCheckpoint,
+    WeightsType,
     Where,
     digest_tree,
 )
@@ -32,8 +34,9 @@ if TYPE_CHECKING:
 console = Console()
 # The main figure comes first; all are in the folder.
 SHOWN = 6
-# Beside it whatever its place is: published tables give this in place of the official metric.
-ALWAYS = "containment"
+# Beside them whatever its place is: what published tables give in place of the official metric, and how far the replies
+# of a judge differ.
+ALWAYS = ("containment", "sd overall", "F1, mean of splits")
 
 
 def evaluate(
@@ -56,7 +59,7 @@ def evaluate(
     out: Annotated[Path | None, typer.Option(help="Folder of the results; by default results/MODEL.")] = None,
     name: Annotated[str, typer.Option(help="How tables call the model; by default its last name.")] = "",
     dtype: Annotated[
-        Literal["auto", "bfloat16", "float16", "float32"], typer.Option(help="Precision of the weights.")
+        WeightsType, typer.Option(help="Of the weights; auto is as they were saved, and float32 on CPUs.")
     ] = "auto",
     max_length: Annotated[int, typer.Option(min=0, help="Tokens of prompt and answer; 0 is the model's own.")] = 0,
     limit: Annotated[int, typer.Option(min=0, help="Only the first samples of each benchmark; 0 takes all.")] = 0,
@@ -64,6 +67,7 @@ def evaluate(
     gpus: Annotated[int, typer.Option(min=0, help="GPUs of each copy.")] = 0,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests at once, to each endpoint.")] = 8,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that an answer of --url may take.")] = 600,
     judge_model: Annotated[
         list[str] | None,
         typer.Option(help="Model that judges, for the benchmarks that need one; repeatable, and the mean counts."),
@@ -81,12 +85,11 @@ def evaluate(
     Killed, the same command goes on: what was answered is not asked again.
     """
     try:
-        folders = find_folders(benchmarks, data)
+        folders = find_folders(parse_benchmarks(benchmarks), data)
         kind = engine if engine != "auto" else "openai" if url else "vllm" if gpus else "transformers"
-        if (kind == "openai") != bool(url):
-            raise ValueError("--url and --engine openai belong together: give both or neither")
-        if needs_judge(folders) and not (judge_model and judge_url):
-            raise ValueError(f"{needs_judge(folders)} is judged by a model: give --judge-model and --judge-url")
+        check_engine(kind, url, dtype, max_length, gpus)
+        if (judged := needs_judge(folders)) and not (judge_model and judge_url):
+            raise ValueError(f"{judged}: give --judge-model and --judge-url")
         model, called = (model, "") if url else find_model(model)
         short = name or called or model.rstrip("/").rsplit("/", 1)[-1]
         out = out or Path("results") / short
@@ -94,7 +97,7 @@ def evaluate(
             where=Where(
                 home=str(home_folder()), data_dir=str(data.resolve()), out=str(out.resolve()), num_workers=engines,
                 gpus_per_worker=gpus, folders={key: str(folder.resolve()) for key, folder in folders.items()},
-                endpoint=Endpoint(url=url, concurrency=concurrency),
+                endpoint=Endpoint(url=url, concurrency=concurrency, timeout_seconds=timeout),
                 judge=Endpoint(
                     url=judge_url, key_variable=judge_key, concurrency=concurrency, input_price=input_price,
                     output_price=output_price, max_cost=max_cost,
@@ -111,34 +114,27 @@ def evaluate(
     show(out)
 
 
-def find_folders(benchmarks: str, data: Path) -> dict[str, Path]:
-    """The folder of each benchmark.
+def check_engine(kind: EngineKind, url: str, dtype: WeightsType, max_length: int, gpus: int) -> None:
+    """Raise ValueError where an option does not go with what answers: none is passed over."""
+    if (kind == "openai") != bool(url):
+        raise ValueError("--url and --engine openai belong together: give both or neither")
+    if url and (dtype != "auto" or max_length or gpus):
+        raise ValueError("--dtype, --max-length and --gpus do not reach a model behind --url: give them to its server")
+    if kind == "transformers" and gpus > 1:
+        raise ValueError(f"--gpus {gpus}: transformers runs each copy on one GPU: give --engines, or --engine vllm")
+
+
+def parse_benchmarks(text: str) -> dict[str, str]:
+    """`"wub,wcgb=pages"` as `{"wub": "", "wcgb": "pages"}`.
 
     Raises:
-        ValueError: a benchmark is not known, or its folder is not there.
+        ValueError: no benchmark is named.
     """
-    from web2code.evaluation.benchmarks import BENCHMARKS  # reading them takes a second that --help should not
-
-    folders: dict[str, Path] = {}
-    for text in filter(None, map(str.strip, benchmarks.split(","))):
-        key, _, folder = text.partition("=")
-        if key not in BENCHMARKS:
-            raise ValueError(f"no benchmark is called {key!r}: there are {', '.join(sorted(BENCHMARKS))}")
-        source = BENCHMARKS[key].answers_of or key
-        folders[key] = Path(folder) if folder else folders.get(source, data / source)
-        folders.setdefault(source, folders[key])
-        if not folders[key].is_dir():
-            raise ValueError(f"{key}: {folders[key]} is not there: make it, and {BENCHMARKS[key].fetch}")
-    if not folders:
+    pairs = (one.partition("=") for one in filter(None, map(str.strip, text.split(","))))
+    given = {key: folder for key, _, folder in pairs}
+    if not given:
         raise ValueError("no benchmark is named: give --benchmarks, e.g. wub,wcgb")
-    return folders
-
-
-def needs_judge(names: Iterable[str]) -> str:
-    """The first of these benchmarks that a model judges; empty where none is."""
-    from web2code.evaluation.benchmarks import BENCHMARKS
-
-    return next((name for name in names if BENCHMARKS[name].model_judge), "")
+    return given
 
 
 def find_model(model: str) -> tuple[str, str]:
@@ -187,7 +183,7 @@ def show(folder: Path) -> None:
 
 
 def shown_figures(benchmark: BenchmarkScores) -> list[Figure]:
-    """The figures that are printed: the first ones, and those of containment."""
+    """The figures that are printed: the first ones, and `ALWAYS`."""
     return [one for place, one in enumerate(benchmark.figures) if place < SHOWN or one.name.startswith(ALWAYS)]
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from web2code.config import Decision, EvaluationRecord, GateConfig, Interval, Visual
+from web2code.config import BenchmarkResult, BenchmarksRecord, Decision, EvaluationRecord, GateConfig, Interval, Visual
 
 BASELINES = {"untrained": "the untrained model", "constant_page": "the best constant page"}
 
 
-def decide(record: EvaluationRecord, gate: GateConfig) -> Decision:
+def decide(record: EvaluationRecord, gate: GateConfig, benchmarks: BenchmarksRecord | None = None) -> Decision:
     """Promote a candidate that renders, beats both baselines clearly, and the champion without being worse anywhere.
 
     Clearly better than a baseline: 95 % intervals of the overall visual score that do not overlap. Against the champion
     every difference is taken page by page, because models that are much alike differ by less than their scores are
     uncertain: the overall score's interval lies above zero, that of no group, of no kind of question and of no real
-    screenshots' likeness reaches below the margin, and of neither pages nor screenshots a single one more fails.
+    screenshots' likeness reaches below the margin, and of neither pages nor screenshots a single one more fails. Where
+    benchmarks were asked, that holds of the main figure of each as well, and none is worse by more than chance.
 
     Raises:
         ValueError: the record is of a version that did not compare page by page.
@@ -30,7 +31,7 @@ def decide(record: EvaluationRecord, gate: GateConfig) -> Decision:
         against = "; ".join(f"{description} has {scores[name].overall:.2f}" for name, description in BASELINES.items())
         return Decision(promoted=True, reason=f"Promoted: {_score(candidate)} overall beats both baselines: {against}.")
     figures = _against(candidate, scores["champion"])
-    if worse := _worse_than_champion(record, gate):
+    if worse := _worse_than_champion(record, gate) or _worse_on_benchmarks(benchmarks, gate):
         return _blocked(worse)
     gain = record.differences["champion"]
     if gain.low <= 0:
@@ -62,6 +63,31 @@ def _worse_than_champion(record: EvaluationRecord, gate: GateConfig) -> str:
             f"hundred, in answers to questions: {_difference(answers, 100)} page by page"
         )
     return ""
+
+
+def _worse_on_benchmarks(benchmarks: BenchmarksRecord | None, gate: GateConfig) -> str:
+    """On which benchmarks the candidate is worse, or may be by more than the margin; empty where on none."""
+    behind = [
+        f"{name} ({result.figure}) {_difference(gain, 100)}, p = {result.p:.2g}"
+        for name, result in (benchmarks.results if benchmarks else {}).items()
+        if (gain := _gain(result)) and (gain.low < -gate.benchmark_margin or result.verdict == "worse")
+    ]
+    if not behind:
+        return ""
+    return (
+        f"it falls behind the champion, or may do so by more than {100 * gate.benchmark_margin:g} in a hundred, on "
+        f"benchmarks: {'; '.join(behind)}, sample by sample"
+    )
+
+
+def _gain(result: BenchmarkResult) -> Interval | None:
+    """By what share of its scale the candidate's figure is better; None where there is none to be better than."""
+    found = result.difference
+    if found is None or result.better == "neither":
+        return None
+    scale = result.scale if result.better == "more" else -result.scale
+    low, high = sorted((found.low / scale, found.high / scale))
+    return Interval(mean=found.mean / scale, low=low, high=high)
 
 
 def _blocked(why: str) -> Decision:

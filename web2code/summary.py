@@ -12,6 +12,8 @@ from pydantic import BaseModel, Field
 
 from web2code.artifacts import replace_text
 from web2code.config import (
+    BenchmarkResult,
+    BenchmarksRecord,
     DatasetRecord,
     Decision,
     EvaluationRecord,
@@ -61,6 +63,7 @@ class RunSummary(BaseModel):
     baselines: dict[str, SystemResult] = {}
     champion: SystemResult | None = None
     screenshots: dict[str, PixelResult] = {}
+    benchmarks: dict[str, BenchmarkResult] = {}
     decision: Decision | None = None
     model: ModelRecord | None = None
     report: str = ""
@@ -89,6 +92,8 @@ class RunSummary(BaseModel):
                 self.baselines = {name: result.systems[name] for name in BASELINES}
                 self.champion = result.systems.get("champion")
                 self.screenshots = result.screenshots
+            case BenchmarksRecord():
+                self.benchmarks = result.results
             case Decision():
                 self.decision = result
             case ModelRecord():

@@ -25,7 +25,7 @@ from mlflow.tracking.context.registry import resolve_tags
 from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
 from tasks.registry.reader import sqlite_path
-from web2code.config import PACKAGE, EvaluationRecord, Recipe, StageRecord
+from web2code.config import PACKAGE, BenchmarksRecord, EvaluationRecord, Recipe, StageRecord
 
 MODEL_CODE = "ray_jobs.pyfunc_model"
 REQUIREMENTS = ("numpy", "pandas", "pillow", "pydantic", "safetensors", "tokenizers", "torch", "transformers")
@@ -134,6 +134,18 @@ def log_evaluation(
         dict(scores(evaluation)), run_id=logged.run, model_id=logged.model, dataset=_dataset(dataset_version)
     )
     client.set_tag(logged.run, "web2code.evaluation", evaluation.fingerprint)
+
+
+def log_benchmarks(client: mlflow.MlflowClient, logged: Logged, benchmarks: BenchmarksRecord) -> None:
+    """The main figure of both models on each benchmark with its interval, tied to the model."""
+    metrics: dict[str, float] = {}
+    for name, result in benchmarks.results.items():
+        for system, found in (("candidate", result.candidate), ("champion", result.champion)):
+            if found:
+                ends = {"": found.mean, "_low": found.low, "_high": found.high}
+                metrics |= {f"{system}/benchmarks/{name}{end}": value for end, value in ends.items()}
+    mlflow.log_metrics(metrics, run_id=logged.run, model_id=logged.model)
+    client.set_tag(logged.run, "web2code.benchmarks", benchmarks.fingerprint)
 
 
 def scores(evaluation: EvaluationRecord) -> Iterator[tuple[str, float]]:

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from dataclasses import replace
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -140,6 +141,19 @@ def test_another_model_under_the_same_name_is_asked_anew(local_ray, pages, tmp_p
     assert figures[1] < 9.5
     assert {row.answer for row in read_rows(tmp_path / "second", "wcgb")} == {PAGES["page0"]}
     assert len(server.seen) == 6
+
+
+def test_what_an_endpoint_did_not_answer_it_is_asked_again(local_ray, pages, tmp_path, server):
+    server.reply = lambda body: PAGES["page0"] if shown(body) != 1 else (503, "overloaded")
+    first = main(job_of(pages, tmp_path, server, "wcgb")).benchmarks["wcgb"]
+    assert first.outcomes == {"no_answer": 1, "scored": 2}
+    asked = len(server.seen)
+    server.reply = lambda body: PAGES[f"page{shown(body)}"]
+    second = main(job_of(pages, tmp_path, server, "wcgb")).benchmarks["wcgb"]
+    assert second.outcomes == {"scored": 3}
+    assert [shown(body) for body in server.seen[asked:]] == [1]
+    main(job_of(pages, tmp_path, server, "wcgb"))
+    assert len(server.seen) == asked + 1
 
 
 def test_what_is_asked_in_other_words_is_asked_again_and_nothing_else(local_ray, public, tmp_path, server, monkeypatch):
@@ -340,6 +354,33 @@ def test_killed_while_it_scores_it_renders_nothing_again_that_has_a_verdict(loca
     assert {name: entry for name, entry in verdicts(results).items() if name in known} == known
 
 
+def test_a_machine_that_is_lost_takes_no_answer_and_no_verdict_with_it(cluster, pages, tmp_path, server):
+    folder, lost = many(pages, tmp_path / "many", 8), threading.Event()
+
+    def reply(body):
+        if len(server.seen) > 4:
+            lost.wait(60)
+        return PAGES["page1"]
+
+    server.reply = reply
+    job = job_of(folder, tmp_path, server, "wcgb")
+    process = start(job, tmp_path, cluster.address)
+    (leaving,) = cluster.worker_nodes
+    wait_until(process, lambda: verdicts(tmp_path / "results"))
+    assert all(map(scorers_on, cluster.list_all_nodes())), "a machine has no scorer"
+    cluster.remove_node(leaving, allow_graceful=False)
+    lost.set()
+    assert process.wait(120) == 0
+    assert read_scores(tmp_path / "results").benchmarks["wcgb"].outcomes == {"scored": 8}
+    assert len(verdicts(tmp_path / "results")) == 8
+
+
+def scorers_on(node):
+    """The processes on a machine that score."""
+    (raylet,) = node.all_processes["raylet"]
+    return [one for one in psutil.Process(raylet.process.pid).children() if "Scorer" in " ".join(one.cmdline())]
+
+
 def appears(path):
     """Whether there is such a file within half a minute."""
     deadline = time.monotonic() + 30
@@ -454,6 +495,14 @@ def test_killed_while_it_asks_everything_it_goes_on(local_ray, public, tmp_path,
     assert sum(benchmark.outcomes.get("unjudged", 0) for benchmark in scores.benchmarks.values()) == 0
     judged = {figure.name: figure.value for figure in scores.benchmarks["wcgb_judge"].figures}
     assert judged["overall"] == pytest.approx((len("j") + len("other")) / 2)
+
+
+def test_more_engines_than_the_cluster_holds_are_refused_before_one_is_started(local_ray, pages, tmp_path, server):
+    job = changed(job_of(pages, tmp_path, server, "wcgb"), num_workers=9, start_seconds=0)
+    told = r"^9 engines with 0\.5 CPUs each do not fit on the cluster: it holds 4, for it has 2 CPUs on 1 machine"
+    with pytest.raises(ValueError, match=told):
+        main(job)
+    assert not server.seen
 
 
 def test_a_bad_picture_costs_no_engine(pages, tmp_path, server):

@@ -20,6 +20,8 @@ from tests.tasks.datasets import make_rows, picture, write_dataset
 from tests.web2code.training.conftest import make_prepared
 from web2code.artifacts import publish, read_record
 from web2code.config import (
+    BenchmarkResult,
+    BenchmarksRecord,
     DatasetRecord,
     Decision,
     EvaluationRecord,
@@ -175,6 +177,23 @@ def test_the_run_holds_identity_curves_scores_and_dataset(home):
     model = client(home).get_logged_model(run.outputs.model_outputs[0].model_id)
     score = next(metric for metric in model.metrics if metric.key == "candidate/overall")
     assert (score.value, score.dataset_digest) == (4.0, VERSION)
+
+
+def test_benchmarks_that_were_asked_later_are_added_to_what_is_registered(home):
+    go(home)
+    figure = Interval(mean=80.0, low=70.0, high=90.0)
+    result = BenchmarkResult(title="MME", figure="perception", scale=2000, num=8, lost=0, candidate=figure)
+    asked = BenchmarksRecord(fingerprint="b1", candidate="one", results={"mme": result})
+    for _ in range(2):
+        take_reuse()
+        model = register_model(*arguments(home, "one", evaluation("e1"), YES), asked)
+        assert (model.version, model.aliases) == (1, ("champion",))
+    assert take_reuse()
+    run = client(home).get_run(client(home).get_model_version(NAME, "1").run_id)
+    assert {name: value for name, value in run.data.metrics.items() if "mme" in name} == {
+        "candidate/benchmarks/mme": 80.0, "candidate/benchmarks/mme_low": 70.0, "candidate/benchmarks/mme_high": 90.0
+    }  # fmt: skip
+    assert find_record(home, "registration", RegistrationRecord, lambda record: record.benchmarks == "b1")
 
 
 def test_a_damaged_checkpoint_is_not_registered(home):

@@ -6,8 +6,9 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from tests.web2code.evaluation.small import write_results
+from web2code.benchmark_folders import find_folders
 from web2code.config import ASPECTS
-from web2code.evaluate_command import evaluate, find_folders, show
+from web2code.evaluate_command import evaluate, parse_benchmarks, show
 from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
 from web2code.evaluation.judges.ensemble import joined
@@ -22,7 +23,8 @@ app.command()(evaluate)
 def test_folders_are_found_by_name_or_as_given(tmp_path):
     for name in ("mme", "scienceqa", "pages"):
         (tmp_path / name).mkdir()
-    found = find_folders(f"mme,wcgb={tmp_path / 'pages'},wcgb_judge,scienceqa_ensemble", tmp_path)
+    given = parse_benchmarks(f"mme, wcgb={tmp_path / 'pages'},wcgb_judge,scienceqa_ensemble,")
+    found = find_folders(given, tmp_path)
     assert {key: folder.name for key, folder in found.items()} == {
         "mme": "mme", "wcgb": "pages", "wcgb_judge": "pages", "scienceqa_ensemble": "scienceqa",
         "scienceqa": "scienceqa",
@@ -37,12 +39,14 @@ def test_folders_are_found_by_name_or_as_given(tmp_path):
 ])  # fmt: skip
 def test_what_is_missing_is_named_before_anything_starts(tmp_path, benchmarks, words):
     with pytest.raises(ValueError, match=words):
-        find_folders(benchmarks, tmp_path)
+        find_folders(parse_benchmarks(benchmarks), tmp_path)
 
 
 @pytest.mark.parametrize(("options", "words"), [
     (["--benchmarks", "wcgb_judge"], "wcgb_judge is judged by a model: give --judge-model and --judge-url"),
     (["--benchmarks", "wcgb", "--engine", "openai"], "--url and --engine openai belong together"),
+    (["--benchmarks", "wcgb", "--url", "http://x/v1", "--dtype", "float16"], "do not reach a model behind --url"),
+    (["--benchmarks", "wcgb", "--engine", "transformers", "--gpus", "2"], "transformers runs each copy on one GPU"),
 ])  # fmt: skip
 def test_options_that_do_not_fit_are_a_sentence(tmp_path, options, words):
     (tmp_path / "wcgb").mkdir()

@@ -14,6 +14,7 @@ from web2code.plan import Plan
 from web2code.report.gallery import Case, choose, data_uri, make_case, read_lines, thumbnail
 from web2code.report.html import write_page
 from web2code.report.plots import interval_plot, loss_curve, time_bars
+from web2code.standing import COLUMNS, cells
 from web2code.summary import RunSummary
 
 GROUP_TITLES = {
@@ -57,6 +58,8 @@ def write_report(
         times=time_bars({name: value for name, value in summary.seconds.items() if name != "total"}),
         systems={name: SYSTEM_TITLES[name] for name in names},
         groups=GROUP_TITLES,
+        benchmark_columns=COLUMNS,
+        benchmarks=[cells(result) for result in summary.benchmarks.values()],
         pages=_sample_pages(plan.data_dir),
         gallery=[
             (title, [make_case(row, pictures / "reference" / f"{row['id']}.png",

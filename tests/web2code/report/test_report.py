@@ -7,6 +7,8 @@ from playwright.sync_api import sync_playwright
 from tests.tasks.datasets import make_rows, picture, write_dataset
 from web2code.artifacts import publish
 from web2code.config import (
+    BenchmarkResult,
+    BenchmarksRecord,
     DatasetRecord,
     Decision,
     EvaluationRecord,
@@ -81,7 +83,10 @@ def report(tmp_path_factory):
     summary = RunSummary(run="20260101-000000-abcd", recipe="tiny", seconds={"dataset": 1.0, "align": 2.0, "total": 3})
     model = ModelRecord(name="web2code-tiny", version=1, aliases=("champion",))
     assert isinstance(record, DatasetRecord)
-    for result in (record, "v.dir", evaluation, Decision(promoted=True, reason=HOSTILE), model):
+    beside = {"champion": HALF, "difference": Interval(mean=-1, low=-2, high=0), "better": "more", "p": 0.0312}
+    result = BenchmarkResult(title=HOSTILE, figure="points", scale=10, num=60, lost=1, candidate=HALF, **beside)
+    benchmarks = BenchmarksRecord(fingerprint="b", candidate="c", results={"points": result})
+    for result in (record, "v.dir", evaluation, benchmarks, Decision(promoted=True, reason=HOSTILE), model):
         summary.take(result)
     plan = Plan(recipe=resolve("tiny"), where=Where(home=str(home), data_dir=str(data)), sources=())
     return write_report(home / "report.html", summary, plan, [stage("align", 2), stage("instruct", 3)], out)
@@ -106,6 +111,13 @@ def test_it_needs_nothing_else_and_runs_nothing(report, opened):
     assert page.locator("script").count() == 0
     assert "owned" not in page.title()
     assert HOSTILE in page.inner_text("body") or "document.title='owned'" in page.inner_text("body")
+
+
+def test_benchmarks_are_shown_beside_the_champion(opened):
+    page, _ = opened
+    (row,) = page.locator("tr", has_text="-1.00 (-2.00 to 0.00)").all_inner_texts()
+    assert row.split("\t")[1:] == ["points", "5.00 (4.00 to 6.00)", "5.00 (4.00 to 6.00)", "-1.00 (-2.00 to 0.00)",
+                                   "0.031", "60", "1"]  # fmt: skip
 
 
 @pytest.mark.parametrize("width", [390, 1280])
