@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Literal
 
 import torch
 from transformers import (
@@ -19,7 +18,7 @@ from transformers import (
 from transformers.conversion_mapping import get_model_conversion_mapping
 
 from web2code.artifacts import RECORD, publish, sha256_of
-from web2code.config import Config, digest
+from web2code.config import Config, WeightsType, digest
 from web2code.modelling.base import image_processor, load_template, save_checkpoint
 from web2code.modelling.chat_templates import write_chat_template
 from web2code.modelling.llava import LinearLlavaForConditionalGeneration, empty_model, model_class
@@ -27,17 +26,15 @@ from web2code.modelling.llava import LinearLlavaForConditionalGeneration, empty_
 # By model type, the features that a tower has besides one for each patch.
 CLASS_TOKENS = {"clip_vision_model": 1, "siglip_vision_model": 0}
 
-Dtype = Literal["auto", "bfloat16", "float16", "float32"]
-
 
 class ExportRecord(Config):
     """What was exported: a digest of the checkpoint's files, and the precision that was asked for."""
 
     checkpoint: str
-    dtype: Dtype
+    dtype: WeightsType
 
 
-def export_checkpoint(checkpoint: Path, out: Path, dtype: Dtype = "auto") -> ExportRecord:
+def export_checkpoint(checkpoint: Path, out: Path, dtype: WeightsType = "auto") -> ExportRecord:
     """Write a checkpoint as `llava-hf` publishes its own: weights, configurations, tokenizer, processor, chat template.
 
     A linear projector is written as two layers that compute the same. `auto` keeps the precision that the weights were
@@ -86,7 +83,7 @@ def _holds(out: Path, record: ExportRecord) -> bool:
     return path.exists() and path.read_text() == record.model_dump_json(indent=2)
 
 
-def _write(checkpoint: Path, folder: Path, dtype: Dtype) -> None:
+def _write(checkpoint: Path, folder: Path, dtype: WeightsType) -> None:
     template, tokenizer = load_template(checkpoint), AutoTokenizer.from_pretrained(checkpoint)
     kind = model_class(AutoConfig.from_pretrained(checkpoint))
     model, loaded = kind.from_pretrained(checkpoint, dtype=dtype, output_loading_info=True)

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
+from transformers import GenerationConfig, PreTrainedModel
 
+from web2code.config import WeightsType
 from web2code.modelling.base import load_reader, load_template
 from web2code.modelling.image_text import ImageTextProcessor
 from web2code.modelling.images import normalise, pixel_statistics, square_pixels
@@ -18,22 +20,44 @@ from web2code.modelling.llava import load_model
 from web2code.modelling.prompts import answer_text, conversation_prompt, question_about, stop_ids
 
 BATCH = 64
+# What is kept of a published generation config: what answers begin and end with. Penalties are not greedy.
+KEPT = (
+    "bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id", "forced_bos_token_id",
+    "forced_eos_token_id", "suppress_tokens", "begin_suppress_tokens",
+)  # fmt: skip
 # What a question is about: a picture, or any number of them.
 Pictures: TypeAlias = bytes | Sequence[bytes]
 # A page is asked about several times in a row.
 _square_pixels = lru_cache(maxsize=BATCH)(square_pixels)
 
 
-class Generator:
-    """A loaded checkpoint."""
+def loading_type(dtype: WeightsType, device: str) -> torch.dtype | Literal["auto"]:
+    """What weights are loaded in: `auto` is as they were saved, and float32 on CPUs."""
+    if dtype == "auto":
+        return torch.float32 if device == "cpu" else "auto"
+    return getattr(torch, dtype)
 
-    def __init__(self, checkpoint: Path, device: str = "cpu") -> None:
-        self.model = load_model(checkpoint, torch.float32 if device == "cpu" else "auto").to(device).eval()
+
+def greedy(model: PreTrainedModel) -> None:
+    """Have a model write the likeliest token each time, whatever its published generation config says."""
+    model.generation_config = GenerationConfig(**{name: getattr(model.generation_config, name, None) for name in KEPT})
+
+
+class Generator:
+    """A loaded checkpoint.
+
+    Args:
+        max_length: of a prompt with its answer, in tokens; 0 is the model's own.
+    """
+
+    def __init__(self, checkpoint: Path, device: str = "cpu", dtype: WeightsType = "auto", max_length: int = 0) -> None:
+        self.model = load_model(checkpoint, loading_type(dtype, device)).to(device).eval()
+        greedy(self.model)
         reader = load_reader(checkpoint)
         self.processor = reader if isinstance(reader, ImageTextProcessor) else None
         self.tokenizer = reader.tokenizer if isinstance(reader, ImageTextProcessor) else reader
         self.template = load_template(checkpoint)
-        self.device = device
+        self.device, self.max_length = device, max_length
 
     def generate(
         self,
@@ -100,7 +124,7 @@ class Generator:
 
     def _room(self, row: list[int]) -> int:
         """How many tokens an answer may have."""
-        context = self.model.config.get_text_config().max_position_embeddings
+        context = self.max_length or self.model.config.get_text_config().max_position_embeddings
         if len(row) >= context:
             raise ValueError(f"the prompt takes {len(row)} tokens, its pictures' included, of a context of {context}")
         return context - len(row)
@@ -125,4 +149,4 @@ class Generator:
         config = self.model.config.vision_config
         mean, std = pixel_statistics(config)
         pixels = np.stack([_square_pixels(image, config.image_size, mean) for image in images])
-        return {"pixel_values": normalise(pixels, mean, std)}
+        return {"pixel_values": normalise(pixels, mean, std).to(self.model.dtype)}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from safetensors.torch import load_file
@@ -34,6 +33,7 @@ from web2code.modelling.chat_templates import read_chat_template
 from web2code.modelling.convnext_weights import from_timm
 from web2code.modelling.dual_tower import DualTower, DualTowerConfig
 from web2code.modelling.image_text import ImageTextProcessor
+from web2code.modelling.language_models import TOY_LANGUAGE, require_language_model, set_values, toy_config
 from web2code.modelling.templates import TEMPLATES, Template
 
 IMAGE_TOKEN = "<image>"
@@ -42,10 +42,6 @@ ROWS = 64
 # What timm names the file of a model's weights.
 TIMM_WEIGHTS = "model.safetensors"
 
-TOY_LANGUAGE = {
-    "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 16,
-    "rotary_dim": 4, "vocab_size": 320, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
-}  # fmt: skip
 TOY_VISION = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 4, "num_attention_heads": 2}
 TOY_CONVNEXT = {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1]}
 TOY_PATCHES = 2
@@ -89,14 +85,20 @@ def llava_config(model: PretrainedModelConfig, num_tokens: int | None = None) ->
     is taken to have one for every row of the embeddings.
 
     Raises:
-        ValueError: an unknown backbone, a context that is too short, or features that the tower does not have.
+        ValueError: an unknown backbone, a context that is too short or not known, or features that the tower does not
+            have.
     """
     text = language_config(model.language_model, model.language_revision)
     vision = vision_config(model.vision_tower, model.vision_revision)
-    if model.max_length > text.max_position_embeddings:
+    context = getattr(text, "max_position_embeddings", None)
+    if context is None:
         raise ValueError(
-            f"model.max_length: {model.language_model} reads at most {text.max_position_embeddings} tokens, "
-            f"not {model.max_length}: lower it"
+            f"model.language_model: {model.language_model} ({text.model_type}) does not say how many tokens it reads: "
+            "choose another model"
+        )
+    if model.max_length > context:
+        raise ValueError(
+            f"model.max_length: {model.language_model} reads at most {context} tokens, not {model.max_length}: lower it"
         )
     known = LANGUAGE_MODELS.get(model.language_model)
     image_token = num_tokens or (known.num_tokens if known else text.vocab_size)
@@ -142,8 +144,10 @@ def assemble(model: PretrainedModelConfig, dtype: torch.dtype, seed: int) -> Ass
     as torch initialises linear layers; the same seed gives the same weights.
 
     Raises:
-        ValueError: as `llava_config`, or the tokenizer lacks a token that the backbone is said to have.
+        ValueError: as `llava_config` and `require_language_model`, or the tokenizer lacks a token that the backbone is
+            said to have.
     """
+    require_language_model(model.language_model, language_config(model.language_model, model.language_revision))
     torch.manual_seed(seed)
     hub, revision = source(model.language_model, model.language_revision)
     tokenizer = _tokenizer(model, hub, revision)
@@ -184,20 +188,15 @@ def language_template(model: str, tokenizer: PreTrainedTokenizerFast, name: Stag
 def shrunken(config: LlavaConfig) -> LlavaConfig:
     """The same architecture, with its classes and switches, at toy widths: for tests."""
     small = deepcopy(config)
-    text, vision = small.text_config, small.vision_config
-    heads = TOY_LANGUAGE["num_attention_heads"]
-    grouped = getattr(text, "num_key_value_heads", heads) < text.num_attention_heads
-    _set(text, TOY_LANGUAGE | {"num_key_value_heads": heads // 2 if grouped else heads})
-    for factors in {"long_factor", "short_factor"} & set(getattr(text, "rope_parameters", ())):
-        text.rope_parameters[factors] = text.rope_parameters[factors][: TOY_LANGUAGE["head_dim"] // 2]
+    small.text_config, vision = toy_config(config.text_config), small.vision_config
     if isinstance(vision, DualTowerConfig):
-        _set(vision.clip_config, TOY_VISION | {"image_size": TOY_PATCHES * vision.clip_config.patch_size})
-        _set(vision.convnext_config, TOY_CONVNEXT)
+        set_values(vision.clip_config, TOY_VISION | {"image_size": TOY_PATCHES * vision.clip_config.patch_size})
+        set_values(vision.convnext_config, TOY_CONVNEXT)
         vision.image_size = TOY_PATCHES * CONVNEXT_STRIDE
         small.image_seq_length = vision.num_image_tokens
     else:
         class_tokens = config.image_seq_length - (vision.image_size // vision.patch_size) ** 2
-        _set(vision, TOY_VISION | {"image_size": TOY_PATCHES * vision.patch_size})
+        set_values(vision, TOY_VISION | {"image_size": TOY_PATCHES * vision.patch_size})
         small.image_seq_length = TOY_PATCHES**2 + class_tokens
     small.image_token_index = TOY_LANGUAGE["vocab_size"] - 1
     return small
@@ -226,13 +225,6 @@ def _vision_tower(model: PretrainedModelConfig, config: PreTrainedConfig, dtype:
     tower.clip.load_state_dict(CLIPVisionModel.from_pretrained(hub, revision=revision).state_dict())
     tower.convnext.load_state_dict(from_timm(load_file(cached_file(known.slow_hub, TIMM_WEIGHTS))))
     return tower.to(dtype)
-
-
-def _set(config: PreTrainedConfig, values: Mapping[str, Any]) -> None:
-    """Replace those values that the architecture has."""
-    for name, value in values.items():
-        if hasattr(config, name):
-            setattr(config, name, value)
 
 
 def _tokenizer(model: PretrainedModelConfig, hub: str, revision: str) -> PreTrainedTokenizerFast:

@@ -4,13 +4,13 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from ray_jobs.prepare import templates_of
 from web2code.config import PrepareJob, PretrainedModelConfig, Where
 from web2code.mixtures import MIXTURES
 from web2code.modelling.chat_templates import read_chat_template
 from web2code.modelling.llava import assemble, language_template
 from web2code.modelling.prompts import Conversation, Turn, about_image, conversation_prompt, conversation_sample
 from web2code.modelling.templates import TEMPLATES
+from web2code.training.base_model import templates_of
 
 from .checkpoints import save_language_model, save_vision_tower
 from .test_chat_templates import CHATML, INSTRUCT, THINKING, chat_ids, with_chat_template
