@@ -1,7 +1,8 @@
 import pytest
 
 from web2code.config import PretrainedModelConfig, Recipe
-from web2code.mixtures import MIXTURES
+from web2code.data.sources import SOURCES
+from web2code.mixtures import MIXTURES, resolve_mixture
 from web2code.recipes import RECIPES, parse_overrides, resolve
 
 
@@ -18,6 +19,15 @@ def test_what_a_recipe_names_is_there(name):
     if isinstance(recipe.model, PretrainedModelConfig):
         assert recipe.mixture in MIXTURES
         assert recipe.validation.context == recipe.model.max_length
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_part_that_a_recipe_trains_on_has_a_source(name):
+    recipe = RECIPES[name]()
+    mixture = resolve_mixture(recipe.mixture)
+    wanted = {share.part for stage in recipe.stages for share in getattr(mixture, stage.name)}
+    assert wanted
+    assert wanted <= {part for source in SOURCES.values() for part in source.parts}
 
 
 def test_the_published_figures_of_web2code():

@@ -26,9 +26,11 @@ class ImageIndex:
     """Every picture in some folders and zip archives, found by path, else by base name, else by stem.
 
     Records of Web2Code name paths that differ from the archive's, and mix665k calls every OCR-VQA picture `.jpg`.
+    Where all pictures have one name, as ScienceQA's in a folder each, only the `exact` path finds one.
     """
 
-    def __init__(self, places: Iterable[Path]) -> None:
+    def __init__(self, places: Iterable[Path], exact: bool = False) -> None:
+        self._exact = exact
         self._by_path: dict[str, ImageFile] = {}
         self._by_name: defaultdict[str, list[str]] = defaultdict(list)
         self._by_stem: defaultdict[str, list[str]] = defaultdict(list)
@@ -59,6 +61,8 @@ class ImageIndex:
         path = PurePosixPath(named.replace("\\", "/").lstrip("./"))
         if found := self._by_path.get(str(path)):
             return found
+        if self._exact:
+            raise ValueError("image not found")
         candidates = self._by_name.get(path.name) or self._by_stem.get(path.stem) or []
         if not candidates:
             raise ValueError("image not found")

@@ -130,6 +130,7 @@ SOURCES: dict[str, Source] = {
     "llavar2": _public("llavar2", "LLaVAR-2", "LLaVAR-2-captions"),
     "pix2code": _public("pix2code", "Pix2Code"),
     "pix2code-refined": Source(("DWCG_R", "DWU"), _refined_pix2code),
+    "scienceqa": _public("scienceqa", "ScienceQA"),
     "vsft": _public("vsft", "vsft"),
     "web2code": _public("web2code", "DWCG", "DWCG_R", "DWU", "DWU_R"),
     "websight": _public("websight", "WebSight"),

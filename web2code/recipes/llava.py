@@ -76,8 +76,8 @@ def llava_scienceqa() -> Recipe:
     """The first LLaVA, on Vicuna-13B v1.3 with a linear projector, fine-tuned on ScienceQA for twelve epochs.
 
     Published: haotian-liu/LLaVA, scripts/{pretrain,finetune_sqa}.sh and docs/ScienceQA.md (CLIP at 224 pixels, ZeRO-2,
-    2e-3 and 2e-5). Inferred: both global batches, 16 samples a GPU on 8 GPUs; the template, which the script leaves
-    open, from the evaluation; the ZeRO stage of the alignment.
+    2e-3 and 2e-5, samples in random order). Inferred: both global batches, 16 samples a GPU on 8 GPUs; the template,
+    which the script leaves open, from the evaluation; the ZeRO stage of the alignment.
     """
     return full_size(
         "llava_scienceqa", "llava-scienceqa-13b", "scienceqa",
@@ -86,7 +86,7 @@ def llava_scienceqa() -> Recipe:
         ),
         template="llava_v1",
         align={"global_batch": 128, "micro_batch": 16, "learning_rate": 2e-3},
-        instruct={"zero_stage": 2, "epochs": 12},
+        instruct={"zero_stage": 2, "epochs": 12, "grouping": "none"},
         image_tokens=256,
     )  # fmt: skip
 
@@ -103,9 +103,9 @@ def full_size(
 ) -> Recipe:
     """A recipe with LLaVA-1.5's two stages, of which `align` and `instruct` replace values.
 
-    Both: AdamW, one epoch, 3 % warm-up, cosine, no weight decay, bf16, gradient checkpointing. Stage 2 groups samples
-    by modality and length, and packs those of a step, which are the ones that the published padded rows
-    (`instruct.pack_tokens=0`) have.
+    Both: AdamW, one epoch, 3 % warm-up, cosine, no weight decay, bf16, gradient checkpointing. Stage 2 draws the
+    samples of a step at random from one modality, as `--group_by_modality_length` of the published scripts does, and
+    packs those that padded rows (`instruct.pack_tokens=0`) would have.
     """
     shared = {"epochs": 1, "warmup_ratio": 0.03, "weight_decay": 0.0, "gradient_checkpointing": True}
     stage1 = shared | {

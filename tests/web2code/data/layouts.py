@@ -191,3 +191,59 @@ def write_llavar2(root: Path) -> None:
         record("3", "images/1.png", *group, "And?", "Nothing."),
     ])  # fmt: skip
     write_picture(root / "images" / "1.png")
+
+
+def problem(question: str, *choices: str, answer: int = 0, **more: str) -> dict[str, Any]:
+    """A question of ScienceQA with only the fields that are read."""
+    blank = {"hint": "", "image": None, "lecture": "", "solution": ""}
+    return {"question": question, "choices": list(choices), "answer": answer, **blank, **more}
+
+
+PROBLEMS = {
+    "7": problem(
+        "Which  one is\na solid?", "tea", "a cup", answer=1, image="image.png", lecture="Solids keep\ntheir shape.",
+        solution="A cup is  hard.",
+    ),
+    "12": problem("What does it sell?", "tea", "cars", "maps", hint=" Look at the sign. ", solution="It says tea."),
+    "13": problem("Is it?", "yes", "no"),
+    "20": problem("Where?", "here", "there", answer=2),
+    "21": problem("Which?", "this", "that", image="image.png"),
+    "90": problem("For the test?", "yes", "no"),
+}  # fmt: skip
+# What LLaVA's script makes of the whole ones, by hand.
+CONVERTED = {
+    "7": ("Which one is\na solid?\nContext: N/A\nOptions: (A) tea (B) a cup",
+          "Solids keep\ntheir shape. A cup is hard. The answer is B."),
+    "12": ("What does it sell?\nContext: Look at the sign.\nOptions: (A) tea (B) cars (C) maps",
+           "It says tea. The answer is A."),
+    "13": ("Is it?\nContext: N/A\nOptions: (A) yes (B) no", "The answer is A."),
+}  # fmt: skip
+
+
+def write_scienceqa(root: Path) -> None:
+    """The problems with their splits, of which one is missing; so is a picture, and another has its name."""
+    write_json(root / "problems.json", PROBLEMS)
+    write_json(root / "pid_splits.json", {"train": ["7", "12", "13", "20", "21", "22"], "test": ["90"]})
+    write_picture(root / "images" / "train" / "7" / "image.png")
+
+
+def write_scienceqa_converted(root: Path) -> None:
+    """What LLaVA's script makes of them."""
+    records = [
+        record(name, f"{name}/image.png" if name in ("7", "21") else None,
+               asked + ("\n<image>" if name in ("7", "21") else ""), answered)
+        for name, (asked, answered) in {**CONVERTED, "21": ("Which?", "The answer is A.")}.items()
+    ]  # fmt: skip
+    write_json(root / "llava_train_QCM-LEA.json", records)
+    write_picture(root / "train" / "7" / "image.png")
+
+
+def write_scienceqa_parquet(root: Path) -> None:
+    """The splits on the hub."""
+    image = {"bytes": picture(), "path": "image.png"}
+    rows = {name: {**row, "image": row["image"] and image} for name, row in PROBLEMS.items()}
+    rows["21"]["image"] = {"bytes": None, "path": "image.png"}
+    (root / "data").mkdir(parents=True)
+    for split, names in {"train": ["7", "12", "13", "20", "21"], "test": ["90"]}.items():
+        table = pa.Table.from_pylist([{**rows[name], "subject": "natural science"} for name in names])
+        pq.write_table(table, root / "data" / f"{split}-00000-of-00001-1028f23e353fbe3e.parquet")

@@ -22,14 +22,14 @@ def read_websight(root: Path) -> Iterator[Sample | Rejected]:
     Raises:
         ValueError: there is no Parquet file, or one is not whole or lacks a column.
     """
-    for name, number, row in _rows(root, ("image", "text")):
+    for name, number, row in rows(root, ("image", "text")):
         source = "websight-v0.2" if "llm_generated_idea" in row else "websight-v0.1"
         identity, html = f"{source}/{name}/{number}", row["text"]
         if not isinstance(html, str) or not is_html(html):
             yield Rejected(identity, source, "text is no HTML document")
             continue
         try:
-            image = _bytes(row["image"])
+            image = picture_bytes(row["image"])
         except ValueError as error:
             yield Rejected(identity, source, str(error))
             continue
@@ -46,7 +46,7 @@ def read_vsft(root: Path) -> Iterator[Sample | Rejected]:
         ValueError: there is no Parquet file, or one is not whole or lacks a column.
     """
     source = "llava-instruct-mix-vsft"
-    for name, number, row in _rows(root, ("messages", "images")):
+    for name, number, row in rows(root, ("messages", "images")):
         identity = f"{source}/{name}/{number}"
         try:
             images = row["images"] or []
@@ -55,7 +55,7 @@ def read_vsft(root: Path) -> Iterator[Sample | Rejected]:
             messages = tuple(_message(message) for message in row["messages"])
             if not messages:
                 raise ValueError("no conversation")
-            image = _bytes(images[0]) if images else None
+            image = picture_bytes(images[0]) if images else None
         except (ValueError, KeyError, TypeError) as error:
             reason = str(error) if type(error) is ValueError else "malformed message"
             yield Rejected(identity, source, reason)
@@ -66,11 +66,15 @@ def read_vsft(root: Path) -> Iterator[Sample | Rejected]:
         )  # fmt: skip
 
 
-def _rows(root: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """(file name, number of the row in it, row) for every Parquet file below `root`."""
-    files = sorted(root.rglob("*.parquet"))
+def rows(root: Path, columns: tuple[str, ...], split: str = "") -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """(file name, number of the row in it, row) for every Parquet file below `root` whose name begins with `split`.
+
+    Raises:
+        ValueError: there is no such file, or one is not whole or lacks a column.
+    """
+    files = sorted(root.rglob(f"{split}*.parquet"))
     if not files:
-        raise ValueError(f"{root} holds no .parquet file: download the dataset into it")
+        raise ValueError(f"{root} holds no {split}*.parquet file: download the dataset into it")
     for path in files:
         try:
             file = pq.ParquetFile(path)
@@ -85,7 +89,8 @@ def _rows(root: Path, columns: tuple[str, ...]) -> Iterator[tuple[str, int, dict
                 number += 1
 
 
-def _bytes(image: Any) -> bytes:
+def picture_bytes(image: Any) -> bytes:
+    """The encoded picture of a column `image`; ValueError, with a countable reason, where there is none."""
     if not isinstance(image, dict) or not image.get("bytes"):
         raise ValueError("image not found")
     return load_image(image["bytes"])

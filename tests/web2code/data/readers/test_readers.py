@@ -13,6 +13,7 @@ from tests.web2code.data import layouts
 from web2code.data.images import load_image
 from web2code.data.readers import READERS
 from web2code.data.sample import Rejected, Sample
+from web2code.data.sources import SOURCES
 
 WRITE = {
     "llava-instruct-150k": layouts.write_llava_instruct,
@@ -20,6 +21,7 @@ WRITE = {
     "llava-pretrain": layouts.write_llava_pretrain,
     "llavar2": layouts.write_llavar2,
     "pix2code": layouts.write_pix2code,
+    "scienceqa": layouts.write_scienceqa,
     "vsft": layouts.write_vsft,
     "web2code": layouts.write_web2code,
     "websight": layouts.write_websight,
@@ -39,6 +41,7 @@ def test_samples_are_complete(name, tmp_path):
     samples, _ = read(name, tmp_path)
     assert samples
     assert len({sample.id for sample in samples}) == len(samples)
+    assert {sample.part for sample in samples} == set(SOURCES[name].parts)
     for sample in samples:
         assert sample.licence
         assert sample.part
@@ -114,6 +117,62 @@ def test_websrc_groups_by_page(tmp_path):
         ("websrc/auto/03/0300542", 3), ("websrc/auto/03/0300562", 1),
     ]  # fmt: skip
     assert [row.id for row in rejected] == ["websrc/auto/03/0300599"]
+
+
+@pytest.mark.parametrize(("write", "left_out"), [
+    (layouts.write_scienceqa, [
+        ("scienceqa/20", "answer is none of the options", ""), ("scienceqa/21", "image not found", "21/image.png"),
+        ("scienceqa/22", "record is no object", ""),
+    ]),
+    (layouts.write_scienceqa_converted, [("scienceqa/3/21", "image not found", "21/image.png")]),
+    (layouts.write_scienceqa_parquet, [
+        ("scienceqa/train-00000-of-00001-1028f23e353fbe3e/3", "answer is none of the options", ""),
+        ("scienceqa/train-00000-of-00001-1028f23e353fbe3e/4", "image not found", ""),
+    ]),
+])  # fmt: skip
+def test_scienceqa_is_what_llava_trains_on_in_every_layout(write, left_out, tmp_path):
+    write(tmp_path)
+    rows = list(READERS["scienceqa"](tmp_path))
+    samples = [row for row in rows if isinstance(row, Sample)]
+    assert [pair for sample in samples for pair in sample.pairs()] == list(layouts.CONVERTED.values())
+    # No other picture is taken for the one that is missing, though it has the same name.
+    assert [sample.image is None for sample in samples] == [False, True, True]
+    assert load_image(samples[0].image) == layouts.picture()
+    assert {(sample.split, sample.licence) for sample in samples} == {("train", "CC-BY-NC-SA-4.0")}
+    assert [(row.id, row.reason, row.detail) for row in rows if isinstance(row, Rejected)] == left_out
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ({"question": " "}, "no question"), ({"question": None}, "no question"), ({"hint": 7}, "no question"),
+    ({"choices": []}, "no options"), ({"choices": "AB"}, "no options"), ({"choices": ["x"] * 27}, "no options"),
+    ({"answer": -1}, "answer is none of the options"), ({"answer": "A"}, "answer is none of the options"),
+    ({"answer": None}, "answer is none of the options"),
+])  # fmt: skip
+def test_a_question_of_scienceqa_that_lacks_something_is_a_row_with_a_reason(tmp_path, change, reason):
+    layouts.write_scienceqa(tmp_path)
+    layouts.write_json(tmp_path / "problems.json", {**layouts.PROBLEMS, "12": {**layouts.PROBLEMS["12"], **change}})
+    rows = {row.id: row for row in READERS["scienceqa"](tmp_path)}
+    assert rows["scienceqa/12"].reason == reason
+    assert isinstance(rows["scienceqa/7"], Sample)
+
+
+@pytest.mark.parametrize(("name", "content", "sentence"), [
+    ("problems.json", "{", "problems.json is no whole JSON object: download it again"),
+    ("pid_splits.json", "[]", "pid_splits.json is no whole JSON object: download it again"),
+    ("pid_splits.json", "{}", "pid_splits.json has no list 'train': download it again"),
+])  # fmt: skip
+def test_a_broken_file_of_scienceqa_is_one_sentence(tmp_path, name, content, sentence):
+    layouts.write_scienceqa(tmp_path)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=sentence):
+        list(READERS["scienceqa"](tmp_path))
+
+
+def test_pictures_of_scienceqa_that_were_not_unpacked_are_asked_for(tmp_path):
+    layouts.write_scienceqa(tmp_path)
+    (tmp_path / "images").rename(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"holds no images/train and no train: unpack the train.zip of ScienceQA"):
+        list(READERS["scienceqa"](tmp_path))
 
 
 def test_a_hostile_archive_cannot_leave_its_folder(tmp_path):
