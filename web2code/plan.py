@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
+from web2code.benchmark_folders import find_folders, needs_judge, require_sample
 from web2code.config import (
+    BenchmarkJob,
     BuildJob,
     DataConfig,
+    EngineConfig,
     EvaluateJob,
     LoraConfig,
+    ModelConfig,
     PreparedRecord,
     PrepareJob,
     Recipe,
@@ -29,6 +32,8 @@ from web2code.config import (
     digest_folder,
     digest_tree,
 )
+from web2code.disk import require_disk
+from web2code.estimate.processors import multiply_bfloat16
 from web2code.mixtures import resolve_mixture
 from web2code.recipes import resolve
 from web2code.training.deepspeed_config import accumulation_steps
@@ -38,21 +43,35 @@ if TYPE_CHECKING:
 
 HTML_SUFFIXES = (".html", ".htm", ".xhtml")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-NEEDED_BYTES = 2 * 1024**3
 # What drawn pages give. Their shards are small, so that the cores of one machine are done at the same time.
 DRAWN_PARTS, DRAWN_SOURCES = ("DWCG", "captions", "WUB"), ("generated", "folder")
 PAGES_PER_SHARD = 64
+# What makes a recipe's language model another one than its own.
+LANGUAGE_MODEL = {"model.language_model", "model.language_revision"}
 # Values of `Where` that whoever starts a run may choose.
-CHOOSABLE = ("cpus_per_worker", "gpu", "kept_checkpoints", "max_failures", "max_preemptions", "stall_seconds")
+CHOOSABLE = (
+    "cpus_per_worker", "gpu", "kept_checkpoints", "max_failures", "max_preemptions", "stall_seconds", "start_seconds",
+)  # fmt: skip
+# Where a benchmark's folder is looked for that was not given, as `web2code evaluate` does.
+BENCHMARKS_FOLDER = Path("benchmarks")
+
+
+class BenchmarkFiles(NamedTuple):
+    """A benchmark's folder, and the digest of the files in it."""
+
+    folder: str
+    digest: str
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do; nothing has started yet."""
+    """What a run will do; nothing has started yet. `note` says what was chosen for this machine, if anything was."""
 
     recipe: Recipe
     where: Where
     sources: tuple[SourceConfig, ...]
+    benchmarks: Mapping[str, BenchmarkFiles] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def home(self) -> Path:
@@ -86,32 +105,41 @@ class Plan:
 
     def train_job(self, stage: StageConfig, prepared: PreparedRecord, previous: StageRecord | None = None) -> TrainJob:
         """Train a stage on top of the one before, if any."""
+        return self._train_job(stage, prepared.fingerprint, previous.fingerprint if previous else "")
+
+    def _train_job(self, stage: StageConfig, prepared: str, previous: str) -> TrainJob:
         return TrainJob(
             where=self.where,
             stage=stage,
-            prepared=prepared.fingerprint,
-            previous=previous.fingerprint if previous else "",
+            prepared=prepared,
+            previous=previous,
             lora=self.recipe.adapters(stage),
             seed=self.recipe.seed,
         )
 
     def candidate(self, prepared: PreparedRecord) -> str:
         """The fingerprint that the last stage will have, before any is trained."""
-        fingerprint = ""
+        return self.stage_fingerprints(prepared.fingerprint)[-1]
+
+    def stage_fingerprints(self, prepared: str) -> list[str]:
+        """The fingerprints that the stages will have on a prepared artifact."""
+        found: list[str] = []
         for stage in self.recipe.stages:
-            job = self.train_job(stage, prepared)
-            fingerprint = job.model_copy(update={"previous": fingerprint}).fingerprint()
-        return fingerprint
+            found.append(self._train_job(stage, prepared, found[-1] if found else "").fingerprint())
+        return found
 
     def model_dir(self, stage: StageRecord) -> Path:
         """Where a stage's checkpoint lies."""
-        return self.home / "artifacts" / "stage" / stage.fingerprint / "model"
+        return self._checkpoint(stage.fingerprint)
+
+    def _checkpoint(self, stage: str) -> Path:
+        return self.home / "artifacts" / "stage" / stage / "model"
 
     def evaluate_job(
         self, version: str, prepared: PreparedRecord, candidate: StageRecord, champion: str
     ) -> EvaluateJob:
         """Judge a stage beside the baselines and, where it is another model that is still there, the champion."""
-        there = (self.home / "artifacts" / "stage" / champion / "model").is_dir()
+        there = self._checkpoint(champion).is_dir()
         return EvaluateJob(
             where=self.where,
             dataset_version=version,
@@ -123,10 +151,35 @@ class Plan:
             seed=self.recipe.seed,
         )
 
+    def benchmark_jobs(self, judging: EvaluateJob) -> list[BenchmarkJob]:
+        """Ask the run's benchmarks, if any, of the candidate that is judged, and then of the champion beside it."""
+        models = [stage for stage in (judging.candidate, judging.champion) if stage]
+        return [self._benchmark_job(stage) for stage in models if self.benchmarks]
+
+    def _benchmark_job(self, stage: str) -> BenchmarkJob:
+        """What `web2code evaluate` would ask of a stage: the same whether it is candidate or champion."""
+        folders = {name: files.folder for name, files in self.benchmarks.items()}
+        return BenchmarkJob(
+            where=Where.model_validate(self.where.model_dump() | {"folders": folders}),
+            name=f"{self.recipe.model_name}-{stage[:8]}",
+            checkpoint=stage,
+            engine=EngineConfig(kind=self.recipe.evaluation.engine, model=str(self._checkpoint(stage))),
+            benchmarks={name: files.digest for name, files in self.benchmarks.items()},
+        )
+
 
 def home_folder() -> Path:
     """`$WEB2CODE_HOME`, or `.web2code` in the current folder."""
     return Path(os.environ.get("WEB2CODE_HOME") or ".web2code").resolve()
+
+
+def full_precision(recipe: Recipe, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Overrides that have a recipe trained in float32, where no other precision is chosen and it is the faster one."""
+    if multiply_bfloat16():
+        return {}
+    scratch = ["model.precision"] if isinstance(recipe.model, ModelConfig) else []
+    keys = [*scratch, *(f"{stage.name}.precision" for stage in recipe.stages)]
+    return {key: "fp32" for key in keys if key not in overrides}
 
 
 def require_four_bits(lora: LoraConfig | None) -> None:
@@ -151,15 +204,18 @@ def make_plan(
     workers: int = 2,
     gpus: int = 0,
     where: dict[str, Any] | None = None,
+    benchmarks: dict[str, str] | None = None,
 ) -> Plan:
     """Resolve and check everything that can be checked before anything starts.
 
     `sources` are folders by source, of which the recipe's mixture is made; a run trains on `gpus` GPUs, or else in
-    `workers` processes, and `where` replaces values of `Where` that are `CHOOSABLE`.
+    `workers` processes, and `where` replaces values of `Where` that are `CHOOSABLE`. `benchmarks` are folders by
+    benchmark, on which the gate compares the candidate with the champion.
 
     Raises:
-        ValueError: an unknown recipe, override or value of `where`, a batch that does not divide, a source that is
-            missing, a folder that is not there or is empty, too little disk space, GPUs that are known and too small.
+        ValueError: an unknown recipe, override or value of `where`, a language model that is not trained rightly, a
+            batch that does not divide, a source that is missing, a benchmark that cannot be asked, a folder that is not
+            there or is empty, too little disk space, GPUs that are known and too small.
     """
     overrides = dict(overrides)
     if pages:
@@ -168,18 +224,18 @@ def make_plan(
     if screenshots:
         overrides["evaluation.screenshots_digest"] = digest_folder(Path(screenshots), PICTURE_SUFFIXES)
     resolved = resolve(recipe, overrides)
+    changes = {} if gpus else full_precision(resolved, overrides)
+    resolved = resolve(recipe, overrides | changes)
     require_four_bits(resolved.adapters(resolved.instruct))
+    if not LANGUAGE_MODEL.isdisjoint(overrides):
+        from web2code.modelling.language_models import require_trainable  # imports torch, as few do
+
+        require_trainable(resolved)
     folders = {name: str(Path(folder).resolve()) if folder else "" for name, folder in (sources or {}).items()}
-    chosen = recipe_sources(resolved, folders)
+    chosen, asked = recipe_sources(resolved, folders), find_benchmarks(benchmarks or {})
     for stage in resolved.stages:
         accumulation_steps(stage, gpus or workers)
     home = home_folder()
-    free = shutil.disk_usage(home if home.exists() else home.parent).free
-    if free < NEEDED_BYTES:
-        raise ValueError(
-            f"{home} has {free / 1e9:.1f} GB of free disk space and a run needs {NEEDED_BYTES / 1e9:.1f} GB: "
-            "free some, or set WEB2CODE_HOME to a larger disk"
-        )
     placed = Where(
         home=str(home),
         data_dir=str(Path("data").resolve()),
@@ -188,10 +244,26 @@ def make_plan(
         folders=folders | ({"folder": str(Path(pages).resolve())} if pages else {}),
         screenshots_folder=str(Path(screenshots).resolve()) if screenshots else "",
     )
-    planned = Plan(recipe=resolved, where=choose(placed, where or {}), sources=chosen)
+    note = "these processors multiply no bfloat16, so that training is in float32" if changes else ""
+    planned = Plan(recipe=resolved, where=choose(placed, where or {}), sources=chosen, benchmarks=asked, note=note)
     if gpus:
         require_gpus(resolved, gpus, planned.where.gpu)
+    require_disk(planned)
     return planned
+
+
+def find_benchmarks(given: dict[str, str]) -> dict[str, BenchmarkFiles]:
+    """The files of each benchmark that is given by its folder, or by an empty text for `BENCHMARKS_FOLDER`/NAME.
+
+    Raises:
+        ValueError: a benchmark is not known, or a model judges it, or its folder does not hold its files.
+    """
+    folders = find_folders(given, BENCHMARKS_FOLDER) if given else {}
+    if judged := needs_judge(folders):
+        raise ValueError(f"{judged}, and a run has none: leave it out, and ask it with `web2code evaluate`")
+    for name, folder in folders.items():
+        require_sample(name, folder)
+    return {name: BenchmarkFiles(str(folder.resolve()), digest_tree(folder)) for name, folder in folders.items()}
 
 
 def require_gpus(recipe: Recipe, num_devices: int, name: str) -> None:
@@ -245,10 +317,8 @@ def recipe_sources(recipe: Recipe, folders: dict[str, str]) -> tuple[SourceConfi
     parts = {name: tuple(part for part in SOURCES[name].parts if part in wanted) for name in given}
     for part in wanted:
         if not any(part in of_source for of_source in parts.values()):
-            having = [name for name, source in SOURCES.items() if part in source.parts and name not in DRAWN_SOURCES]
             raise ValueError(
-                f"mixture {mixture.name!r} needs {part}, which no source given here has: "
-                f"add --source {having[0]}=FOLDER" + "".join(f" or {name}" for name in having[1:])
+                f"mixture {mixture.name!r} needs {part}, which no source given here has: {_having(part, SOURCES)}"
             )
     held_out = drawn.model_copy(update={"pages": pages.model_copy(update={"num_train": 0})})
     return (
@@ -256,6 +326,14 @@ def recipe_sources(recipe: Recipe, folders: dict[str, str]) -> tuple[SourceConfi
                        eval_share=recipe.eval_share) for name in given if parts[name]),
         held_out,
     )  # fmt: skip
+
+
+def _having(part: str, known: Mapping[str, Source]) -> str:
+    """What to do to have a part."""
+    having = [name for name, source in known.items() if part in source.parts and name not in DRAWN_SOURCES]
+    if having:
+        return f"add --source {having[0]}=FOLDER" + "".join(f" or {name}" for name in having[1:])
+    return "only the recipe's own pages have it, which a run without --source trains on"
 
 
 def source_folder(name: str, folder: str, known: Mapping[str, Source]) -> str:

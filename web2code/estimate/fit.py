@@ -5,7 +5,7 @@ from __future__ import annotations
 from web2code.config import ImageTextConfig, ModelConfig, Recipe, StageConfig
 from web2code.estimate.devices import UNCHECKED, Gpu, require_precision
 from web2code.estimate.memory import Setup, setup_of
-from web2code.estimate.pictures import Page, is_known
+from web2code.estimate.pictures import Page, is_known, page_of
 from web2code.estimate.plan import CONTEXT_GIB, GIB, FullSize, architecture, find_alternatives, fits_in, setup_memory
 from web2code.estimate.workload import longest_sample
 from web2code.modelling.backbones import IMAGE_TEXT_MODELS, LANGUAGE_MODELS, VISION_TOWERS
@@ -19,9 +19,8 @@ def require_fit(recipe: Recipe, num_devices: int, gpu: Gpu) -> None:
     """
     for stage in recipe.stages:
         require_precision(stage, gpu.name, gpu.capability)
-    viewport = recipe.pages.viewport
-    page = Page(image_tokens=recipe.validation.image_tokens, height=viewport.height, width=viewport.width)
-    if isinstance(recipe.model, ModelConfig) or not _can_be_estimated(recipe.model, page):
+    page = page_of(recipe)
+    if isinstance(recipe.model, ModelConfig) or not can_be_estimated(recipe.model, page):
         return
     for stage in recipe.stages:
         longest = longest_sample(stage, architecture(recipe.model, page).image_seq_length, recipe.model.max_length)
@@ -47,7 +46,7 @@ def described(stage: StageConfig, setup: Setup) -> str:
     return f"{stage.name}.micro_batch={setup.micro_batch}"
 
 
-def _can_be_estimated(model: FullSize, page: Page) -> bool:
+def can_be_estimated(model: FullSize, page: Page) -> bool:
     """Whether the model is one of the tables, and it is known what its tower is given."""
     if isinstance(model, ImageTextConfig):
         return model.name in IMAGE_TEXT_MODELS and not model.revision and is_known(architecture(model, page))

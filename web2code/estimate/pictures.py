@@ -16,7 +16,7 @@ from transformers.vision_utils import (
     get_vision_window_index,
 )
 
-from web2code.config import Config
+from web2code.config import Config, Recipe
 
 LLAVA_NEXT = "llava_next"
 
@@ -27,6 +27,12 @@ class Page(Config):
     image_tokens: int = 0
     height: int = 0
     width: int = 0
+
+
+def page_of(recipe: Recipe) -> Page:
+    """What a recipe says of a page."""
+    viewport = recipe.pages.viewport
+    return Page(image_tokens=recipe.validation.image_tokens, height=viewport.height, width=viewport.width)
 
 
 def is_known(config: PreTrainedConfig) -> bool:

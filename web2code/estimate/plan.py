@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, takewhile
 
@@ -25,6 +25,7 @@ from web2code.config import (
 from web2code.estimate.devices import Cluster, Gpu, require_precision
 from web2code.estimate.layout import SHORTEST_TEXT, assumed_layout
 from web2code.estimate.memory import (
+    MOMENT_BYTES,
     WEIGHT_BYTES,
     Memory,
     Parameters,
@@ -34,11 +35,12 @@ from web2code.estimate.memory import (
     setup_of,
     stage_memory,
 )
-from web2code.estimate.pictures import Page, is_known
+from web2code.estimate.pictures import Page, is_known, page_of
 from web2code.estimate.tracing import count_flops, stage_model, trace_memory
 from web2code.estimate.workload import Workload, stage_workload
 from web2code.mixtures import resolve_mixture
 from web2code.modelling.image_text import model_config
+from web2code.modelling.language_models import require_trainable
 from web2code.modelling.llava import llava_config
 
 GIB = 2**30
@@ -115,14 +117,14 @@ def plan_recipe(recipe: Recipe, cluster: Cluster, mfu: float = MFU) -> RecipePla
 
     Raises:
         ValueError: a recipe from scratch, or one whose parts or batches do not fit each other, that trains a tower of
-            which it is not known what it is given, or in a precision that the GPUs lack.
+            which it is not known what it is given, or in a precision that the GPUs lack; or as `require_trainable`.
     """
     if isinstance(recipe.model, ModelConfig):
         raise ValueError(f"recipe {recipe.name!r} is made from scratch and trains on any machine: plan a full-size one")
     if not 0 < mfu <= 1:
         raise ValueError(f"mfu {mfu:g}: it is a share of the peak, above 0 and at most 1")
-    mixture, viewport = resolve_mixture(recipe.mixture), recipe.pages.viewport
-    page = Page(image_tokens=recipe.validation.image_tokens, height=viewport.height, width=viewport.width)
+    require_trainable(recipe)
+    mixture, page = resolve_mixture(recipe.mixture), page_of(recipe)
     # Of a model that is published whole, what the recipe says of a page.
     image_tokens = architecture(recipe.model, page).image_seq_length
     if isinstance(recipe.model, ImageTextConfig) and "vision_tower" in recipe.instruct.trainable:
@@ -182,7 +184,7 @@ def plan_stage(
     )
     computed = (1 - rows.padding_share) / (1 - layout.padding_share)
     hours = computed * flops / (cluster.num_devices * cluster.device.teraflops * 1e12 * mfu) / 3600
-    width = WEIGHT_BYTES[setup.precision]
+    written = written_bytes(model, stage, page)
     return StagePlan(
         name=stage.name,
         parameters=parameters,
@@ -199,8 +201,27 @@ def plan_stage(
         flops=flops,
         hours=hours,
         cost=hours * cluster.num_devices * cluster.device.price,
-        model_bytes=width * parameters.total + (4 * parameters.trained if setup.lora else 0),
-        checkpoint_bytes=(width + 12) * parameters.trained,
+        model_bytes=written.model,
+        checkpoint_bytes=written.checkpoint,
+    )
+
+
+@dataclass(frozen=True)
+class Written:
+    """Bytes that a stage writes: one checkpoint, and what is kept of it."""
+
+    checkpoint: int
+    model: int
+
+
+def written_bytes(model: FullSize, stage: StageConfig, page: Page = NO_PAGE) -> Written:
+    """What a stage writes, from counts alone; a model that was built for an estimate is not built again."""
+    lora = model.lora if "language_model" in stage.trainable else None
+    parameters = _count(_stage_model(model, stage.trainable, lora, stage.precision, page))
+    width = WEIGHT_BYTES[stage.precision]
+    return Written(
+        checkpoint=(width + MOMENT_BYTES + 4) * parameters.trained,
+        model=width * parameters.total + (4 * parameters.trained if lora else 0),
     )
 
 
