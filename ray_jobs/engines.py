@@ -15,12 +15,17 @@ import ray
 from ray import cloudpickle
 from ray.exceptions import RayError
 
-from web2code.config import BenchmarkJob
+from ray_jobs.deaths import reason_of, was_taken_away
+from ray_jobs.imports import loading
+from ray_jobs.room import require_room, resources_of
+from web2code.config import BenchmarkJob, Where
 from web2code.endpoint import EndpointError
 from web2code.evaluation.engines import engine as seam
 from web2code.evaluation.engines import vllm
 from web2code.evaluation.engines.engine import Engine, Inbox, Reply, Request
 
+# Of each engine; most of what it does otherwise is to wait for its model, or for a GPU.
+CPUS = 0.5
 # Requests that an engine holds: enough that it never waits for more, few enough that their pictures fit into memory.
 WINDOW = 256
 # Bundles that go to an engine in one call: each call takes a millisecond of the process that answers.
@@ -31,6 +36,8 @@ NARROWER = 8
 MEANWHILE_SECONDS = 0.2
 # Of an engine, since it last answered; each that one request caused names it, so that asking again goes on.
 MAX_DEATHS = 16
+# transformers imports it for assisted decoding alone, which is not done here, and takes 1.5 times as long with it.
+UNUSED = "sklearn"
 
 
 class EngineActor:
@@ -49,6 +56,15 @@ class EngineActor:
         for replies in self.engine.stream(self.inbox):
             version = self.engine.version()
             yield [replace(reply, engine=version) for reply in replies]
+
+
+def require_engines(num: int, where: Where) -> None:
+    """Nothing, where so many engines run side by side on the cluster.
+
+    Raises:
+        ValueError: it has no room for them; those without a place would never answer what they are given.
+    """
+    require_room(num, resources_of(CPUS, where.gpus_per_worker), "engines", where.start_seconds)
 
 
 def engine_starter(job: BenchmarkJob) -> Callable[[], Any]:
@@ -73,7 +89,7 @@ def engine_starter(job: BenchmarkJob) -> Callable[[], Any]:
 
     def start() -> Any:
         make, environment = prepared()
-        actor = ray.remote(num_cpus=0.5, num_gpus=gpus, max_concurrency=3, runtime_env=environment)(EngineActor)
+        actor = ray.remote(num_cpus=CPUS, num_gpus=gpus, max_concurrency=3, runtime_env=environment)(EngineActor)
         return actor.remote(make)
 
     return start
@@ -93,9 +109,10 @@ def load_engine(job: BenchmarkJob, device: str) -> Engine:
         from web2code.evaluation.engines.openai import OpenAIEngine
 
         return OpenAIEngine(job.where.endpoint, job.engine.model, Path(job.output()) / "replies")
-    from web2code.evaluation.engines.transformers import TransformersEngine
+    with loading(UNUSED):
+        from web2code.evaluation.engines.transformers import TransformersEngine
 
-    return TransformersEngine(job.engine.model, device)
+    return TransformersEngine(job.engine.model, device, job.engine.dtype, job.engine.max_length)
 
 
 @dataclass
@@ -192,11 +209,11 @@ def send(one: Seat) -> None:
 def revive(one: Seat, start: Callable[[], Any], error: Exception) -> Iterator[Reply]:
     """Start a dead engine again, and narrow down what it died of."""
     suspects = list(one.asked.values())
-    reason = (str(error).strip().splitlines() or ["its process ended"])[-1]
+    reason = reason_of(error)
     if getattr(error, "actor_init_failed", False):
         raise RuntimeError(f"the engine does not start: {reason}")
     one.asked, one.deaths = {}, one.deaths + 1
-    if len(suspects) == 1:
+    if len(suspects) == 1 and not was_taken_away(error):
         yield Reply(suspects[0].key, error=f"the engine died while it answered this: {reason[:200]}")
     else:
         size, rest = max(1, len(suspects) // NARROWER), iter(suspects)

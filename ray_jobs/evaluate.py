@@ -15,8 +15,9 @@ from typing import Any
 
 import ray
 
+from ray_jobs.engines import require_engines
 from ray_jobs.scorers import Scorers
-from ray_jobs.writers import Written, start_writers, written
+from ray_jobs.writers import Written, num_side_by_side, start_writers, written
 from web2code.artifacts import publish, read_record
 from web2code.config import EvaluateJob, EvaluationRecord, code_digest
 from web2code.data.pages import read_pages
@@ -39,10 +40,11 @@ def main(job: EvaluateJob) -> EvaluationRecord:
     """Evaluate every system; answers that are already written are not asked for again. Returns the committed record.
 
     Raises:
-        ValueError: the dataset has no held-out page.
+        ValueError: the dataset has no held-out page, or the cluster has no room for the engines.
     """
     if done := read_record(job.output(), EvaluationRecord):
         return done
+    require_engines(num_side_by_side(job), job.where)
     started = time.perf_counter()
     out = Path(job.output())
     out.mkdir(parents=True, exist_ok=True)

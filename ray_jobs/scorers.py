@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from types import TracebackType
 from typing import Any
 
@@ -16,6 +16,7 @@ import ray
 from ray.exceptions import RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ray_jobs.deaths import reason_of, was_taken_away
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Folders, PageScorer, Sample, Verdict
 from web2code.evaluation.journal import Journal
 
@@ -26,8 +27,9 @@ NICENESS = 19
 # Of scorers, since one last gave a verdict; each that a page caused tells of that page, so that asking again goes on.
 MAX_DEATHS = 16
 CLOSE_SECONDS = 30
-# Calls that wait behind no answer.
-AT_ONCE = "at once"
+# Calls that wait behind no answer, and those before there are answers; of these so many wait at most.
+AT_ONCE, AHEAD = "at once", "ahead"
+MOST_AHEAD = 64
 
 
 class ScorerActor:
@@ -41,6 +43,10 @@ class ScorerActor:
         self.cores = own.cpu_affinity() if hasattr(own, "cpu_affinity") else []
         settle(own, [self.cores[-1 - core % len(self.cores)]] if self.cores else [])
         self.scorer = make(folders)
+
+    def prepare(self, sample: Sample) -> None:
+        """Do what any answer needs."""
+        self.scorer.prepare(sample)
 
     def score(self, sample: Sample, text: str) -> Verdict:
         """What an answer is worth."""
@@ -129,6 +135,8 @@ class Scorers:
         self.places = list(islice(cycle(places()), num))
         self.actors = {name: [self._start(name, place) for place in self.places] for name in self.benchmarks}
         self.running: dict[Any, Task] = {}
+        self.ahead: list[Any] = []
+        self.turn = count()
         self.suspects: deque[Task] = deque()
         self.deaths = 0
 
@@ -141,12 +149,23 @@ class Scorers:
         alone = [task.actor for task in self.running.values() if task.alone]
         end([*alone, *(actor for actors in self.actors.values() for actor in actors)])
 
+    def prepare(self, samples: Iterator[tuple[str, Sample]]) -> None:
+        """Have scorers do ahead what they can, of as many samples as they keep up with; each with what asks for it.
+
+        One that dies of it is replaced once it is to score something.
+        """
+        if self.ahead:
+            _, self.ahead = ray.wait(self.ahead, num_returns=len(self.ahead), timeout=0)
+        for asked, sample in islice(samples, max(0, MOST_AHEAD - len(self.ahead))):
+            for name in self._waiting(asked, sample):
+                actor = self.actors[name][next(self.turn) % len(self.actors[name])]
+                self.ahead.append(actor.prepare.options(concurrency_group=AHEAD).remote(replace(sample, images=())))
+
     def take(self, asked: str, sample: Sample, text: str) -> None:
         """Have an answer scored by every benchmark that scores the answers of `asked`, where it has not done so yet."""
         told = replace(sample, images=())  # a scorer renders the reference
-        for name, benchmark in self.benchmarks.items():
-            if asked in (name, benchmark.answers_of) and sample.id not in self.journals[name]:
-                self._give(name, told, text)
+        for name in self._waiting(asked, sample):
+            self._give(name, told, text)
         self.collect(wait=False)
 
     def spread(self) -> None:
@@ -164,11 +183,21 @@ class Scorers:
             self._finish(done[0])
         return len(self.running) + len(self.suspects)
 
+    def _waiting(self, asked: str, sample: Sample) -> list[str]:
+        """The benchmarks that score the answers of `asked` and have no verdict on this sample's yet."""
+        return [
+            name
+            for name, benchmark in self.benchmarks.items()
+            if asked in (name, benchmark.answers_of) and sample.id not in self.journals[name]
+        ]
+
     def _start(self, name: str, place: Place) -> Any:
-        # A small claim, so that many benchmarks' scorers find room beside engines.
+        # No core is claimed: however many scorers there are, engines find the room that was looked for. An actor that
+        # claims nothing at all Ray puts on any machine, whatever place it is to have.
         where = NodeAffinitySchedulingStrategy(place.node, soft=True)
+        groups = {AT_ONCE: 1, AHEAD: THREADS}
         actor = ray.remote(
-            num_cpus=0.1, max_concurrency=THREADS, concurrency_groups={AT_ONCE: 1}, scheduling_strategy=where
+            num_cpus=0, memory=1, max_concurrency=THREADS, concurrency_groups=groups, scheduling_strategy=where
         )(ScorerActor)  # fmt: skip
         return actor.remote(self.benchmarks[name].scorer, self.folders[name], place.core)
 
@@ -187,8 +216,8 @@ class Scorers:
             verdict = ray.get(ref)
         except RayActorError as error:
             if getattr(error, "actor_init_failed", False):
-                raise RuntimeError(f"a scorer does not start: {last_line(error)}") from None
-            self._take_death(ref, task, last_line(error))
+                raise RuntimeError(f"a scorer does not start: {reason_of(error)}") from None
+            self._take_death(ref, task, error)
         else:
             self.deaths = 0
             del self.running[ref]
@@ -197,12 +226,16 @@ class Scorers:
                 end([task.actor])
         self._isolate()
 
-    def _take_death(self, ref: Any, task: Task, reason: str) -> None:
+    def _take_death(self, ref: Any, task: Task, error: RayActorError) -> None:
         """Name what a scorer died of where it had nothing else, or put another in its place; not without end."""
+        reason = reason_of(error)
         if task.alone:
             del self.running[ref]
-            named = Verdict(task.sample.id, "failed", reason=f"the page ended its scorer: {reason[:200]}")
-            self._keep(task.name, named)
+            if was_taken_away(error):
+                self.suspects.appendleft(task)
+            else:
+                named = Verdict(task.sample.id, "failed", reason=f"the page ended its scorer: {reason[:200]}")
+                self._keep(task.name, named)
             end([task.actor])
         else:
             self._replace(task.name, task.actor)
@@ -233,8 +266,3 @@ class Scorers:
         self.suspects.extend(unfinished[:THREADS])
         for task in unfinished[THREADS:]:
             self._give(name, task.sample, task.text)
-
-
-def last_line(error: Exception) -> str:
-    """What Ray says at the end of an error."""
-    return (str(error).strip().splitlines() or ["its process ended"])[-1]

@@ -105,6 +105,12 @@ def num_engines(job: EvaluateJob) -> int:
     return max(1, job.where.num_workers // len(checkpoints(job))) if job.where.gpus_per_worker else 1
 
 
+def num_side_by_side(job: EvaluateJob) -> int:
+    """Engines without which none would end: one model waits for another's, but copies of one wait for each other."""
+    copies = num_engines(job)
+    return copies * len(checkpoints(job)) if copies > 1 else 1
+
+
 def written(writers: Writers, total: int) -> Iterator[Written]:
     """Answers of all models as they are written, `total` of each.
 

@@ -21,6 +21,11 @@ class Length:
     def __init__(self, folders):
         self.folders = folders
 
+    def prepare(self, sample):
+        if sample.id == "poison":
+            os._exit(1)
+        (self.folders.kept / f"{sample.id} is prepared").touch()
+
     def score(self, sample, text):
         if text == "poison":
             os._exit(1)
@@ -59,6 +64,26 @@ def score(journal, folder, texts):
         for name, text in texts.items():
             scorers.take("wcgb", Sample(name, (), "", 4), text)
         scorers.collect()
+
+
+def test_what_answers_need_is_done_ahead_and_costs_none_its_verdict(local_ray, tmp_path):
+    coming = [Sample(name, (b"picture",), "", 4) for name in ("page0", "page1", "poison", *"abcdef")]
+    journal = Journal(tmp_path / "verdicts.jsonl")
+    journal.add("page0", outcome="scored", values={}, reason="")
+    benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=Length), "wub": BENCHMARKS["wub"]}
+    with Scorers(benchmarks, {"wcgb": Folders(tmp_path, tmp_path, tmp_path)}, {"wcgb": journal}, num=1) as scorers:
+        feed = iter([("wcgb", sample) for sample in coming[:2]] + [("wub", Sample("other", (), "", 4))])
+        deadline = time.monotonic() + 30
+        while not list(tmp_path.glob("* is prepared")) and time.monotonic() < deadline:
+            scorers.prepare(feed)
+            time.sleep(0.05)
+        assert [path.name for path in tmp_path.glob("* is prepared")] == ["page1 is prepared"]
+        scorers.prepare(iter([("wcgb", sample) for sample in coming[2:]]))
+        for sample in coming:
+            scorers.take("wcgb", sample, "text")
+        assert scorers.collect() == 0
+    assert {entry["outcome"] for entry in journal.entries.values()} == {"scored"}
+    assert journal.entries.keys() == {sample.id for sample in coming}
 
 
 def failed(journal):

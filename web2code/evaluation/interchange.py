@@ -109,7 +109,7 @@ def write_vlmevalkit(folder: Path, out: Path) -> list[Path]:
     for name in scores.benchmarks:
         lines = [
             {"index": row.id, "question": row.prompt, "answer": _target(row), "prediction": row.answer,
-             "outcome": row.outcome} | {VALUE + key: repr(value) for key, value in row.values.items()}
+             "outcome": row.outcome} | _judged_by(row) | {VALUE + key: repr(value) for key, value in row.values.items()}
             for row in read_rows(folder, name)
         ]  # fmt: skip
         table = pd.DataFrame(lines).to_csv(None, sep="\t", index=False, quoting=csv.QUOTE_ALL, lineterminator="\n")
@@ -281,6 +281,13 @@ def _float(text: str) -> float:
     if not abs(value) < LARGEST:
         raise ValueError(f"{text[:40]!r} is no score: name a table that VLMEvalKit has evaluated")
     return value
+
+
+def _judged_by(row: Row) -> dict[str, str]:
+    """The further columns that VLMEvalKit judges by: options by their letters, and what figures are taken apart by."""
+    options = row.facts.get("options")
+    apart = {name: row.facts[name] for name in ("category", "l2-category", "split") if name in row.facts}
+    return {name: clean(str(value)) for name, value in ((options if isinstance(options, dict) else {}) | apart).items()}
 
 
 def _target(row: Row) -> str:

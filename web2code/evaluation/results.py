@@ -123,7 +123,7 @@ def make_row(folder: Path, sample: Sample, answer: str, verdict: Verdict, render
         answer=clean(answer),
         prompt=clean(sample.prompt),
         facts={name: value for name, value in sample.facts.items() if _is_short(value)},
-        pictures=tuple(name for data in sample.images if (name := keep_picture(folder, data))),
+        pictures=keep_pictures(folder, sample),
         rendering=keep_picture(folder, rendering),
     )
 
@@ -257,6 +257,11 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path} is no text in UTF-8: it is no result of an evaluation") from None
 
 
+def keep_pictures(folder: Path, sample: Sample) -> tuple[str, ...]:
+    """Write what a sample shows, once; returns the names."""
+    return tuple(name for data in sample.images if (name := keep_picture(folder, data)))
+
+
 def keep_picture(folder: Path, data: bytes) -> str | None:
     """Write a picture, scaled and cut to `PICTURE_SIZE`, under the name of its content, once; returns the name.
 
@@ -273,7 +278,7 @@ def keep_picture(folder: Path, data: bytes) -> str | None:
         image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.BOX)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".unfinished")
-        image.crop((0, 0, width, min(image.height, PICTURE_SIZE[1]))).save(unfinished, "WEBP", quality=80)
+        image.crop((0, 0, width, min(image.height, PICTURE_SIZE[1]))).save(unfinished, "WEBP", quality=80, method=2)
         unfinished.replace(path)
     return name
 

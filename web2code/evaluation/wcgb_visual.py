@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +46,14 @@ class VisualScorer:
         self.starting = threading.Lock()
         self.candidate = lru_cache(RECENT)(self.rendered)
 
+    def prepare(self, sample: Sample) -> None:
+        """Render a sample's reference, where it was not."""
+        for viewport in self.viewports_of(sample):
+            html = sample.facts.get("html")
+            if html is not None and not self.references.has(html, viewport):
+                with contextlib.suppress(ReferenceFailedError):
+                    self.reference(sample, viewport)
+
     def score(self, sample: Sample, text: str) -> Verdict:
         """An answer's aspects and groups, or its `similarity` to a screenshot; its picture is kept as `ID.png`.
 
@@ -54,7 +63,7 @@ class VisualScorer:
         if document is None:
             return Verdict(sample.id, "unparsed", reason="the answer holds no HTML document")
         views: list[dict[str, float]] = []
-        for viewport in self.viewports or (Viewport(**sample.facts["viewport"]),):
+        for viewport in self.viewports_of(sample):
             try:
                 expected = self.expected(sample, viewport)
             except ReferenceFailedError as error:
@@ -97,6 +106,10 @@ class VisualScorer:
         """An answer's page in a window, with its features where it rendered."""
         snapshot = self.windows(viewport).submit(document).result()
         return snapshot, None if snapshot.outcome == "failed" else page_features(snapshot)
+
+    def viewports_of(self, sample: Sample) -> tuple[Viewport, ...]:
+        """The windows that a sample is seen in."""
+        return self.viewports or (Viewport(**sample.facts["viewport"]),)
 
     def close(self) -> None:
         """End the browsers."""

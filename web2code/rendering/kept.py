@@ -25,6 +25,10 @@ class Kept:
     def __init__(self, folder: Path, capture: Capture) -> None:
         self.folder, self.made_by = folder, [capture, chromium_version(), code_digest(("rendering",))]
 
+    def has(self, html: str, viewport: Viewport) -> bool:
+        """Whether something was kept."""
+        return self._path(html, viewport).exists()
+
     def find(self, html: str, viewport: Viewport) -> Snapshot | None:
         """What was kept; None where nothing was, or half a file."""
         path = self._path(html, viewport)

@@ -1,12 +1,15 @@
 """A public model is asked through its own processor and chat template."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
+from transformers import AutoModelForImageTextToText
 
 from tests.web2code.modelling.image_text_models import picture, save_toy
 from web2code.evaluation.engines.engine import Inbox, Request
-from web2code.evaluation.engines.transformers import AnyModel, TransformersEngine
+from web2code.evaluation.engines.transformers import AnyModel, TransformersEngine, conversation
 
 
 @pytest.mark.parametrize("name", ["llava-next-mistral-7b", "qwen2.5-vl-7b"])
@@ -22,6 +25,42 @@ def test_answers_in_a_batch_are_those_alone_and_a_bad_picture_fails_alone(tmp_pa
     assert [replies[one.key].text for one in asked] == [engine.batches.answer([one])[0] for one in asked]
     assert replies["bad"].error
     assert not any(replies[one.key].error for one in asked)
+
+
+def test_a_model_answers_greedily_whatever_its_generation_config_says(tmp_path):
+    save_toy(tmp_path, "qwen2.5-vl-7b")
+    asked = [Request("one", (picture(60, 80),), "word", 12)]
+    [plain] = TransformersEngine(str(tmp_path)).batches.answer(asked)
+    path = tmp_path / "generation_config.json"
+    published = {"do_sample": True, "temperature": 2.0, "repetition_penalty": 9.0, "no_repeat_ngram_size": 1}
+    path.write_text(json.dumps(json.loads(path.read_text()) | published))
+    [model] = TransformersEngine(str(tmp_path)).batches.answer(asked)
+    assert model == plain
+    sampled = AutoModelForImageTextToText.from_pretrained(tmp_path).generation_config
+    assert sampled.repetition_penalty == 9.0
+
+
+def test_weights_are_of_the_type_that_is_asked_for_and_told(tmp_path):
+    save_toy(tmp_path, "qwen2.5-vl-7b")
+    assert TransformersEngine(str(tmp_path)).version().endswith(", float32")
+    engine = TransformersEngine(str(tmp_path), dtype="bfloat16")
+    assert engine.version().endswith(", bfloat16")
+    assert engine.batches.model.dtype == torch.bfloat16
+    assert engine.batches.answer([Request("one", (picture(60, 80),), "word", 3)])
+
+
+def test_a_prompt_and_its_answer_have_the_length_that_is_given(tmp_path):
+    save_toy(tmp_path, "qwen2.5-vl-7b")
+    asked = [Request("one", (picture(60, 80),), "word", 40)]
+    whole = TransformersEngine(str(tmp_path)).batches
+    inputs = whole.processor.apply_chat_template(
+        [conversation(asked[0])], add_generation_prompt=True, tokenize=True, return_dict=True
+    )
+    length = len(inputs["input_ids"][0])
+    cut = TransformersEngine(str(tmp_path), max_length=length + 4).batches
+    assert cut.answer(asked) == whole.answer([replace(asked[0], max_new_tokens=4)]) != whole.answer(asked)
+    with pytest.raises(ValueError, match=f"the prompt takes {length} tokens"):
+        TransformersEngine(str(tmp_path), max_length=length).batches.answer(asked)
 
 
 def test_a_model_with_code_of_its_own_is_not_run_and_the_sentence_says_what_to_do(tmp_path):

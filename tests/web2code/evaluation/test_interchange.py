@@ -3,6 +3,7 @@
 import json
 import zipfile
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
@@ -15,7 +16,7 @@ from web2code.evaluation.interchange import (
     write_lmms_eval,
     write_vlmevalkit,
 )
-from web2code.evaluation.results import read_rows, read_scores
+from web2code.evaluation.results import Row, read_rows, read_scores, write_rows
 from web2code.interchange_command import app
 
 HOSTILE = "=cmd|' /C calc'!A0\t\"quoted\"\r\nline\u2028two ' \\N </script>"
@@ -45,6 +46,16 @@ def test_lmms_eval_there_and_back(folder, tmp_path):
     for one, other in zip(ours.figures, back.figures, strict=True):
         assert (one.name, one.value) == (other.name, other.value)
         assert other.high - other.low == pytest.approx(one.high - one.low)
+
+
+def test_a_table_for_vlmevalkit_has_the_options_and_the_category(folder, tmp_path):
+    first, *others = read_rows(folder, "parity")
+    facts = first.facts | {"options": {"A": "a\tpage", "B": "two"}, "category": "ocr"}
+    write_rows(folder, "parity", [Row(**dict(first) | {"facts": facts}), *others])
+    [path] = write_vlmevalkit(folder, tmp_path / "theirs")
+    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    assert table.loc[0, ["A", "B", "category"]].to_list() == ["a\tpage", "two", "ocr"]
+    assert set(table["A"][1:]) == {""}
 
 
 def test_the_samples_have_the_fields_of_lmms_eval(folder, tmp_path):

@@ -64,6 +64,10 @@ class Folders:
 class PageScorer(Protocol):
     """Renders answers and scores them; it lives in a process of its own, and several threads call it at once."""
 
+    def prepare(self, sample: Sample) -> None:
+        """Do what scoring any answer to a sample needs; its answer is not there yet. What fails is told by `score`."""
+        ...
+
     def score(self, sample: Sample, text: str) -> Verdict:
         """What an answer is worth."""
         ...

@@ -23,6 +23,7 @@ FETCH = (
     "name a dataset that `web2code data build` made, or put NAME.png with NAME.html beside it for each page there, or "
     f"NAME.png alone; the published screenshots are {PICTURES} of the dataset MBZUAI/Web2Code, packed or unpacked"
 )
+NUM_PUBLISHED = 1198
 MAX_NEW_TOKENS = 3000
 WIDTHS = (Viewport(width=1280, height=720), Viewport(width=390, height=844))
 
@@ -73,8 +74,15 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
 
 
 def remark(samples: Sequence[Sample]) -> str:
-    """That there are screenshots alone."""
-    return ", similarity of pixels alone: no HTML of the references" if any(map(_is_screenshot, samples)) else ""
+    """That there are screenshots alone, and where they are not all that were published, how many."""
+    alone = ", similarity of pixels alone: no HTML of the references" if any(map(_is_screenshot, samples)) else ""
+    return alone + remark_on_number(samples)
+
+
+def remark_on_number(samples: Sequence[Sample]) -> str:
+    """How many of the published screenshots there are, where there are some and not all."""
+    num = sum(map(_is_screenshot, samples))
+    return f", {num:,} of {NUM_PUBLISHED:,} published screenshots" if 0 < num != NUM_PUBLISHED else ""
 
 
 def start_scorer(folders: Folders) -> PageScorer:
@@ -180,6 +188,7 @@ WCGB_JUDGE = Benchmark(
     WCGB.fetch,
     model_judge=model_judge,
     answers_of=WCGB.name,
+    remark=remark_on_number,
 )
 # The judge sees what it rendered: its scorer's scores are not given.
 WCGB_JUDGE_PUBLISHED = Benchmark(
@@ -192,6 +201,7 @@ WCGB_JUDGE_PUBLISHED = Benchmark(
     start_published_scorer,
     model_judge,
     answers_of=WCGB.name,
+    remark=remark_on_number,
 )
 WCGB_DESIGN2CODE = Benchmark(
     "wcgb_design2code",

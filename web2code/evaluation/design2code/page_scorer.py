@@ -32,6 +32,9 @@ class Design2CodeScorer:
     def __init__(self, pictures: Path, browsers: Browsers, compare: Callable[[str, str], Score]) -> None:
         self.pictures, self.browsers, self.compare = pictures, browsers, compare
 
+    def prepare(self, sample: Sample) -> None:
+        """Nothing: what a reference needs is done with its answer's page, side by side."""
+
     def score(self, sample: Sample, text: str) -> Verdict:
         """What an answer is worth, from rendering it beside the reference."""
         if not HTML.search(text):

@@ -6,23 +6,28 @@ import io
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 import transformers
 from PIL import Image
 from transformers import AutoModelForImageTextToText, ProcessorMixin
 
+from web2code.config import WeightsType
 from web2code.evaluation.engines.engine import Inbox, Reply, Request
 from web2code.modelling.base import PROMPTING
-from web2code.modelling.generation import Generator
+from web2code.modelling.generation import Generator, greedy, loading_type
 from web2code.modelling.image_text import load_processor
 
 MAX_PIXELS = 64_000_000
+# Requests in a batch, for models that are not of this project.
+BATCH = 8
 
 
 class Batches(Protocol):
     """What answers a batch of requests that have the same limit of new tokens."""
+
+    model: Any
 
     def answer(self, requests: Sequence[Request]) -> list[str]:
         """One answer for each request, in order."""
@@ -34,12 +39,13 @@ class TransformersEngine:
 
     Args:
         model: folder of a checkpoint, or public name.
-        batch: requests in a batch, for models that are not of this project.
+        dtype: of the weights; `auto` is as they were saved, and float32 on CPUs.
+        max_length: of a prompt with its answer, in tokens; 0 is the model's own.
     """
 
-    def __init__(self, model: str, device: str = "cpu", batch: int = 8) -> None:
-        own = (Path(model) / PROMPTING).exists()
-        self.batches: Batches = OwnCheckpoint(model, device) if own else AnyModel(model, device, batch)
+    def __init__(self, model: str, device: str = "cpu", dtype: WeightsType = "auto", max_length: int = 0) -> None:
+        made = OwnCheckpoint if (Path(model) / PROMPTING).exists() else AnyModel
+        self.batches: Batches = made(model, device, dtype, max_length)
 
     def stream(self, inbox: Inbox) -> Iterator[list[Reply]]:
         """Replies, bundle by bundle."""
@@ -48,8 +54,9 @@ class TransformersEngine:
                 yield list(self._answer(list(run)))
 
     def version(self) -> str:
-        """The versions of what runs the model."""
-        return f"transformers {transformers.__version__}, torch {torch.__version__}"
+        """The versions of what runs the model, and the type of its weights."""
+        dtype = str(self.batches.model.dtype).removeprefix("torch.")
+        return f"transformers {transformers.__version__}, torch {torch.__version__}, {dtype}"
 
     def _answer(self, requests: list[Request]) -> Iterator[Reply]:
         try:
@@ -68,8 +75,9 @@ class TransformersEngine:
 class OwnCheckpoint:
     """A checkpoint with its template beside it."""
 
-    def __init__(self, model: str, device: str) -> None:
-        self.generator = Generator(Path(model), device)
+    def __init__(self, model: str, device: str = "cpu", dtype: WeightsType = "auto", max_length: int = 0) -> None:
+        self.generator = Generator(Path(model), device, dtype, max_length)
+        self.model = self.generator.model
 
     def answer(self, requests: Sequence[Request]) -> list[str]:
         """By this project's own prompts.
@@ -84,45 +92,54 @@ class OwnCheckpoint:
 class AnyModel:
     """A public model with its own processor and chat template."""
 
-    def __init__(self, model: str, device: str, batch: int) -> None:
-        self.processor, self.model = _loaded(model, torch.float32 if device == "cpu" else "auto")
-        self.model = self.model.to(device).eval()
+    def __init__(self, model: str, device: str = "cpu", dtype: WeightsType = "auto", max_length: int = 0) -> None:
+        self.processor, self.model = _loaded(model, dtype, device)
+        greedy(self.model)
         self.processor.tokenizer.padding_side = "left"
         if self.processor.tokenizer.pad_token is None:
             self.processor.tokenizer.pad_token = self.processor.tokenizer.eos_token
-        self.device, self.batch = device, batch
+        self.device, self.max_length = device, max_length
 
     def answer(self, requests: Sequence[Request]) -> list[str]:
-        """By the processor's chat template, greedily."""
+        """By the processor's chat template, greedily.
+
+        Raises:
+            ValueError: a picture is too large, or a request leaves no room for its answer.
+        """
         texts: list[str] = []
-        for start in range(0, len(requests), self.batch):
-            texts += self._answer(requests[start : start + self.batch])
+        for start in range(0, len(requests), BATCH):
+            texts += self._answer(requests[start : start + BATCH])
         return texts
 
     @torch.inference_mode()
     def _answer(self, requests: Sequence[Request]) -> list[str]:
         inputs = self.processor.apply_chat_template(
-            [_conversation(request) for request in requests],
+            [conversation(request) for request in requests],
             add_generation_prompt=True,
             tokenize=True,
             return_dict=True,
             return_tensors="pt",
             processor_kwargs={"padding": True},
         ).to(self.device, self.model.dtype)
-        output = self.model.generate(**inputs, max_new_tokens=requests[0].max_new_tokens, do_sample=False)
-        answers = output[:, inputs["input_ids"].shape[1] :]
+        length, limit = inputs["input_ids"].shape[1], requests[0].max_new_tokens
+        if self.max_length and length >= self.max_length:
+            raise ValueError(f"the prompt takes {length} tokens, its pictures' included, of {self.max_length}")
+        limit = min(limit, self.max_length - length) if self.max_length else limit
+        output = self.model.generate(**inputs, max_new_tokens=limit, do_sample=False)
+        answers = output[:, length:]
         return [text.strip() for text in self.processor.batch_decode(answers, skip_special_tokens=True)]
 
 
-def _loaded(model: str, dtype: torch.dtype | Literal["auto"]) -> tuple[ProcessorMixin, Any]:
-    """A public model and its processor, of code that transformers brings.
+def _loaded(model: str, dtype: WeightsType, device: str) -> tuple[ProcessorMixin, Any]:
+    """A public model on its device, and its processor, of code that transformers brings.
 
     Raises:
         ValueError: the model brings code of its own, which is never run here.
     """
     try:
-        processor = load_processor(model)
-        return processor, AutoModelForImageTextToText.from_pretrained(model, dtype=dtype, trust_remote_code=False)
+        processor, loaded = load_processor(model), loading_type(dtype, device)
+        found = AutoModelForImageTextToText.from_pretrained(model, dtype=loaded, trust_remote_code=False)
+        return processor, found.to(device).eval()
     except ValueError as error:
         if "trust_remote_code" not in str(error):
             raise
@@ -133,7 +150,8 @@ def _loaded(model: str, dtype: torch.dtype | Literal["auto"]) -> tuple[Processor
         ) from None
 
 
-def _conversation(request: Request) -> list[dict]:
+def conversation(request: Request) -> list[dict]:
+    """A request as chat templates take it."""
     pictures = [{"type": "image", "image": _picture(data)} for data in request.images]
     return [{"role": "user", "content": [*pictures, {"type": "text", "text": request.prompt}]}]
 

@@ -54,10 +54,10 @@ class VllmEngine:
                 ready, handed_over = [], time.monotonic()
 
     def version(self) -> str:
-        """That of vLLM in its own environment."""
+        """That of vLLM in its own environment, and the type of the weights."""
         from vllm import __version__
 
-        return f"vllm {__version__}"
+        return f"vllm {__version__}, {str(self.llm.llm_engine.model_config.dtype).removeprefix('torch.')}"
 
     def _enqueue(self, request: Request) -> str:
         from vllm import SamplingParams
