@@ -16,6 +16,8 @@ from typing import Literal
 import ray
 from ray.exceptions import ActorUnavailableError, OutOfMemoryError, RayActorError
 
+from ray_jobs.deaths import reason_of, was_taken_away
+from ray_jobs.room import no_place
 from web2code.artifacts import replace_text
 from web2code.config import StageConfig, TrainJob
 from web2code.training.watchdog import stalled
@@ -27,9 +29,6 @@ NOTICE = "notice"
 # Python's errors that the same weights and samples would lead to again, and what libraries say where memory ends.
 LASTING = (FloatingPointError, ValueError)
 NO_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-# What Ray says about a worker whose machine or process was told to go.
-TAKEN_AWAY = ("its node has died", "node was preempted", "received a SIGTERM", "receives a SIGTERM")
-
 # How long Ray may take to be sure that a machine which does not answer is gone.
 SURE_SECONDS = 60.0
 
@@ -66,9 +65,7 @@ def train_until_done(fit: Callable[[], object], job: TrainJob, folder: Path) -> 
             return
         except (TrainingFailedError, RayActorError) as error:
             left = _set_aside(folder)
-            kind, reason = ending_of(
-                error, job.stage, left, num_killed_for_memory() > killed, partial(has_lost, machines)
-            )
+            kind, reason = ending_of(error, job, left, num_killed_for_memory() > killed, partial(has_lost, machines))
             here.append(Ending(kind, reason, _newest_checkpoint(folder)))
             replace_text(folder / ENDINGS, json.dumps([asdict(each) for each in (*endings(folder), here[-1])]))
             if not is_tried_again(here, job):
@@ -91,18 +88,25 @@ def is_tried_again(here: list[Ending], job: TrainJob) -> bool:
 
 
 def ending_of(
-    error: Exception, stage: StageConfig, left: Path, killed_for_memory: bool, lost_machine: Callable[[], bool]
+    error: Exception, job: TrainJob, left: Path, killed_for_memory: bool, lost_machine: Callable[[], bool]
 ) -> tuple[Kind, str]:
     """What ended an attempt: of what kind, and in a sentence. `left` is the folder of what its workers wrote.
 
     One worker's end makes others fail, in other words: the most telling cause counts.
     """
     from ray.train import PreemptionError
+    from ray.train.v2._internal.exceptions import WorkerGroupStartupFailedError, WorkerGroupStartupTimeoutError
 
+    failure = getattr(error, "controller_failure", error)
+    if isinstance(failure, WorkerGroupStartupTimeoutError):
+        return "lasting failure", no_place(job.where)
+    if isinstance(failure, WorkerGroupStartupFailedError):
+        failure = failure.__cause__ or failure
+    stage = job.stage
     causes = {
         rank: getattr(each, "health_check_failure", each)
         for rank, each in getattr(error, "worker_failures", {}).items()
-    } or {-1: getattr(error, "controller_failure", error)}
+    } or {-1: failure}
     died = {rank: cause for rank, cause in causes.items() if isinstance(cause, RayActorError)}
     raised = [cause for cause in causes.values() if not isinstance(cause, RayActorError)]
     for cause in raised:
@@ -115,7 +119,7 @@ def ending_of(
     if isinstance(error, PreemptionError):
         return "preemption", str(error)
     for rank, cause in died.items():
-        if cause.preempted or any(words in str(cause) for words in TAKEN_AWAY):
+        if was_taken_away(cause):
             return "preemption", _death(rank, cause)
         if isinstance(cause, ActorUnavailableError) and lost_machine():
             return "preemption", f"the machine of rank {rank} is gone"
@@ -123,7 +127,7 @@ def ending_of(
     kind: Kind = "preemption" if (left / NOTICE).exists() else "failure"
     if hung := stalled(left):
         return kind, "; ".join(hung)
-    return kind, _death(*next(iter(died.items()))) if died else _last_line(raised[0])
+    return kind, _death(*next(iter(died.items()))) if died else reason_of(raised[0])
 
 
 def out_of_memory(stage: StageConfig, what: str) -> str:
@@ -210,10 +214,5 @@ def _newest_checkpoint(folder: Path) -> str:
 
 def _death(rank: int, error: RayActorError) -> str:
     """What Ray knows of a worker's end, without what it supposes."""
-    told = _last_line(error).rpartition("Worker exit detail: ")[2].partition(" Some common causes")[0]
-    return f"rank {rank} died: {told}" if rank >= 0 else f"Ray Train's controller died: {told}"
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    told = reason_of(error).rpartition("Worker exit detail: ")[2].partition(" Some common causes")[0]
+    return f"rank {rank} died: {told}" if rank >= 0 else f"a process of Ray Train died: {told}"

@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection
-from functools import partial
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 import ray
-import torch
-from transformers import LlavaConfig
 
+from ray_jobs.imports import loading, unused
 from web2code.artifacts import publish, read_record
-from web2code.config import (
-    ImageTextConfig,
-    ModelConfig,
-    PreparedLayout,
-    PreparedPart,
-    PreparedRecord,
-    PrepareJob,
-    PretrainedModelConfig,
-    Shard,
-    StageName,
-    StageTemplate,
-)
+from web2code.config import ModelConfig, PreparedPart, PreparedRecord, PrepareJob, Shard, StageName
 from web2code.data.pages import read_pages
-from web2code.data.shards import load_record, read_manifest
-from web2code.mixtures import capped
-from web2code.modelling.base import build_model, save_checkpoint
-from web2code.modelling.image_text import load_image_text
-from web2code.modelling.images import pixel_statistics
-from web2code.modelling.llava import Assembled, assemble, language_template
-from web2code.modelling.templates import TEMPLATES, Template
-from web2code.modelling.tokenizer import train_tokenizer
+from web2code.data.shards import load_record
 from web2code.progress import report
-from web2code.training.arrays import Arrays, join_shards, load_arrays
-from web2code.training.prepare import Counts, Preparation, SquarePictures, owners, prepare_shard
-from web2code.training.trainable import set_trainable
-from web2code.training.warm_up import tokenizer_texts, warm_up
 from web2code.validation.quarantine import read_quarantined
 
-Rows = list[dict[str, Any]]
-# The folder of the base checkpoint.
-BASE = "base"
+if TYPE_CHECKING:
+    from web2code.modelling.llava import Assembled
+    from web2code.training.arrays import Arrays
+    from web2code.training.prepare import Counts, Preparation
 
 
 def main(job: PrepareJob) -> PreparedRecord:
@@ -55,6 +32,10 @@ def main(job: PrepareJob) -> PreparedRecord:
     """
     if done := read_record(job.output(), PreparedRecord):
         return done
+    from web2code.modelling.base import save_checkpoint  # heavy, as the next two are
+    from web2code.training.arrays import join_shards, load_arrays
+    from web2code.training.base_model import BASE, layout_of, new_base, preparation_of, templates_of, warmed_up
+
     out, parts = Path(job.output()), parts_of(job)
     shards = shards_of(job, parts)
     out.mkdir(parents=True, exist_ok=True)
@@ -105,101 +86,24 @@ def shards_of(job: PrepareJob, parts: tuple[PreparedPart, ...]) -> list[Shard]:
     return [shard for shard in found if shard.part in {part.part for part in parts}]
 
 
-def new_base(job: PrepareJob, rows: Rows) -> Assembled:
-    """A published model, or published parts, joined; or one made from scratch, its tokenizer of the pages' text."""
-    if isinstance(job.model, ImageTextConfig):
-        model, processor = load_image_text(job.model, torch.bfloat16)
-        set_trainable(model, ())  # a model whose modules are not known is refused before anything is prepared
-        return Assembled(model, processor.tokenizer, processor)
-    if isinstance(job.model, PretrainedModelConfig):
-        return assemble(job.model, torch.bfloat16, job.seed)
-    template, language = template_named(job.templates["instruct"]), job.model.language
-    tokenizer = train_tokenizer(
-        tokenizer_texts(rows, template), language.vocab_size, language.max_length, template.control_tokens
-    )
-    return Assembled(build_model(job.model, tokenizer, job.seed), tokenizer)
-
-
-def template_named(name: StageTemplate) -> Template:
-    """One of our templates."""
-    assert name != "own", "a recipe's validation sees to it"
-    return TEMPLATES[name]
-
-
-def templates_of(job: PrepareJob, base: Assembled) -> dict[str, Template]:
-    """The template of each stage; ValueError where the model has none of its own that can be followed."""
-    named: Callable[[StageTemplate], Template] = base.processor.template if base.processor else template_named
-    if isinstance(job.model, PretrainedModelConfig):
-        named = partial(language_template, job.model.language_model, base.tokenizer)
-    return {stage: named(name) for stage, name in job.templates.items()}
-
-
-def warmed_up(job: PrepareJob, base: Assembled, rows: Rows) -> list[float]:
-    """Train a new language model on the pages' text; returns the losses."""
-    if not isinstance(job.model, ModelConfig):
-        return []
-    texts = [text for row in rows for text in (row["html"], row["caption"])]
-    steps = job.model.warmup_steps
-    return warm_up(
-        base.model, base.tokenizer, texts, steps, job.seed,
-        lambda step, loss: report("warm up", step, steps, f"loss {loss:.3f}"),
-    )  # fmt: skip
-
-
-def preparation_of(
-    job: PrepareJob,
-    parts: tuple[PreparedPart, ...],
-    excluded: Collection[str],
-    base: Assembled,
-    templates: dict[str, Template],
-) -> Preparation:
-    """How this job's samples become arrays."""
-    folder = Path(job.where.data_dir)
-    caps = {number: part for number, part in enumerate(parts) if part.cap is not None}
-    kept = {}
-    if caps:
-        table = read_manifest(folder, ["id", "part", "split"])
-        for number, part in caps.items():
-            of_part = (np.asarray(table["part"]) == part.part) & (np.asarray(table["split"]) == "train")
-            kept[number] = capped(table.filter(of_part)["id"].to_pylist(), part.cap or 0, job.seed)
-    return Preparation(
-        folder=folder,
-        tokenizer=base.tokenizer,
-        templates=templates,
-        parts=parts,
-        kept=kept,
-        excluded=excluded,
-        max_length=job.model.max_length,
-        pictures=base.processor or square_pictures(base.model.config, isinstance(job.model, ModelConfig)),
-    )
-
-
-def square_pictures(config: LlavaConfig, exact: bool) -> SquarePictures:
-    """The pictures of a LLaVA model, kept to the last bit or as JPEG."""
-    return SquarePictures(
-        num_tokens=config.image_seq_length,
-        size=config.vision_config.image_size,
-        mean=pixel_statistics(config.vision_config)[0],
-        form="raw" if exact else "jpeg",
-    )
-
-
-def layout_of(parts: tuple[PreparedPart, ...], base: Assembled) -> PreparedLayout:
-    """How pictures become a model's input: by its processor, or by LLaVA's normalisation."""
-    if base.processor:
-        return PreparedLayout(parts=parts, processor=BASE)
-    mean, std = pixel_statistics(base.model.config.vision_config)
-    return PreparedLayout(parts=parts, pixel_mean=mean, pixel_std=std)
-
-
 def start_shards(shards: list[Shard], out: Path, preparation: Preparation) -> dict[Path, ray.ObjectRef]:
     """Prepare all shards in parallel: the folder of each, with the counts that it will have."""
-    prepare, shared, own = ray.remote(num_cpus=1)(prepare_shard), ray.put(preparation), owners(preparation, shards)
+    from web2code.training.prepare import owners
+
+    shared, own = [ray.put(preparation)], owners(preparation, shards)
     folders = [out / "shards" / f"{shard.part}-{shard.sha256[:16]}" for shard in shards]
     return {
-        folder: prepare.remote(shared, shard, own[shard.path], folder)
+        folder: prepare_one.remote(shared, shard, own[shard.path], folder)
         for folder, shard in zip(folders, shards, strict=True)
     }
+
+
+@ray.remote(num_cpus=1)
+def prepare_one(shared: list[ray.ObjectRef], shard: Shard, own: Collection[str], folder: Path) -> Counts:
+    """Prepare a shard; what all have in `shared` is read after what it takes has been imported."""
+    with loading(*unused()):
+        from web2code.training.prepare import prepare_shard
+    return prepare_shard(ray.get(shared[0]), shard, own, folder)
 
 
 def finished(pending: dict[Path, ray.ObjectRef]) -> list[Counts]:
@@ -234,5 +138,7 @@ def record_of(
 
 
 if __name__ == "__main__":
+    with loading(*unused()):
+        import web2code.training.base_model  # noqa: F401
     ray.init()
     main(PrepareJob.model_validate_json(Path(sys.argv[1]).read_text()))

@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 
+from ray_jobs.imports import loading
+from ray_jobs.room import require_room, resources_of
 from web2code.artifacts import publish
-from web2code.config import SelectionConfig, SelectionJob, SelectionRecord, Shard
+from web2code.config import START_SECONDS, SelectionConfig, SelectionJob, SelectionRecord, Shard
 from web2code.data import shards
 from web2code.data.images import decode_image
 from web2code.data.rows import sample_of
@@ -83,7 +85,8 @@ class ShardScorer:
     """A model that scores whole shards."""
 
     def __init__(self, selection: SelectionConfig, folder: str, out: str) -> None:
-        from web2code.selection.scorer import Scorer  # torch, which the driver can do without
+        with loading("sklearn"):
+            from web2code.selection.scorer import Scorer  # torch, which the driver can do without
 
         self.selection, self.folder, self.out = selection, Path(folder), Path(out)
         self.scorer = Scorer(selection.model, selection.max_tokens, selection.batch_size)
@@ -141,6 +144,7 @@ def _submit(job: SelectionJob, folder: Path, out: Path, todo: list[Shard]) -> li
         return []
     unit = "GPU" if job.gpus_per_worker else "CPU"
     num_scorers = min(len(todo), job.num_workers or max(1, int(ray.cluster_resources().get(unit, 1))))
+    require_room(num_scorers, resources_of(1, job.gpus_per_worker), "scorers", START_SECONDS)
     scorer = ray.remote(num_cpus=1, num_gpus=job.gpus_per_worker)(ShardScorer)
     scorers = [scorer.remote(job.selection, str(folder), str(out)) for _ in range(num_scorers)]
     return [scorers[i % num_scorers].score.remote(shard) for i, shard in enumerate(todo)]

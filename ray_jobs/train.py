@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
+import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,26 +14,38 @@ from typing import Any
 import ray
 
 from ray_jobs.attempts import WORKERS, endings, fence, preemption_notice, train_until_done
+from ray_jobs.imports import loading, unused
 from ray_jobs.metrics import StepGauges
+from ray_jobs.room import require_room, worker_resources
 from ray_jobs.unfinished import note_identity, unfinished_others
 from web2code.artifacts import publish, read_record
-from web2code.config import LoraConfig, StageRecord, TrainJob
+from web2code.config import StageRecord, TrainJob
 from web2code.plan import require_four_bits
 from web2code.progress import report
+from web2code.training.manifests import require_own
 
 # Set by whoever submits the job; the time to the first step counts from there.
 SUBMITTED_AT = "WEB2CODE_SUBMITTED_AT"
-# transformers and DeepSpeed import these where they are installed, in three seconds, for what training does not use.
-UNUSED = ("sklearn", "scipy", "mlflow")
-# And these, in most of another second, for adapters alone; and these, in one more, for adapters in four bits.
-FOR_ADAPTERS, FOR_FOUR_BITS = ("accelerate", "peft"), ("bitsandbytes",)
+# How long Ray Train waits until all workers have a place.
+START_TIMEOUT = "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"
+# Language models of the recipes, which train with any attention: to try one takes transformers, and seconds.
+KNOWN_LANGUAGE_MODELS = ("crystalcoder", "llama", "phi3")
 
 
 def main(job: TrainJob) -> StageRecord:
-    """Train the stage, or go on with it; returns the committed record."""
+    """Train the stage, or go on with it; returns the committed record.
+
+    Raises:
+        ValueError: a checkpoint among the stage's is of another training, or the cluster has no room for the workers.
+        RuntimeError: training cannot go on.
+    """
     if done := read_record(job.output(), StageRecord):
         return done
     require_four_bits(job.lora)
+    require_own(checkpoint_folder(job), job.fingerprint())
+    require_attention(job)
+    resources = worker_resources(job.where)
+    require_room(job.where.num_workers, resources, "workers", job.where.start_seconds)
     with loading():
         from ray.train import FailureConfig, RunConfig, ScalingConfig
 
@@ -43,7 +53,7 @@ def main(job: TrainJob) -> StageRecord:
         from ray_jobs.trainer import Trainer
 
     gpu = job.where.gpus_per_worker > 0
-    resources = {"CPU": job.where.cpus_per_worker} | ({"GPU": job.where.gpus_per_worker} if gpu else {})
+    os.environ[START_TIMEOUT] = str(job.where.start_seconds)
     started = float(os.environ.get(SUBMITTED_AT, time.time()))
     trainer = partial(
         Trainer,
@@ -54,7 +64,7 @@ def main(job: TrainJob) -> StageRecord:
         run_config=RunConfig(
             name=job.fingerprint(),
             storage_path=f"{job.where.home}/ray_train",
-            failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
+            failure_config=FailureConfig(max_failures=0, max_preemption_failures=0, controller_failure_limit=0),
         ),
     )
     for other in unfinished_others(job, checkpoint_folder(job)):
@@ -67,45 +77,32 @@ def main(job: TrainJob) -> StageRecord:
     return record
 
 
+def require_attention(job: TrainJob) -> None:
+    """Nothing, where a LLaVA's language model is trained rightly with the stage's attention and packing.
+
+    Raises:
+        ValueError: it is not, with what to set.
+    """
+    base = Path(job.where.home) / "artifacts" / "prepared" / job.prepared / "base"
+    config = json.loads((base / "config.json").read_text())
+    if config["model_type"] != "llava" or config["text_config"]["model_type"] in KNOWN_LANGUAGE_MODELS:
+        return
+    from transformers import AutoConfig
+
+    from web2code.modelling.language_models import require_stages
+
+    require_stages(str(base), AutoConfig.from_pretrained(base).text_config, [job.stage])
+
+
 def checkpoint_folder(job: TrainJob) -> Path:
     """Where the checkpoints of a stage lie until it is finished."""
     return Path(job.where.home) / "checkpoints" / job.fingerprint()
 
 
-@contextmanager
-def loading() -> Iterator[None]:
-    """Import modules without looking for garbage: they make a million objects, and none of them is."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def import_muon() -> None:
-    """Import DeepSpeed's Muon, which every engine asks for, without what would compile it: it takes a second."""
-    from deepspeed.runtime import compiler
-
-    compiled = compiler.compile
-    compiler.compile = lambda *args, **kwargs: lambda function: function
-    try:
-        import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401
-    finally:
-        compiler.compile = compiled
-
-
-def unused(lora: LoraConfig | None) -> tuple[str, ...]:
-    """What a worker goes without."""
-    return UNUSED + (() if lora else FOR_ADAPTERS) + (() if lora and lora.four_bit else FOR_FOUR_BITS)
-
-
 def train_worker(config: dict[str, Any]) -> None:
     """What each training worker runs."""
     job = TrainJob.model_validate_json(config["job"])
-    for name in unused(job.lora):
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
-    with loading():
+    with loading(*unused(job.lora)):
         import ray.train.torch
         import torch  # heavy: only workers need it
 
@@ -118,7 +115,6 @@ def train_worker(config: dict[str, Any]) -> None:
         from web2code.training.measurements import describe
         from web2code.training.watchdog import Phase, Watchdog
 
-        import_muon()
     home, rank = Path(job.where.home), ray.train.get_context().get_world_rank()
     prepared = home / "artifacts" / "prepared" / job.prepared
     source = home / "artifacts" / "stage" / job.previous / "model" if job.previous else prepared / "base"

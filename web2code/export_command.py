@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from web2code.config import WeightsType
 from web2code.mistakes import fail
 
 console = Console()
@@ -18,7 +19,7 @@ def export(
     model: Annotated[Path, typer.Argument(help="Folder of a checkpoint, e.g. a stage's `model`.")],
     out: Annotated[Path, typer.Argument(help="Folder to write; it must not be there yet.")],
     dtype: Annotated[
-        Literal["auto", "bfloat16", "float16", "float32"],
+        WeightsType,
         typer.Option(help="Precision of the weights; auto keeps that of the checkpoint."),
     ] = "auto",
 ) -> None:

@@ -10,11 +10,13 @@ from web2code.mistakes import fail
 from web2code.plan import home_folder
 from web2code.progress import MARK
 from web2code.progress_bars import ProgressBars
-from web2code.services import HOST, find_service, ray_environment
+from web2code.services import HOST, QUIET, find_service, ray_environment
 
 
 def run_program(module: str, job: str) -> str:
-    """Run a program of this project on a job, on the Ray of `web2code up` or one of its own; returns its output.
+    """Run a program of this project on a job; returns its output.
+
+    It runs on the Ray of `web2code up`, or the one that `RAY_ADDRESS` names, or one of its own.
 
     Its progress becomes bars, its other lines are shown, and where it fails its last line becomes one sentence.
     """
@@ -28,9 +30,11 @@ def run_program(module: str, job: str) -> str:
     log = home / "jobs" / f"{module}-{os.getpid()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     service = find_service(home, "ray")
+    address = f"{HOST}:{service.ports['gcs']}" if service else os.environ.get("RAY_ADDRESS", "local")
+    # Another cluster has a token of its own, which the environment gives.
+    ray = ray_environment(home) if service or address == "local" else QUIET
     environment = {
-        **os.environ, **ray_environment(home), "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false",
-        "RAY_ADDRESS": f"{HOST}:{service.ports['gcs']}" if service else os.environ.get("RAY_ADDRESS", "local"),
+        **os.environ, **ray, "PYTHONUNBUFFERED": "1", "TOKENIZERS_PARALLELISM": "false", "RAY_ADDRESS": address,
     }  # fmt: skip
     lines = []
     with (

@@ -32,6 +32,12 @@ ONE_MACHINE = {
 }
 
 
+# What Ray's own job client reads, in this order.
+CLUSTER_VARIABLES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
+# Of every process that talks to some Ray.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+
+
 @dataclass(frozen=True)
 class Service:
     """A process that was started here. `created` tells it from a later process with the same id."""
@@ -177,9 +183,14 @@ def ray_environment(home: Path) -> dict[str, str]:
     return {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(token),
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+        **QUIET,
     }
+
+
+def named_cluster() -> str:
+    """The address of a cluster that the environment names, as it does for `ray job submit`; empty where it does not."""
+    found = (os.environ.get(name, "") for name in CLUSTER_VARIABLES)
+    return next((address for address in found if address not in ("", "local")), "")
 
 
 def ray_folder(home: Path) -> Path:
@@ -202,24 +213,19 @@ def start_ray(home: Path, gcs_port: int | None = None, dashboard_port: int | Non
     """Start a Ray head on loopback; free ports unless some are given. It may still be starting when this returns."""
     gcs, dashboard, client, agent = free_ports(4)
     gcs, dashboard = gcs_port or gcs, dashboard_port or dashboard
+    programs = Path(sys.executable).parent
+    # What builds kernels on GPUs looks for `ninja` there.
+    path = os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)])
     command = [
-        str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--disable-usage-stats",
+        str(programs / "ray"), "start", "--head", "--block", "--disable-usage-stats",
         f"--node-ip-address={HOST}", f"--port={gcs}", f"--dashboard-host={HOST}", f"--dashboard-port={dashboard}",
         f"--ray-client-server-port={client}", f"--dashboard-agent-listen-port={agent}",
         "--object-store-memory=1000000000", f"--temp-dir={ray_folder(home)}",
     ]  # fmt: skip
     return start_service(
         home, "ray", command, f"http://{HOST}:{dashboard}", {"gcs": gcs, "dashboard": dashboard},
-        {**ray_environment(home), **ONE_MACHINE, **compiler_environment()},
+        {**ray_environment(home), **ONE_MACHINE, "PATH": path},
     )  # fmt: skip
-
-
-def compiler_environment() -> dict[str, str]:
-    """Makes DeepSpeed find what set-up compiled: what another environment, or another `ninja`, built is built again."""
-    return {
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
-        "TORCH_EXTENSIONS_DIR": os.environ.get("TORCH_EXTENSIONS_DIR") or str(Path(sys.prefix) / "torch_extensions"),
-    }
 
 
 def start_mlflow(home: Path) -> Service:

@@ -11,6 +11,7 @@ from web2code.services import (
     Service,
     chosen_port,
     find_service,
+    named_cluster,
     prefect_environment,
     start_mlflow,
     start_prefect,
@@ -28,6 +29,8 @@ NAMES = ("prefect-worker", "prefect", "mlflow", "ray")
 def bring_up(home: Path) -> list[Service]:
     """Start what is not running, wait until all answer, deploy; on a failure nothing that was started here is left.
 
+    No Ray is started where the environment names a cluster: the worker's flows submit their jobs there.
+
     Raises:
         ValueError: a port is in use.
         RuntimeError: a service did not start, or the deployment failed.
@@ -42,22 +45,21 @@ def bring_up(home: Path) -> list[Service]:
 
     try:
         prefect = ensure("prefect", lambda: start_prefect(home))
-        ray = ensure(
-            "ray",
-            lambda: start_ray(home, chosen_port("ray", "gcs", 6379), chosen_port("ray", "dashboard", 8265)),
-        )
+        ports = chosen_port("ray", "gcs", 6379), chosen_port("ray", "dashboard", 8265)
+        ray = [] if named_cluster() else [ensure("ray", lambda: start_ray(home, *ports))]
         mlflow = ensure("mlflow", lambda: start_mlflow(home))
         wait_until_up(home, prefect, "/api/health")
         deploy(home, prefect)
         worker = ensure("prefect-worker", lambda: start_worker(home, prefect, POOL))
-        wait_until_up(home, ray, "/api/version")
+        for service in ray:
+            wait_until_up(home, service, "/api/version")
         wait_until_up(home, mlflow, "/health")
     except BaseException:
         for name in NAMES:
             if name in started:
                 stop_service(home, name)
         raise
-    return [prefect, worker, ray, mlflow]
+    return [prefect, worker, *ray, mlflow]
 
 
 def bring_down(home: Path) -> list[str]:

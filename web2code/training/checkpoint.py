@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import threading
 from collections import OrderedDict
@@ -17,9 +15,18 @@ import torch
 import torch.distributed as dist
 from deepspeed.runtime.checkpoint_engine.checkpoint_engine import CheckpointEngine
 
-from web2code.artifacts import CorruptArtifactError, replace_text, sha256_of
-from web2code.config import digest
+from web2code.artifacts import CorruptArtifactError, sha256_of
 from web2code.training.history import History
+from web2code.training.manifests import (
+    is_finished,
+    manifest_path,
+    num_writers,
+    read_manifest,
+    require_own,
+    step_of,
+    sync,
+    write_manifest,
+)
 from web2code.training.reshard import load_resharded
 
 TAG = "state"
@@ -48,7 +55,7 @@ class Checkpoints:
         """Begin to write the state after some steps; waits only for the checkpoint before it."""
         self.finish()
         directory = self.folder / f"step-{step:08}-by-{self.world_size}"
-        _manifest(directory, self.rank).unlink(missing_ok=True)  # of an attempt that was killed
+        manifest_path(directory, self.rank).unlink(missing_ok=True)  # of an attempt that was killed
         dist.barrier()  # before any worker writes: its files must not count together with what that attempt left
         self.engine.save_checkpoint(str(directory), tag=TAG, save_latest=False, exclude_frozen_parameters=True)
         manifest = {"identity": self.identity, "step": step, "history": asdict(history)}
@@ -82,16 +89,16 @@ class Checkpoints:
 
         Raises:
             CorruptArtifactError: there are checkpoints, and all of them are damaged.
-            ValueError: it is of another training.
+            ValueError: one is of another training.
         """
+        require_own(self.folder, self.identity)
         candidates = sorted(self.folder.glob("step-*/"), reverse=True)
         damaged = 0
         for directory in candidates:
             problems = self._problems(directory)
             if not any(problems):
-                manifest = _read_manifest(directory, self.rank % _num_writers(directory))
-                self._require_own(directory, manifest["identity"])
-                self._load(directory, as_written=_num_writers(directory) == self.world_size)
+                manifest = read_manifest(directory, self.rank % num_writers(directory))
+                self._load(directory, as_written=num_writers(directory) == self.world_size)
                 return manifest["step"], History(**manifest["history"])
             damaged += UNFINISHED not in problems
             if self.rank == 0:
@@ -124,13 +131,6 @@ class Checkpoints:
                 return
         raise CorruptArtifactError(f"no checkpoint of step {step} in {self.folder} is whole: delete it and run again")
 
-    def _require_own(self, directory: Path, identity: str) -> None:
-        if identity != self.identity:
-            raise ValueError(
-                f"{directory} is a checkpoint of {identity or 'no named training'}, not of {self.identity}, which has "
-                "other settings, data or code: remove it from this folder and run again"
-            )
-
     def _load(self, directory: Path, as_written: bool = False) -> None:
         # Without ZeRO every worker holds everything.
         if as_written or not self.engine.zero_optimization():
@@ -141,7 +141,7 @@ class Checkpoints:
     def _problems(self, directory: Path) -> list[str]:
         """What each worker finds wrong with its share of a checkpoint's files; empty where nothing is."""
         problems: list[str] = [""] * self.world_size
-        mine = range(self.rank, _num_writers(directory), self.world_size)
+        mine = range(self.rank, num_writers(directory), self.world_size)
         dist.all_gather_object(problems, next(filter(None, (_problem(directory, rank) for rank in mine)), ""))
         return problems
 
@@ -151,9 +151,9 @@ class Checkpoints:
             self.copied.set()
             for state, path in copies:
                 torch.save(state, path)
-                _sync(path)
+                sync(path)
             files = {str(path.relative_to(directory)): sha256_of(path) for _, path in copies}
-            _write_manifest(directory, self.rank, manifest | {"files": files})
+            write_manifest(directory, self.rank, manifest | {"files": files})
             if self.rank == 0:
                 self._remove_old(directory)
         except Exception as error:
@@ -162,67 +162,29 @@ class Checkpoints:
 
     def _remove_old(self, newest: Path) -> None:
         """Of what lies there up to `newest`, which some workers may still be writing, remove all that has followers."""
-        directories = [each for each in sorted(self.folder.glob("step-*/")) if _step(each) <= _step(newest)]
-        whole = [each for each in directories if _is_finished(each)]
+        directories = [each for each in sorted(self.folder.glob("step-*/")) if step_of(each) <= step_of(newest)]
+        whole = [each for each in directories if is_finished(each)]
         kept = {newest, *whole[-self.kept :]}
         for directory in directories:
-            is_followed = bool(whole) and _step(directory) <= _step(whole[-1])
-            if is_followed and directory not in kept and _step(directory) != self.best:
+            is_followed = bool(whole) and step_of(directory) <= step_of(whole[-1])
+            if is_followed and directory not in kept and step_of(directory) != self.best:
                 shutil.rmtree(directory)
 
 
 UNFINISHED = "it was not finished"
 
 
-def _step(directory: Path) -> int:
-    return int(directory.name.split("-")[1])
-
-
-def _num_writers(directory: Path) -> int:
-    return int(directory.name.rpartition("-")[2])
-
-
-def _is_finished(directory: Path) -> bool:
-    return len(list(directory.glob("manifest-*.json"))) == _num_writers(directory)
-
-
-def _manifest(directory: Path, rank: int) -> Path:
-    return directory / f"manifest-{rank}.json"
-
-
-def _write_manifest(directory: Path, rank: int, content: dict[str, Any]) -> None:
-    replace_text(_manifest(directory, rank), json.dumps(content | {"sha256": digest(content)}))
-    _sync(_manifest(directory, rank))
-
-
-def _read_manifest(directory: Path, rank: int) -> dict[str, Any]:
-    path = _manifest(directory, rank)
-    try:
-        content = json.loads(path.read_bytes())
-        if content.pop("sha256") == digest(content):
-            return content
-    except (ValueError, KeyError, AttributeError, TypeError):
-        pass  # no JSON, or no object with a checksum
-    raise CorruptArtifactError(f"{path.name} is corrupt")
-
-
 def _problem(directory: Path, rank: int) -> str:
-    if not _manifest(directory, rank).exists():
+    if not manifest_path(directory, rank).exists():
         return UNFINISHED
     try:
-        files = _read_manifest(directory, rank)["files"]
+        files = read_manifest(directory, rank)["files"]
     except CorruptArtifactError as error:
         return str(error)
     for name, expected in files.items():
         if not (directory / name).exists() or sha256_of(directory / name) != expected:
             return f"{name} is missing or corrupt"
     return ""
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file is on its disk: what it stands in for is removed soon after."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 class Collected(CheckpointEngine):

@@ -31,7 +31,10 @@ from web2code.training.measurements import Meter, stage_meter
 from web2code.training.order import Order
 from web2code.training.placement import place
 from web2code.training.trainable import parameter_groups, set_trainable
+from web2code.training.uncompiled import leave_uncompiled
 from web2code.training.watchdog import Phase, Watchdog
+
+leave_uncompiled()
 
 BETA1 = 0.9
 # Seconds, by the first worker's clock, until it is asked again whether a machine leaves: all workers wait for that.
@@ -58,7 +61,7 @@ def train_stage(
     `watchdog` expects that the weights are gathered.
 
     Raises:
-        ValueError: the newest checkpoint is of another identity.
+        ValueError: a checkpoint is of another identity.
         FloatingPointError: a loss or gradient that is not finite, or a spike, where `stage.guard` says to stop.
     """
     set_trainable(model, stage.trainable)

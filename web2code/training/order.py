@@ -17,8 +17,10 @@ class Order:
 
     An epoch has every sample of a part as often as the part's weight says; of a weight of 2.3 three samples in ten,
     others in every epoch, are there a third time. Where samples are grouped by length, each run of `MEGA_BATCHES`
-    batches of the shuffled epoch is sorted by it and its batches are shuffled again; by modality and length, that is
-    done apart for samples with and without a picture, as LLaVA's `LengthGroupedSampler` does.
+    batches of the shuffled epoch is sorted by it and its batches are shuffled again, so that those of a batch are alike
+    in length. By modality and length, as LLaVA's `LengthGroupedSampler` does it, samples with and without a picture are
+    cut into batches apart, as the shuffled epoch has them: which of them meet is drawn at random. A batch is sorted by
+    length so that all workers get long and short ones, and what is left of both kinds makes the last batch.
 
     As many samples as the stage holds out, drawn with the seed, are in no batch, nor is any other that shows their
     pictures; `held_out` has their indices, shortest first.
@@ -72,18 +74,12 @@ class Order:
         return np.concatenate(batches)
 
     def _by_modality(self, rng: np.random.Generator, indices: np.ndarray) -> np.ndarray:
-        """The same, of one modality each but for one batch at most, in which what is left of both meets."""
-        groups, left = [], []
-        for pictured in (True, False):
-            chosen = indices[self.pictured[indices] == pictured]
-            whole = len(chosen) // self.global_batch * self.global_batch
-            if whole:
-                groups.append(self._by_length(rng, chosen[:whole]))
-            left.append(chosen[whole:])
-        if len(mixed := np.concatenate(left)):
-            groups.append(mixed.reshape(-1, self.global_batch))
-        batches = np.concatenate(groups)
-        return batches[rng.permutation(len(batches))]
+        """Batches of one modality each, and last, where there is a rest, one of what is left of both."""
+        kinds = [indices[self.pictured[indices] == pictured] for pictured in (True, False)]
+        cut = [np.split(kind, [len(kind) // self.global_batch * self.global_batch]) for kind in kinds]
+        whole, rest = (np.concatenate(pieces).reshape(-1, self.global_batch) for pieces in zip(*cut, strict=True))
+        batches = np.concatenate([rng.permutation(whole), rest])
+        return np.take_along_axis(batches, np.argsort(self.lengths[batches], axis=1, kind="stable"), axis=1)
 
 
 def _num_seen(num: int, weight: float) -> int:

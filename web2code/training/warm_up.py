@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ def warm_up(
     texts: list[str],
     steps: int,
     seed: int,
+    precision: Literal["bf16", "fp32"],
     on_step: Any = lambda step, loss: None,
 ) -> list[float]:
     """Teach the language model the text of the training pages, without pictures; returns the loss of every step.
@@ -58,7 +59,7 @@ def warm_up(
         ids = torch.full((WARMUP_BATCH, width), tokenizer.pad_token_id)
         for i, row in enumerate(chosen):
             ids[i, : len(row)] = torch.tensor(row)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
             hidden = language(input_ids=ids, use_cache=False).last_hidden_state
             real = ids[:, 1:] != tokenizer.pad_token_id
             loss = functional.cross_entropy(head(hidden[:, :-1][real]).float(), ids[:, 1:][real])
