@@ -45,3 +45,8 @@ def start_lifecycle(folder, **changes):
         [sys.executable, "-m", "flows", json.dumps(parameters)], cwd=folder, env=environment(folder),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
+
+
+def summary(folder):
+    """What the newest run below a folder told of itself."""
+    return json.loads((folder / "home" / "runs" / "latest" / "summary.json").read_text())

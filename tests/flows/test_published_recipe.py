@@ -105,6 +105,7 @@ def test_each_stage_learns_from_its_part_and_pictures_are_small_jpegs(finished):
 
 def test_the_alignment_trains_the_projector_alone_and_the_result_answers(finished):
     stages = artifacts(finished[0], "stage")
+    assert json.loads((stages["instruct"] / "record.json").read_text())["previous"] == stages["align"].name
     prepared = artifacts(finished[0], "prepared")[""]
     base, aligned = (load_model(path).state_dict() for path in (prepared / "base", stages["align"] / "model"))
     changed = {name for name, tensor in aligned.items() if not torch.equal(tensor, base[name])}

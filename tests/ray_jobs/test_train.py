@@ -7,16 +7,21 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
+import ray
+import torch
 from safetensors.torch import load_file
 
 from ray_jobs.train import checkpoint_folder, main
-from tests.web2code.training.conftest import make_prepared, without_pictures
+from tests.web2code.training.conftest import make_prepared
 from web2code.artifacts import read_record, verify
 from web2code.config import StageConfig, StageRecord, TrainJob, Where
-from web2code.training.arrays import Arrays, load_arrays
-from web2code.training.loader import shares
+from web2code.modelling.llava import load_model
+from web2code.training.arrays import load_arrays
+from web2code.training.batches import collate
+from web2code.training.loop import padding_of
+from web2code.training.loss import AnswerLoss
+from web2code.training.manifests import write_manifest
 from web2code.training.order import Order
 
 ALIGN = StageConfig(
@@ -35,8 +40,8 @@ def home_with_prepared(folder: Path) -> Path:
     return folder
 
 
-def job(home: Path, stage: StageConfig, previous: str = "", num_workers: int = 2) -> TrainJob:
-    where = Where(home=str(home), data_dir=str(home / "data"), num_workers=num_workers)
+def job(home: Path, stage: StageConfig, previous: str = "", num_workers: int = 2, **where: float) -> TrainJob:
+    where = Where(home=str(home), data_dir=str(home / "data"), num_workers=num_workers, **where)
     return TrainJob(where=where, stage=stage, prepared="pages", previous=previous, seed=0)
 
 
@@ -59,6 +64,24 @@ def test_both_stages_learn_and_the_first_changes_the_projector_alone(undisturbed
     changed = {name for name, tensor in weights(align, home).items() if not tensor.equal(base[name])}
     assert changed
     assert all("multi_modal_projector" in name for name in changed)
+
+
+def test_the_second_stage_starts_from_the_projector_of_the_first(undisturbed):
+    home, align, instruct = undisturbed
+    prepared = home / "artifacts" / "prepared" / "pages"
+    aligned = home / "artifacts" / "stage" / align.fingerprint / "model"
+    before, after = (loss_of_the_first_step(INSTRUCT, prepared, model) for model in (prepared / "base", aligned))
+    assert after == pytest.approx(instruct.first_loss, abs=0.1 * abs(before - after))
+
+
+def loss_of_the_first_step(stage: StageConfig, prepared: Path, model: Path) -> float:
+    """What a model as it is says of the samples that a stage begins with."""
+    arrays = load_arrays(prepared)
+    batch = Order(arrays, stage, seed=0).batch(0)
+    loss = AnswerLoss(load_model(model, torch.bfloat16))
+    tensors = collate(arrays, batch, padding_of(loss.llava), torch.bfloat16)
+    with torch.no_grad():
+        return float(loss(**tensors, num_tokens=float(arrays.label_counts[batch].sum())))
 
 
 def test_the_record_tells_what_the_steps_measured(undisturbed):
@@ -127,28 +150,39 @@ def test_killed_it_goes_on_from_the_newest_whole_checkpoint_and_ends_with_the_sa
     assert foreign.exists(), "a checkpoint of another stage was touched"
 
 
-@pytest.mark.parametrize("zero_stage", [2, 3])
-def test_packed_training_takes_the_steps_of_padded_training(local_ray, tmp_path, zero_stage):
-    """On two workers, of which both, one or neither sees a picture in a micro step."""
-    home = home_with_prepared(tmp_path)
-    prepared = home / "artifacts" / "prepared" / "pages"
-    arrays = load_arrays(prepared)
-    mixed = without_pictures(arrays, [i for i in range(len(arrays.lengths)) if arrays.pages[i] % 8])
-    for name in ("pages", "tokens"):
-        np.save(prepared / f"{name}.npy", getattr(mixed, name))
-    changes = {"steps": 6, "precision": "fp32", "zero_stage": zero_stage, "learning_rate": 1e-2}
-    stages = [INSTRUCT.model_copy(update=changes | more) for more in ({}, {"pack_tokens": 160, "attention": "varlen"})]
-    assert [seeing(stage, load_arrays(prepared)) for stage in stages] == [{0, 1, 2}, {0, 1, 2}]
-    padded, packed = (main(job(home, stage)) for stage in stages)
-    assert packed.losses == pytest.approx(padded.losses, rel=1e-4)
-    assert packed.losses[-1] < packed.losses[0]
+def test_a_checkpoint_of_another_training_is_told_before_anything_is_started(tmp_path):
+    asked = job(tmp_path, ALIGN)
+    foreign = checkpoint_folder(asked) / "step-00000003-by-2"
+    foreign.mkdir(parents=True)
+    (foreign / "manifest-0.json").write_text("{")  # damaged: the other worker's tells
+    write_manifest(foreign, 1, {"identity": "another", "step": 3})
+    with pytest.raises(ValueError, match=rf"^{foreign} is a checkpoint of another, not of {asked.fingerprint()}, "):
+        main(asked)
+    assert [path.name for path in checkpoint_folder(asked).iterdir()] == [foreign.name]
 
 
-def seeing(stage: StageConfig, arrays: Arrays) -> set[int]:
-    """How many of two workers see a picture in a micro step."""
-    order = Order(arrays, stage, seed=0)
-    return {
-        sum((arrays.pages[held] >= 0).any() for held in of_workers)
-        for step in range(stage.steps)
-        for of_workers in zip(*shares(stage, arrays, order.batch(step), 2), strict=True)
-    }
+def test_more_than_the_cluster_has_is_told_before_anything_is_started(local_ray, tmp_path):
+    asked = job(home_with_prepared(tmp_path), ALIGN, num_workers=3, start_seconds=1)
+    began = time.monotonic()
+    told = r"^3 workers with 1 CPU each do not fit on the cluster: it holds 2, for it has 2 CPUs .* after 1 s: ask"
+    with pytest.raises(ValueError, match=told):
+        main(asked)
+    assert time.monotonic() - began < 20
+    with pytest.raises(ValueError, match=r"^1 workers with 1 CPU and 1 GPU each .* holds 0, .* 2 CPUs and 0 GPUs on"):
+        main(job(tmp_path, ALIGN, num_workers=1, gpus_per_worker=1, start_seconds=0))
+    assert not checkpoint_folder(asked).exists()
+
+
+def test_a_place_that_another_job_holds_is_not_waited_for_without_end(local_ray, tmp_path):
+    @ray.remote(num_cpus=1)
+    class Other:
+        def is_there(self):
+            return True
+
+    other = Other.remote()
+    assert ray.get(other.is_there.remote())
+    try:
+        with pytest.raises(RuntimeError, match=r"align: 2 workers .* no place within 2 s: .* of which 1 CPU is free"):
+            main(job(home_with_prepared(tmp_path), ALIGN, start_seconds=2))
+    finally:
+        ray.kill(other)

@@ -1,22 +1,26 @@
-"""One of two workers that train a stage: `python -m tests.web2code.training.image_text_worker FOLDER RANK`."""
+"""One of two workers that train an image-text-to-text model."""
 
 import json
 import os
-import sys
-from pathlib import Path
+
+import torch.distributed as dist
+
+from web2code.config import StageConfig
+from web2code.modelling.base import load_reader, load_template, save_checkpoint
+from web2code.modelling.llava import load_model
+from web2code.training import deepspeed_config
+from web2code.training.arrays import load_arrays
+from web2code.training.loop import save_weights, train_stage, trained_weights
+
+STAGE = StageConfig(
+    name="instruct", trainable=("projector", "language_model"), zero_stage=2, template="own", steps=4, global_batch=4,
+    micro_batch=2, learning_rate=1e-2, precision="fp32",
+)  # fmt: skip
 
 
-def main(folder, rank):
+def work(rank, folder):
     """Train the prepared model under ZeRO-3, which splits it, and write what the job of training leaves."""
-    import torch.distributed as dist
-
-    from tests.web2code.training.test_image_text_training import STAGE
-    from web2code.modelling.base import load_reader, load_template, save_checkpoint
-    from web2code.modelling.llava import load_model
-    from web2code.training import deepspeed_config
-    from web2code.training.arrays import load_arrays
-    from web2code.training.loop import save_weights, train_stage, trained_weights
-
+    os.environ["LOCAL_RANK"] = "0"
     deepspeed_config.PERSISTENT_NUMBERS = 1000  # so that ZeRO-3 splits weights as small as these
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     base = folder / "base"
@@ -27,10 +31,3 @@ def main(folder, rank):
         save_checkpoint(folder / "trained", save_weights(base, weights), load_reader(base), load_template(base))
         (folder / "trained" / "losses.json").write_text(json.dumps(history.losses))
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    from web2code.services import compiler_environment  # before DeepSpeed is imported
-
-    os.environ.update(compiler_environment() | {"LOCAL_RANK": "0"})
-    main(Path(sys.argv[1]), int(sys.argv[2]))

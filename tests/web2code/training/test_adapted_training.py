@@ -1,41 +1,23 @@
 """Stages with adapters on two workers, in the training loop itself."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from tests.web2code.modelling.test_adapters import logits
-from tests.web2code.training.adapted_worker import CASES
+from tests.web2code.training.adapted_worker import CASES, LORA, work
 from tests.web2code.training.conftest import make_prepared
-from web2code.config import LoraConfig, StageConfig
+from tests.web2code.training.processes import run
 from web2code.modelling.adapters import REST_FILE, merge_adapters
 from web2code.modelling.llava import load_model
-
-LORA = LoraConfig(rank=4, alpha=8, dropout=0.1)
-STAGE = StageConfig(
-    name="instruct", trainable=("projector", "language_model"), zero_stage=2, template="user_assistant", steps=10,
-    global_batch=8, micro_batch=2, learning_rate=1e-2, module_learning_rates={"projector": 1e-3},
-    checkpoint_every=4, gradient_checkpointing=True,
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = make_prepared(tmp_path_factory.mktemp("adapted"))
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.web2code.training.adapted_worker", str(folder), str(rank)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    for worker in workers:
-        output, _ = worker.communicate(timeout=600)
-        assert worker.returncode == 0, output.decode()
+    run(work, (0, folder), (1, folder))
     return folder
 
 

@@ -1,15 +1,14 @@
 """Checkpoints by the clock: all workers follow that of the first, and nothing is trained otherwise."""
 
-import multiprocessing
 import os
 import time
-import traceback
 from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.distributed as dist
 
+from tests.web2code.training.processes import run
 from tests.web2code.training.workers import STAGE, read, train, write_run
 from web2code.training import measurements
 
@@ -21,33 +20,21 @@ CLOCKS = {"first-late": (1.0, 0.0), "second-late": (0.0, 1e12)}
 def work(rank, prepared, folder, clocks):
     os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(os.getppid() + 7)}
     real = time.perf_counter
-    try:
-        dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
-        for name, pace in clocks.items():
-            measurements.time = SimpleNamespace(perf_counter=lambda pace=pace: real() * pace[rank] + 1e-3 * real())
-            minutes = EVER if name == "first-late" else 1e3
-            stage = STAGE.model_copy(update={"checkpoint_minutes": minutes, "checkpoint_every": 1000})
-            write_run(folder / name, *train(prepared, stage, folder / name))
-        measurements.time = time
-        stage = STAGE.model_copy(update={"checkpoint_minutes": NEVER, "checkpoint_every": 1000})
-        write_run(folder / "never", *train(prepared, stage, folder / "never"))
-    except Exception:
-        (folder / f"error-{rank}.txt").write_text(traceback.format_exc())
-        os._exit(1)
+    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    for name, pace in clocks.items():
+        measurements.time = SimpleNamespace(perf_counter=lambda pace=pace: real() * pace[rank] + 1e-3 * real())
+        minutes = EVER if name == "first-late" else 1e3
+        stage = STAGE.model_copy(update={"checkpoint_minutes": minutes, "checkpoint_every": 1000})
+        write_run(folder / name, *train(prepared, stage, folder / name))
+    measurements.time = time
+    stage = STAGE.model_copy(update={"checkpoint_minutes": NEVER, "checkpoint_every": 1000})
+    write_run(folder / "never", *train(prepared, stage, folder / "never"))
 
 
 @pytest.fixture(scope="module")
 def runs(prepared, tmp_path_factory):
     folder = tmp_path_factory.mktemp("minutes")
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=work, args=(rank, prepared, folder, CLOCKS)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(240)
-        process.kill()
-    assert not list(folder.glob("error-*")), [path.read_text() for path in folder.glob("error-*")]
-    assert [process.exitcode for process in processes] == [0, 0]
+    run(work, *((rank, prepared, folder, CLOCKS) for rank in range(2)))
     return folder
 
 

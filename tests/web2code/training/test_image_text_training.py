@@ -1,8 +1,6 @@
 """Stage 2 of image-text-to-text models: from a dataset to batches, and ten steps at toy widths."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -10,8 +8,10 @@ import torch
 from peft.tuners.lora import LoraLayer
 from transformers import Gemma3Processor
 
-from ray_jobs.prepare import layout_of, new_base, parts_of, preparation_of, templates_of
+from ray_jobs.prepare import parts_of
 from tests.web2code.modelling.image_text_models import MODELS, picture, save_toy
+from tests.web2code.training.image_text_worker import STAGE, work
+from tests.web2code.training.processes import run
 from web2code.config import (
     DataConfig,
     DatasetRecord,
@@ -35,6 +35,7 @@ from web2code.modelling.llava import empty_model, load_model
 from web2code.modelling.prompts import IGNORED, answer_text
 from web2code.recipes import RECIPES, resolve
 from web2code.training.arrays import join_shards, load_arrays
+from web2code.training.base_model import layout_of, new_base, preparation_of, templates_of
 from web2code.training.gradient_checkpointing import checkpoint_layers
 from web2code.training.loader import step_of
 from web2code.training.loss import AnswerLoss
@@ -44,10 +45,6 @@ from web2code.training.trainable import module_of, parameter_groups, set_trainab
 HTML = "<html><body><s>old</s> <image><|image_pad|><|im_end|> new</body></html>"
 TALK = [("Is it a page?", "Yes, it is."), ("Is it red?", "No")]
 SIZES = [(90, 60), (40, 200), (64, 64)]
-STAGE = StageConfig(
-    name="instruct", trainable=("projector", "language_model"), zero_stage=2, template="own", steps=4, global_batch=4,
-    micro_batch=2, learning_rate=1e-2, precision="fp32",
-)  # fmt: skip
 # Billions of parameters, as published.
 SIZE = {"llava_next_mistral_7b": 7.567, "qwen25_vl_7b": 8.292, "qwen25_vl_7b_lora": 8.292, "qwen3_vl_8b": 8.767}
 RECIPE = {"llava_next": "llava_next_mistral_7b", "qwen2_5_vl": "qwen25_vl_7b", "qwen3_vl": "qwen3_vl_8b"}
@@ -183,16 +180,7 @@ def test_ten_steps_train_what_is_named_and_the_loss_falls(prepared, arrays, adap
 
 @pytest.mark.parametrize("prepared", ["qwen3-vl-8b", "gemma3", "idefics3"], indirect=True)
 def test_two_workers_train_and_save_what_is_named_though_one_may_see_no_picture(prepared):
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.web2code.training.image_text_worker", str(prepared), str(rank)],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )
-        for rank in range(2)
-    ]  # fmt: skip
-    for worker in workers:
-        output, _ = worker.communicate(timeout=600)
-        assert worker.returncode == 0, output.decode()
+    run(work, (0, prepared), (1, prepared))
     losses = json.loads((prepared / "trained" / "losses.json").read_text())
     assert losses[-1] < losses[0]
     base, trained = (load_model(prepared / folder).state_dict() for folder in ("base", "trained"))

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -60,14 +62,45 @@ def test_captions_alone_in_the_alignment_stage(arrays):
     assert set(arrays.parts[order_of(arrays, name="align").batch(2)]) == {CAPTIONS}
 
 
-def test_batches_of_one_modality_but_for_one(arrays):
-    code = np.flatnonzero(arrays.parts == CODE)
-    mixed = without_pictures(arrays, code[: len(code) // 3])
-    order = order_of(mixed, weight=0.0, grouping="modality_length")
-    shown = [set(mixed.pages[order.batch(step)] >= 0) for step in range(order.batches_per_epoch)]
-    assert sum(len(kinds) == 2 for kinds in shown) <= 1
-    assert {True} in shown
-    assert {False} in shown
+@pytest.fixture(scope="module")
+def mixed(arrays):
+    """Of 48 samples 13 without a picture."""
+    return without_pictures(arrays, np.flatnonzero(arrays.parts == CODE)[:13])
+
+
+def batches_of(arrays, grouping):
+    order = order_of(arrays, weight=0.0, grouping=grouping)
+    return [order.batch(step) for step in range(order.batches_per_epoch)]
+
+
+def test_batches_of_one_modality_and_last_one_of_what_is_left_of_both(mixed):
+    shown = [set(mixed.pages[batch] >= 0) for batch in batches_of(mixed, "modality_length")]
+    assert (len(shown), shown.count({True}), shown.count({False})) == (6, 4, 1)
+    assert shown[-1] == {True, False}
+
+
+def test_which_samples_of_a_modality_meet_is_drawn_whatever_their_lengths(mixed):
+    other = dataclasses.replace(mixed, lengths=np.random.default_rng(0).permutation(len(mixed.lengths)) + 1)
+
+    def meeting(grouping):
+        return [[frozenset(batch) for batch in batches_of(arrays, grouping)] for arrays in (mixed, other)]
+
+    drawn, again = meeting("modality_length")
+    assert drawn == again
+    alike, otherwise = meeting("length")
+    assert alike != otherwise
+    # Sorted, so that every second one, or every eighth, is as long as the others.
+    assert all((np.diff(other.lengths[batch]) > 0).all() for batch in batches_of(other, "modality_length"))
+
+
+def test_samples_of_similar_length_meet_by_length_alone(mixed):
+    other = dataclasses.replace(mixed, lengths=np.random.default_rng(0).permutation(len(mixed.lengths)) + 1)
+    spread = {
+        grouping: np.mean([np.ptp(other.lengths[batch]) for batch in batches_of(other, grouping)])
+        for grouping in ("length", "modality_length", "none")
+    }
+    assert spread["length"] < 0.3 * spread["none"]
+    assert spread["modality_length"] > 0.8 * spread["none"]
 
 
 def test_a_stage_without_a_sample_is_told(arrays):

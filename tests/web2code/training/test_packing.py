@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import AutoConfig, AutoTokenizer, LlavaForConditionalGeneration
+from transformers import AutoConfig, AutoTokenizer, Lfm2Config, LlavaForConditionalGeneration, Qwen3NextConfig
 
 import web2code.training.loss
 from tests.web2code.modelling.checkpoints import LANGUAGE, LANGUAGE_MODELS
@@ -24,6 +24,14 @@ ATTENTION = ("varlen", "sdpa", "eager")
 # Of the tokens that these attend to, in each of two layers; samples are longer.
 WINDOW = 4
 WINDOWED = ("mistral", "phi3")
+WITH_STATE = {
+    "lfm2": lambda shape: Lfm2Config(**shape, layer_types=["conv", "full_attention"]),
+    "qwen3_next": lambda shape: Qwen3NextConfig(
+        **shape, head_dim=8, layer_types=["linear_attention", "full_attention"], linear_key_head_dim=8,
+        linear_value_head_dim=8, linear_num_key_heads=2, linear_num_value_heads=4, num_experts=4,
+        num_experts_per_tok=2, moe_intermediate_size=16, shared_expert_intermediate_size=16,
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -91,13 +99,18 @@ def test_loss_and_gradients_are_those_of_padded_rows(language, arrays, prepared,
         torch.testing.assert_close(packed[1][name], gradient, rtol=1e-3, atol=1e-6, msg=name)
 
 
+@pytest.mark.parametrize("part", ["text", "picture"])
 @pytest.mark.parametrize("attention", ATTENTION)
-def test_a_change_in_one_sample_changes_no_other_by_a_single_bit(language, arrays, attention):
+def test_a_change_in_one_sample_changes_no_other_by_a_single_bit(language, arrays, attention, part):
     batch = collate_packed(arrays, np.array([5, 17, 60]), torch.float32)
     start, end = batch["cu_seq_lens_q"][1:3].tolist()
     changed = copy.deepcopy(batch)
-    changed["input_ids"][0, end - 1] = 30
-    changed["input_ids"][0, start] = 31
+    if part == "text":
+        changed["input_ids"][0, end - 1] = 30
+        changed["input_ids"][0, start] = 31
+    else:
+        assert batch["num_images"] == 3
+        changed["pixel_values"][1] = batch["pixel_values"][1].flip(0) + 1
     first, second = (logits(attend(language, attention), one) for one in (batch, changed))
     assert not torch.equal(first[start:end], second[start:end])
     assert torch.equal(first[:start], second[:start])
@@ -117,6 +130,23 @@ def test_a_token_reaches_as_far_as_the_window_of_each_layer_and_no_further(langu
     assert reached < end or not is_windowed
     differs = (first != second).any(dim=-1).tolist()
     assert differs == [start <= position < reached for position in range(len(differs))]
+
+
+@pytest.mark.parametrize("name", ["lfm2", "qwen3_next"])
+def test_layers_that_keep_a_state_train_on_padded_rows_as_on_samples_alone(name, arrays, prepared):
+    """In one sequence they would see the samples before, which `web2code.modelling.language_models` refuses."""
+    config = AutoConfig.from_pretrained(prepared / "base")
+    config.text_config = WITH_STATE[name](LANGUAGE | {"vocab_size": config.text_config.vocab_size})
+    torch.manual_seed(0)
+    model = attend(LlavaForConditionalGeneration(config).eval(), "varlen")
+    pad = AutoTokenizer.from_pretrained(prepared / "base").pad_token_id
+    indices = np.array([5, 17, 60])
+    together = gradients(model, collate(arrays, indices, pad, torch.float32), 20.0)
+    parts = [gradients(model, collate(arrays, np.array([index]), pad, torch.float32), 20.0) for index in indices]
+    assert together[0] == pytest.approx(sum(loss for loss, _ in parts), rel=1e-5)
+    for parameter, gradient in together[1].items():
+        alone = sum(each[parameter] for _, each in parts)
+        torch.testing.assert_close(gradient, alone, rtol=1e-3, atol=1e-6, msg=parameter)
 
 
 def logits(model, batch):

@@ -1,10 +1,8 @@
 """Stages that one number of workers begins and another goes on with, in gloo processes of their own."""
 
-import multiprocessing
 import os
 import shutil
 import time
-import traceback
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
@@ -15,6 +13,7 @@ import torch.distributed as dist
 from deepspeed.utils import safe_get_full_optimizer_state
 
 from tests.web2code.training.conftest import without_pictures
+from tests.web2code.training.processes import CONTEXT, run
 from web2code.config import StageConfig
 from web2code.estimate.tracing import LiveBytes
 from web2code.modelling.llava import load_model
@@ -78,38 +77,19 @@ class Small(torch.nn.Module):
 
 def run_all(prepared, folder):
     """Begin everything with one and with two workers, and go on with the other number."""
-    context = multiprocessing.get_context("spawn")
-    barrier = context.Barrier(3)
-    processes = [
-        context.Process(target=work, args=(rank, world_size, prepared, folder, barrier))
-        for world_size in (1, 2)
-        for rank in range(world_size)
-    ]
-    for process in processes:
-        process.start()
-    # Where one has failed, others wait for it.
-    while any(process.is_alive() for process in processes) and not any(process.exitcode for process in processes):
-        time.sleep(0.05)
-    if any(process.exitcode for process in processes):
-        for process in processes:
-            process.kill()
-        raise AssertionError((folder / "errors.txt").read_text())
+    barrier = CONTEXT.Barrier(3)
+    run(work, *((rank, num, prepared, folder, barrier) for num in (1, 2) for rank in range(num)))
 
 
 def work(rank, world_size, prepared, folder, barrier):
     """What each process does: first all begin, then each goes on with what the other number of workers began."""
     settings.PERSISTENT_NUMBERS = 1000  # so that ZeRO-3 splits weights as small as these
     os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(os.getppid() + world_size)}
-    try:
-        dist.init_process_group("gloo", f"file://{folder}/store-{world_size}", rank=rank, world_size=world_size)
-        begin(prepared, folder / f"by-{world_size}")
-        barrier.wait(600)
-        go_on(prepared, folder / f"by-{3 - world_size}")
-        barrier.wait(600)
-    except Exception:
-        with (folder / "errors.txt").open("a") as file:
-            file.write(traceback.format_exc())
-        os._exit(1)
+    dist.init_process_group("gloo", f"file://{folder}/store-{world_size}", rank=rank, world_size=world_size)
+    begin(prepared, folder / f"by-{world_size}")
+    barrier.wait(600)
+    go_on(prepared, folder / f"by-{3 - world_size}")
+    barrier.wait(600)
 
 
 def begin(prepared, folder):
