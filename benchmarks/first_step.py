@@ -43,7 +43,7 @@ def short(record: StageRecord, home: Path, seed: int) -> TrainJob:
 
 def seconds(url: str, module: str, job: TrainJob) -> tuple[float, tuple[float, ...]]:
     """From submission to the first step, and the losses."""
-    client, submission = submit(url, module, job)
+    client, submission = submit(url, module, job, is_own=True)
     while not client.get_job_status(submission).is_terminal():
         time.sleep(0.5)
     record = read_record(job.output(), StageRecord)

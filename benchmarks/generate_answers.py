@@ -18,7 +18,8 @@ from pathlib import Path
 from PIL import Image
 
 from benchmarks.arms import ROUNDS, Arm, apart, report
-from web2code.config import BenchmarkJob, EngineConfig, StageRecord, Where
+from benchmarks.demo import demo_model
+from web2code.config import BenchmarkJob, EngineConfig, Where
 from web2code.data.pages import read_pages
 from web2code.evaluation.engines import serving
 from web2code.evaluation.engines.engine import Request
@@ -27,17 +28,6 @@ from web2code.plan import home_folder
 
 NUM, LOOP_NUM, MAX_NEW_TOKENS, SIZE = 200, 48, 320, 128
 RAW, OURS, LOOP = "vLLM, `LLM.chat`", "vLLM in a Ray actor", "transformers, a call for each sample"
-
-
-def demo_model() -> Path:
-    """The newest model that the demo trained."""
-    records = sorted(
-        (home_folder() / "artifacts" / "stage").glob("*/record.json"), key=lambda path: path.stat().st_mtime
-    )
-    for path in reversed(records):
-        if StageRecord.model_validate_json(path.read_text()).name == "instruct":
-            return path.parent / "model"
-    raise SystemExit("there is no trained model: run `make demo` first")
 
 
 def asked() -> list[Request]:

@@ -24,7 +24,7 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from benchmarks.arms import ROUNDS, Arm, apart, report
-from benchmarks.generate_answers import demo_model
+from benchmarks.demo import demo_model
 from benchmarks.parts import Keeper, Renderer, digest_of, serve
 from ray_jobs.benchmark import ask, num_scorers, samples
 from ray_jobs.engines import engine_starter

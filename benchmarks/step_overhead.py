@@ -24,9 +24,7 @@ def stage(folder: str) -> dict[str, float]:
     any recipe's.
     """
     os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    from web2code.services import compiler_environment  # before DeepSpeed is imported
-
-    os.environ.update(compiler_environment() | {"LOCAL_RANK": "0"})
+    os.environ["LOCAL_RANK"] = "0"
     import deepspeed
     import torch.distributed as dist
 

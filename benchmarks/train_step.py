@@ -33,7 +33,7 @@ from transformers import (
 )
 
 from benchmarks.arms import Arm, apart, report
-from web2code.config import PreparedLayout, PreparedPart
+from web2code.config import PreparedLayout, PreparedPart, StageConfig
 from web2code.modelling.attention import VARLEN, register_varlen
 from web2code.modelling.backbones import LANGUAGE_MODELS
 from web2code.modelling.images import CLIP_MEAN, CLIP_STD
@@ -43,10 +43,11 @@ from web2code.training.batches import collate, collate_packed
 from web2code.training.flops import model_flops
 from web2code.training.gradient_checkpointing import checkpoint_layers
 from web2code.training.loss import AnswerLoss
+from web2code.training.order import Order
 from web2code.training.packing import lay_out
 
 ROUNDS, STEPS, GLOBAL_BATCH, SEED = 5, 4, 16, 0
-MAX_LENGTH, LEARNING_RATE, MEGA_BATCHES, WARM_UP = 2048, 1e-4, 8, 3
+MAX_LENGTH, LEARNING_RATE, WARM_UP = 2048, 1e-4, 3
 BOS, EOS, PAD, IMAGE = range(4)
 
 # Thousands of samples, whether they show a picture, tokens of the questions, mean and deviation of the answers'. A
@@ -140,16 +141,13 @@ def clip(model: LlavaForConditionalGeneration) -> float:
 
 
 def grouped(arrays: Arrays) -> list[np.ndarray]:
-    """Global batches as LLaVA groups them: by modality, within mega-batches by length."""
-    rng = np.random.default_rng(SEED)
-    batches = []
-    for shown in (True, False):
-        kind = rng.permutation(np.flatnonzero((arrays.pages >= 0) == shown))
-        for start in range(0, len(kind), GLOBAL_BATCH * MEGA_BATCHES):
-            mega = kind[start : start + GLOBAL_BATCH * MEGA_BATCHES]
-            by_length = mega[np.argsort(-arrays.lengths[mega], kind="stable")]
-            batches += np.array_split(by_length, max(1, len(mega) // GLOBAL_BATCH))
-    return [batches[i] for i in rng.permutation(len(batches))]
+    """Global batches as LLaVA's sampler makes them: random samples of one modality, sorted by length."""
+    stage = StageConfig(
+        name="instruct", trainable=(), zero_stage=0, template="vicuna_v1", steps=1, global_batch=GLOBAL_BATCH,
+        learning_rate=LEARNING_RATE, grouping="modality_length",
+    )  # fmt: skip
+    order = Order(arrays, stage, SEED)
+    return [order.batch(step) for step in range(order.batches_per_epoch)]
 
 
 def shuffled(arrays: Arrays) -> list[np.ndarray]:
@@ -342,9 +340,9 @@ def alone(shape_name: str, device: str, steps: int) -> None:
           f"{memory:.1f} GiB, last loss {loss:.3f}, {steps} steps of {GLOBAL_BATCH} samples")  # fmt: skip
 
 
-def peak_flops(device: str, side: int = 8192, rounds: int = 20) -> float:
-    """What the device reaches in a product of two bf16 matrices."""
-    side = side if device == "cuda" else 2048
+def peak_flops(device: str) -> float:
+    """What the device reaches in a product of two bf16 matrices: small ones on processors, which may be slow at it."""
+    side, rounds = (8192, 20) if device == "cuda" else (1024, 5)
     left, right = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
     for _ in range(3):
         left @ right
