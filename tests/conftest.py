@@ -29,14 +29,24 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(scope="session")
-def local_ray():
-    """A Ray cluster of two CPUs for the whole session, with token authentication on."""
-    import ray
+def local_machine():
+    """The address of a Ray cluster of two CPUs for the whole session, with token authentication on."""
     from ray.cluster_utils import Cluster
 
     machine = {"num_cpus": 2, "object_store_memory": 300_000_000, "include_dashboard": False, **UNHEARD}
     cluster = Cluster(initialize_head=True, head_node_args=machine)
-    ray.init(cluster.address, log_to_driver=False)
     yield cluster.address
-    ray.shutdown()
     cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def local_ray(local_machine):
+    """The same, with this process as its driver: a new one for each module, as every job is one.
+
+    What an actor takes that is killed while it starts Ray may keep for its driver for good.
+    """
+    import ray
+
+    ray.init(local_machine, log_to_driver=False)
+    yield local_machine
+    ray.shutdown()

@@ -34,7 +34,7 @@ PATIENCE = 300.0
 
 
 def job(home, stage=STAGE) -> TrainJob:
-    where = Where(home=str(home), data_dir=str(home / "data"), stall_seconds=10)
+    where = Where(home=str(home), data_dir=str(home / "data"), stall_seconds=10, start_seconds=120)
     return TrainJob(where=where, stage=stage, prepared="pages", seed=0)
 
 

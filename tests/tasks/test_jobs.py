@@ -32,6 +32,18 @@ def server():
         yield
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """The home and the address of a Ray that was started elsewhere."""
+    elsewhere = tmp_path_factory.mktemp("cluster")
+    service = start_ray(elsewhere)
+    try:
+        wait_until_up(elsewhere, service, "/api/version")
+        yield elsewhere, service.url
+    finally:
+        stop_service(elsewhere, "ray")
+
+
 def build_job(home, folder=""):
     name = "folder" if folder else "generated"
     pages = PagesConfig(source=name, num_train=4, num_eval=2)
@@ -71,27 +83,24 @@ def test_a_job_runs_once_and_one_that_fails_says_why(server, tmp_path):
     assert find_service(home, "ray") is None
 
 
-def test_jobs_go_to_the_cluster_that_the_environment_names_and_no_ray_is_started_here(server, tmp_path, monkeypatch):
+def test_jobs_go_to_the_cluster_that_the_environment_names_and_no_ray_is_started_here(
+    server, cluster, tmp_path, monkeypatch
+):
     """One that works; one where the environment is not there; and a cluster that is not."""
-    elsewhere, home = tmp_path / "cluster", tmp_path / "home"
+    home, (elsewhere, url) = tmp_path / "home", cluster
 
     @flow
     def one_job(folder=""):
         return run_job("build_dataset", build_job(home, folder), DatasetRecord)
 
-    cluster = start_ray(elsewhere)
-    try:
-        wait_until_up(elsewhere, cluster, "/api/version")
-        monkeypatch.setenv("RAY_API_SERVER_ADDRESS", cluster.url)
-        record = one_job()
-        stop_own_ray(home)
-        assert find_service(elsewhere, "ray") is not None
-        with monkeypatch.context() as patched:
-            patched.setattr(sys, "executable", "/nowhere/python")
-            with pytest.raises(RuntimeError, match=r"failed: the cluster does not see /nowhere/python: home and "):
-                one_job("other")
-    finally:
-        stop_service(elsewhere, "ray")
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", url)
+    record = one_job()
+    stop_own_ray(home)
+    assert find_service(elsewhere, "ray") is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/nowhere/python")
+        with pytest.raises(RuntimeError, match=r"failed: the cluster does not see /nowhere/python: home and "):
+            one_job("other")
     assert (home / "artifacts" / "dataset" / record.fingerprint / "COMMITTED").exists()
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(RuntimeError, match=r"build_dataset: Ray at .* does not answer .*RAY_API_SERVER_ADDRESS"):
@@ -107,8 +116,9 @@ def benchmark_job(home, stage, files):
     )  # fmt: skip
 
 
-def test_a_champion_that_was_asked_as_a_candidate_is_not_asked_again(server, tmp_path):
+def test_a_champion_that_was_asked_as_a_candidate_is_not_asked_again(server, cluster, tmp_path, monkeypatch):
     """Two models that have the same weights."""
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", cluster[1])
     home, files = tmp_path / "home", tmp_path / "wub"
     files.mkdir()
     wub(files)
@@ -121,12 +131,8 @@ def test_a_champion_that_was_asked_as_a_candidate_is_not_asked_again(server, tmp
     def ask(*jobs):
         done.append((ask_benchmarks(*jobs), take_reuse()))
 
-    try:
-        ask(one)
-        ask(two, one)
-    finally:
-        stop_own_ray(home)
-    ask(two, one)
+    for jobs in ((one,), (two, one), (two, one)):
+        ask(*jobs)
     (alone, first), (beside, second), (again, third) = done
     assert (first, second, third) == ("", "", beside.fingerprint)
     assert again == beside

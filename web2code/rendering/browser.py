@@ -25,8 +25,8 @@ MAX_VIEWPORT_HEIGHTS = 8
 # Of a whole page, in pixels.
 MAX_LENGTH = 16_384
 MAX_PIXELS = 32_000_000
-TRIES = 5
-PASSING_ERRORS = ("Unable to capture screenshot", "Not attached to an active page")
+# Errors that pass, by the seconds that they are borne: a busy machine takes long to exchange a page for another.
+PASSING_ERRORS = {"Unable to capture screenshot": 0.1, "Not attached to an active page": 5.0}
 CRASHED = "the page crashed Chromium"
 GONE = ("has been closed", "Connection closed")
 NAVIGATION_EVENTS = ("Page.frameRequestedNavigation", "Page.frameScheduledNavigation", "Page.frameStartedNavigating")
@@ -241,14 +241,15 @@ class Browser:
 
     def _send(self, command: str, options: dict[str, Any] | None = None) -> dict[str, Any]:
         """Send a command, again where Chromium was just exchanging the page for another."""
-        for _ in range(TRIES):
+        began = time.monotonic()
+        while True:
             try:
                 return self.session.send(command, options)
             except Error as error:
-                if not any(passing in str(error) for passing in PASSING_ERRORS):
+                borne = max((PASSING_ERRORS[passing] for passing in PASSING_ERRORS if passing in str(error)), default=0)
+                if time.monotonic() - began >= borne:
                     raise
                 time.sleep(0.02)
-        return self.session.send(command, options)
 
     def _on_navigation(self, event: dict[str, Any]) -> None:
         if event.get("frameId") == self.frame:
