@@ -134,21 +134,20 @@ def answer(
     meanwhile: Callable[[], object] = lambda: None,
     window: int = WINDOW,
 ) -> Iterator[Reply]:
-    """A reply to every request, in the order in which they are finished, from `num` engines that hold `window` each.
+    """A reply to every request, in the order in which they are finished, from at most `num` engines.
 
-    An engine that dies is started again. What it had been asked is asked again in smaller and smaller bundles, until
-    the request that ends it stands alone: that one's reply says so. `meanwhile` is called again and again until the
-    next reply is there; what it raises ends all.
+    Each holds `window` requests. An engine that dies is started again. What it had been asked is asked again in smaller
+    and smaller bundles, until the request that ends it stands alone: that one's reply says so. `meanwhile` is called
+    again and again until the next reply is there; what it raises ends all.
 
     Raises:
         RuntimeError: an engine does not start, or dies too often.
         EndpointError: what answers is an endpoint, and it does not work.
     """
     source = iter(bundles)
-    if (first := next(source, None)) is None:
-        return
-    source = chain([first], source)
-    seats = [seat(start) for _ in range(num)]
+    first = list(islice(source, num))
+    source = chain(first, source)
+    seats = [seat(start) for _ in first]  # none without work: what is killed while it starts may keep its place
     try:
         while True:
             while any([fill(one, source, window) for one in seats]):

@@ -97,6 +97,18 @@ def test_nothing_to_ask_starts_nothing():
     assert list(answer(partial(pytest.fail, "an engine was started"), 1, [])) == []
 
 
+def test_no_engine_is_started_without_a_request(local_ray):
+    started = []
+
+    def counted():
+        started.append(start())
+        return started[-1]
+
+    replies = list(answer(counted, 8, requests(["one", "two"])))
+    assert sorted(reply.text for reply in replies) == ["ONE", "TWO"]
+    assert len(started) == 2
+
+
 def test_vllm_in_an_actor_writes_what_transformers_does(local_ray, tmp_path, monkeypatch):
     python = Path(sys.prefix) / "vllm" / "bin" / "python"
     if not python.exists():
