@@ -305,6 +305,6 @@ def hardware() -> str:
 
 
 if __name__ == "__main__":
-    ray.init()
+    ray.init(include_dashboard=False)
     scores = main(BenchmarkJob.model_validate_json(Path(sys.argv[1]).read_text()))
     print(scores.model_dump_json())

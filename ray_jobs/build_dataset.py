@@ -191,5 +191,5 @@ def _print_outcome(record: DatasetRecord, rejected: list[Rejected], writer: Writ
 
 
 if __name__ == "__main__":
-    ray.init()
+    ray.init(include_dashboard=False)
     main(BuildJob.model_validate_json(Path(sys.argv[1]).read_text()))

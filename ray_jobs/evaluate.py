@@ -122,5 +122,5 @@ def score_as_written(
 
 
 if __name__ == "__main__":
-    ray.init()
+    ray.init(include_dashboard=False)
     main(EvaluateJob.model_validate_json(Path(sys.argv[1]).read_text()))

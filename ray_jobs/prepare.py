@@ -140,5 +140,5 @@ def record_of(
 if __name__ == "__main__":
     with loading(*unused()):
         import web2code.training.base_model  # noqa: F401
-    ray.init()
+    ray.init(include_dashboard=False)
     main(PrepareJob.model_validate_json(Path(sys.argv[1]).read_text()))

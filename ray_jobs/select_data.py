@@ -155,5 +155,5 @@ def _scores_of(folder: Path, shard: Shard) -> Path:
 
 
 if __name__ == "__main__":
-    ray.init()
+    ray.init(include_dashboard=False)
     main(SelectionJob.model_validate_json(Path(sys.argv[1]).read_text()))

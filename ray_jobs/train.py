@@ -191,5 +191,5 @@ def record_of(job: TrainJob, history: Any, started: float, weights: dict[str, An
 
 
 if __name__ == "__main__":
-    ray.init()
+    ray.init(include_dashboard=False)
     main(TrainJob.model_validate_json(Path(sys.argv[1]).read_text()))

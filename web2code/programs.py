@@ -16,7 +16,7 @@ from web2code.services import HOST, QUIET, find_service, ray_environment
 def run_program(module: str, job: str) -> str:
     """Run a program of this project on a job; returns its output.
 
-    It runs on the Ray of `web2code up`, or the one that `RAY_ADDRESS` names, or one of its own.
+    It runs on the Ray of `web2code up`, or the one that `RAY_ADDRESS` names, or one of its own, without a dashboard.
 
     Its progress becomes bars, its other lines are shown, and where it fails its last line becomes one sentence.
     """
