@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from web2code.evaluation.results import Figure, Scores, read_scores, show
@@ -97,10 +98,11 @@ def write_leaderboard(folders: Sequence[Path], out: Path, votes: Path | None = N
     Raises:
         ValueError: a folder holds no results, or they are damaged.
     """
-    entries = []
-    for number, folder in enumerate(folders, 1):
+    entries, places = [], set[str]()
+    for folder in folders:
         scores = read_scores(folder)
-        place = f"answers/{number}-{re.sub(r'[^A-Za-z0-9.]+', '-', scores.model)[:60]}"
+        place = place_of(scores.model, places)
+        places.add(place.lower())
         for name in scores.benchmarks:
             write_answers(out / place, folder, scores, name)
         entries.append(own_entry(scores, place))
@@ -116,6 +118,13 @@ def write_leaderboard(folders: Sequence[Path], out: Path, votes: Path | None = N
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
     return out / "index.html"
+
+
+def place_of(model: str, taken: Container[str]) -> str:
+    """The folder of a model's answers: the same whatever else is on the page, but for others of the same name."""
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", model)[:60].strip("-.") or "model"
+    numbered = (f"answers/{name}-{number}" for number in count(2))
+    return next(place for place in chain([f"answers/{name}"], numbered) if place.lower() not in taken)
 
 
 def boards(entries: Sequence[Entry]) -> list[Board]:

@@ -199,9 +199,21 @@ def test_of_our_figures_those_are_shown_that_stand_for_a_benchmark_or_were_publi
     changed = type(scores)(
         **dict(scores) | {"benchmarks": {"mme": mme, "empty": parity.model_copy(update={"figures": ()})}}
     )
-    entry = own_entry(changed, "answers/1-ours")
+    entry = own_entry(changed, "answers/ours")
     assert [figure for _, figure in entry.cells] == ["accuracy", "accuracy (published)", "cognition"]
     assert group_of(("mme", "accuracy")).name == "general"
+
+
+def test_a_models_answers_stay_where_they_are_when_others_come_and_leave_the_folder_never(tmp_path):
+    names = ["ours", "Ours", "../..", "", "ours-2", "a/b"]
+    for number, name in enumerate(names):
+        write_results(tmp_path / str(number), name, 0.9, num=2)
+    expected = {"ours", "Ours-2", "model", "model-2", "ours-2-2", "a-b"}
+    write_leaderboard([tmp_path / "0"], tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out" / "answers").iterdir()] == ["ours"]
+    write_leaderboard([tmp_path / str(number) for number in range(len(names))], tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out" / "answers").iterdir()} == expected
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"index.html", "answers"}
 
 
 def test_the_command_says_what_is_wrong(tmp_path, page_path):
