@@ -19,7 +19,7 @@ from ray_jobs.deaths import reason_of, was_taken_away
 from ray_jobs.imports import loading
 from ray_jobs.room import require_room, resources_of
 from web2code.config import BenchmarkJob, Where
-from web2code.endpoint import EndpointError
+from web2code.endpoint_errors import EndpointError
 from web2code.evaluation.engines import engine as seam
 from web2code.evaluation.engines import vllm
 from web2code.evaluation.engines.engine import Engine, Inbox, Reply, Request

@@ -9,13 +9,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from web2code.config import BenchmarkJob
-from web2code.endpoint import Client
 from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Verdict
 from web2code.progress import report
+
+if TYPE_CHECKING:
+    from web2code.endpoint import Client
 
 # What waits for answers looks for them so often.
 LOOK_SECONDS = 0.1
@@ -115,6 +117,8 @@ class Judges:
 
 def clients_of(job: BenchmarkJob) -> dict[str, Client]:
     """By model, what asks it; what it said of an answer before, it is not asked again."""
+    from web2code.endpoint import Client  # heavy: nobody else here asks an endpoint
+
     judge, cache = job.judge, Path(job.where.home) / "cache" / "judged"
     assert judge, job.benchmarks
     return {

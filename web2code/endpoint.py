@@ -25,6 +25,7 @@ from PIL import Image
 
 from web2code.artifacts import replace_text
 from web2code.config import Endpoint
+from web2code.endpoint_errors import EndpointError, Unanswered
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -35,14 +36,6 @@ DOWN_AFTER = 8
 # What a dry run counts with; endpoints cut pictures up in their own ways.
 TOKENS_PER_CHAR = 0.3
 PIXELS_PER_TOKEN = 750
-
-
-class EndpointError(RuntimeError):
-    """The endpoint as a whole does not work: refused, unknown model, no answer to anything."""
-
-
-class Unanswered(ValueError):
-    """A question without an answer that can be used; the message is one of a few phrases that can be counted."""
 
 
 @dataclass
