@@ -99,7 +99,7 @@ def evaluate(
     num = scorers or num_scorers(job, any_to_ask=not texts)
     folders = {"wcgb": Folders(folder / "pictures", Path(data), kept)}
     kind = Staying if scorers else Scorers
-    with Judges(job, {}) as judges, kind(benchmarks, folders, {"wcgb": verdicts}, num) as pool:
+    with Judges(job, {}) as judges, kind(benchmarks, folders, {"wcgb": verdicts}, {"wcgb": num}) as pool:
         actors = pool.actors.get("wcgb", [])
         first = next(samples(job, "wcgb"))
         ray.get([actor.score.remote(first, first.facts["html"]) for actor in actors])

@@ -84,7 +84,7 @@ def start_scorers(job: EvaluateJob, out: Path, verdicts: Journal, num: int) -> S
     """What scores WCGB; pictures go to `pictures/SYSTEM/PAGE.png`, for that is what the samples are called."""
     pages = replace(WCGB, scorer=partial(References, job.viewport))
     folders = Folders(out / PICTURES, Path(job.where.data_dir), out / "kept")
-    return Scorers({PICTURES: pages}, {PICTURES: folders}, {PICTURES: verdicts}, num)
+    return Scorers({PICTURES: pages}, {PICTURES: folders}, {PICTURES: verdicts}, {PICTURES: num})
 
 
 def look_at_references(job: EvaluateJob, rows: Rows, scorers: Scorers) -> tuple[dict[str, Facts], str]:

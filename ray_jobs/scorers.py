@@ -16,6 +16,7 @@ import ray
 from ray.exceptions import RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ray_jobs.deadline import Deadline
 from ray_jobs.deaths import reason_of, was_taken_away
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Folders, PageScorer, Sample, Verdict
 from web2code.evaluation.journal import Journal
@@ -27,6 +28,8 @@ NICENESS = 19
 # Of scorers, since one last gave a verdict; each that a page caused tells of that page, so that asking again goes on.
 MAX_DEATHS = 16
 CLOSE_SECONDS = 30
+# The last resort, more than four pages at once take on one core: rendering, and what is computed, have limits as well.
+PAGE_SECONDS = 900.0
 # Calls that wait behind no answer, and those before there are answers; of these so many wait at most.
 AT_ONCE, AHEAD = "at once", "ahead"
 MOST_AHEAD = 64
@@ -38,19 +41,20 @@ class ScorerActor:
     A browser is many processes that wait for each other: on one core they take a seventh less time.
     """
 
-    def __init__(self, make: Callable[[Folders], PageScorer], folders: Folders, core: int) -> None:
+    def __init__(self, make: Callable[[Folders], PageScorer], folders: Folders, core: int, seconds: float) -> None:
         own = psutil.Process()
         self.cores = own.cpu_affinity() if hasattr(own, "cpu_affinity") else []
         settle(own, [self.cores[-1 - core % len(self.cores)]] if self.cores else [])
-        self.scorer = make(folders)
+        self.scorer, self.deadline = make(folders), Deadline(seconds)
 
     def prepare(self, sample: Sample) -> None:
         """Do what any answer needs."""
         self.scorer.prepare(sample)
 
     def score(self, sample: Sample, text: str) -> Verdict:
-        """What an answer is worth."""
-        return self.scorer.score(sample, text)
+        """What an answer is worth; one that takes too long ends this process."""
+        with self.deadline.watch():
+            return self.scorer.score(sample, text)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """What another method of the scorer returns."""
@@ -120,7 +124,7 @@ class Scorers:
     Args:
         folders: by benchmark, where its scorers work.
         journals: by benchmark, verdicts by sample.
-        num: scorers of each benchmark.
+        nums: by benchmark, how many scorers it has; none where no answer waits for a verdict.
     """
 
     def __init__(
@@ -128,12 +132,14 @@ class Scorers:
         benchmarks: dict[str, Benchmark],
         folders: dict[str, Folders],
         journals: dict[str, Journal],
-        num: int,
+        nums: dict[str, int],
     ) -> None:
         self.benchmarks = {name: benchmark for name, benchmark in benchmarks.items() if benchmark.scorer}
-        self.folders, self.journals = folders, journals
-        self.places = list(islice(cycle(places()), num))
-        self.actors = {name: [self._start(name, place) for place in self.places] for name in self.benchmarks}
+        self.folders, self.journals, self.places = folders, journals, places()
+        self.actors = {
+            name: [self._start(name, place) for place in islice(cycle(self.places), nums[name])]
+            for name in self.benchmarks
+        }
         self.running: dict[Any, Task] = {}
         self.ahead: list[Any] = []
         self.turn = count()
@@ -170,9 +176,10 @@ class Scorers:
 
     def spread(self) -> None:
         """Have scorers use the cores that engines have left, where those were not theirs as well."""
-        if len(self.places) < len(places()):
-            for actor in (actor for actors in self.actors.values() for actor in actors):
-                actor.spread.options(concurrency_group=AT_ONCE).remote()
+        for actors in self.actors.values():
+            if len(actors) < len(self.places):
+                for actor in actors:
+                    actor.spread.options(concurrency_group=AT_ONCE).remote()
 
     def collect(self, wait: bool = True) -> int:
         """Write down finished verdicts, or with `wait` all of them; returns how many are still running."""
@@ -199,7 +206,7 @@ class Scorers:
         actor = ray.remote(
             num_cpus=0, memory=1, max_concurrency=THREADS, concurrency_groups=groups, scheduling_strategy=where
         )(ScorerActor)  # fmt: skip
-        return actor.remote(self.benchmarks[name].scorer, self.folders[name], place.core)
+        return actor.remote(self.benchmarks[name].scorer, self.folders[name], place.core, PAGE_SECONDS)
 
     def _give(self, name: str, sample: Sample, text: str) -> None:
         load = Counter(id(task.actor) for task in self.running.values())
@@ -234,8 +241,8 @@ class Scorers:
             if was_taken_away(error):
                 self.suspects.appendleft(task)
             else:
-                named = Verdict(task.sample.id, "failed", reason=f"the page ended its scorer: {reason[:200]}")
-                self._keep(task.name, named)
+                what = f"the page ended its scorer, or took it more than {PAGE_SECONDS:g} s"
+                self._keep(task.name, Verdict(task.sample.id, "failed", reason=f"{what}: {reason[:200]}"))
             end([task.actor])
         else:
             self._replace(task.name, task.actor)
@@ -254,7 +261,7 @@ class Scorers:
         """Put another scorer in the place of a dead one; what that had begun is under suspicion."""
         ray.kill(dead)
         number = self.actors[name].index(dead)
-        self.actors[name][number] = self._start(name, self.places[number])
+        self.actors[name][number] = self._start(name, self.places[number % len(self.places)])
         unfinished = []
         for ref in [ref for ref, task in self.running.items() if task.actor is dead]:
             task = self.running.pop(ref)

@@ -1,6 +1,7 @@
 """Scorers on the cluster: a page that ends one is found and named, and all others are scored."""
 
 import os
+import re
 import subprocess
 import time
 from dataclasses import replace
@@ -35,12 +36,16 @@ class Length:
         pass
 
 
+def one_scorer(benchmarks, folder, journal=None):
+    return Scorers(benchmarks, {"wcgb": Folders(folder, folder, folder)}, {"wcgb": journal}, {"wcgb": 1})
+
+
 def test_a_page_that_ends_its_scorer_is_found_and_named(local_ray, tmp_path):
     texts = {f"page{number}": "x" * number for number in range(20)} | {"page7": "poison"}
     journal = Journal(tmp_path / "verdicts.jsonl")
     free = ray.available_resources()["CPU"]
     benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=Length), "wub": BENCHMARKS["wub"]}
-    with Scorers(benchmarks, {"wcgb": Folders(tmp_path, tmp_path, tmp_path)}, {"wcgb": journal}, num=1) as scorers:
+    with one_scorer(benchmarks, tmp_path, journal) as scorers:
         for name, text in texts.items():
             scorers.take("wcgb", Sample(name, (b"picture",), "", 4), text)
         assert scorers.collect() == 0
@@ -60,7 +65,7 @@ def test_a_page_that_ends_its_scorer_is_found_and_named(local_ray, tmp_path):
 def score(journal, folder, texts):
     """Have answers scored by one scorer, those that the journal does not have yet."""
     benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=Length)}
-    with Scorers(benchmarks, {"wcgb": Folders(folder, folder, folder)}, {"wcgb": journal}, num=1) as scorers:
+    with one_scorer(benchmarks, folder, journal) as scorers:
         for name, text in texts.items():
             scorers.take("wcgb", Sample(name, (), "", 4), text)
         scorers.collect()
@@ -71,7 +76,7 @@ def test_what_answers_need_is_done_ahead_and_costs_none_its_verdict(local_ray, t
     journal = Journal(tmp_path / "verdicts.jsonl")
     journal.add("page0", outcome="scored", values={}, reason="")
     benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=Length), "wub": BENCHMARKS["wub"]}
-    with Scorers(benchmarks, {"wcgb": Folders(tmp_path, tmp_path, tmp_path)}, {"wcgb": journal}, num=1) as scorers:
+    with one_scorer(benchmarks, tmp_path, journal) as scorers:
         feed = iter([("wcgb", sample) for sample in coming[:2]] + [("wub", Sample("other", (), "", 4))])
         deadline = time.monotonic() + 30
         while not list(tmp_path.glob("* is prepared")) and time.monotonic() < deadline:
@@ -112,6 +117,28 @@ def test_where_every_page_ends_its_scorer_each_attempt_goes_on_from_the_one_befo
     assert failed(Journal(tmp_path / "verdicts.jsonl")) > first
 
 
+class Endless(Length):
+    """Searches without end, for one kind of answer, with an expression that lets no other thread run Python."""
+
+    def score(self, sample, text):
+        if text == "endless":
+            re.match("(a+)+b", "a" * 60)
+        return super().score(sample, text)
+
+
+def test_a_page_that_is_scored_without_end_ends_its_scorer_and_is_named(local_ray, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "PAGE_SECONDS", 3.0)
+    texts = dict.fromkeys(("page0", "page1", "page3"), "text") | {"page2": "endless"}
+    journal = Journal(tmp_path / "verdicts.jsonl")
+    with one_scorer({"wcgb": replace(BENCHMARKS["wcgb"], scorer=Endless)}, tmp_path, journal) as scorers:
+        for name, text in texts.items():
+            scorers.take("wcgb", Sample(name, (), "", 4), text)
+        scorers.collect()
+    assert journal.entries.keys() == texts.keys()
+    assert failed(journal) == {"page2"}
+    assert "took it more than 3 s" in journal["page2"]["reason"]
+
+
 class Pinned(Length):
     """Knows the cores that its process and what it starts may use."""
 
@@ -134,7 +161,7 @@ def threads(pid):
 @pytest.mark.skipif(os.cpu_count() == 1, reason="one core")
 def test_a_scorer_keeps_to_one_core_until_engines_have_left_theirs(local_ray, tmp_path):
     benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=Pinned)}
-    with Scorers(benchmarks, {"wcgb": Folders(tmp_path, tmp_path, tmp_path)}, {}, num=1) as scorers:
+    with one_scorer(benchmarks, tmp_path) as scorers:
         [actor] = scorers.actors["wcgb"]
         assert {len(cores) for cores in ray.get(actor.call.remote("cores"))} == {1}
         scorers.spread()

@@ -65,19 +65,22 @@ def test_half_of_clip_is_found_before_anything_is_asked(folder, monkeypatch):
 
 def test_answers_are_judged_against_the_page_with_its_picture(folder, tmp_path):
     samples = list(load(folder))
-    answers = [f"Here it is:\n```html\n{PAGE.format(1)}\n```", "I cannot do that.", "<html><body><![what["]
+    answers = [f"Here it is:\n```html\n{PAGE.format(1)}\n```", "<think>A page?</think>\n", "<html><body><![what["]
     scorer = start_scorer(Folders(tmp_path / "pictures", folder, tmp_path / "kept"))
     try:
         verdicts = [scorer.score(sample, answer) for sample, answer in zip(samples, answers, strict=True)]
         with Image.open(tmp_path / "pictures" / "1.png") as image:
             assert image.size == (1280, 720)
         without = scorer.score(samples[0], PAGE.format(1).replace("rick.jpg", "other.jpg"))
+        words = scorer.score(samples[0], "<think>A page?</think>Page 1")
+        assert words == scorer.score(samples[0], "<html><body><p>Page 1</p></body></html>")
     finally:
         scorer.close()
     assert [verdict.outcome for verdict in verdicts] == ["scored", "unparsed", "failed"]
     assert verdicts[0].values["elements"] == pytest.approx(1)
     assert verdicts[0].values["ssim"] == pytest.approx(1)
     assert without.values["ssim"] < 0.9
+    assert (words.outcome, words.values["text"]) == ("scored", 1)
     figures = {measure.name: measure for measure in measures(samples, verdicts)}
     assert figures["Design2Code without CLIP"].value == pytest.approx(1 / 3)
     assert "Design2Code" not in figures
@@ -98,7 +101,7 @@ def test_with_clip_the_published_mean_comes_first_and_what_failed_counts(folder)
 
 def test_by_layout_the_same_page_is_right_and_another_is_not(folder, tmp_path):
     samples = list(load(folder))
-    answers = [f"```html\n{PAGE.format(1)}\n```", "I cannot do that.", "<html><body><p>else</p></body></html>"]
+    answers = [f"```html\n{PAGE.format(1)}\n```", " \n", "<html><body><p>else</p></body></html>"]
     scorer = start_layout_scorer(Folders(tmp_path / "pictures", folder, tmp_path / "kept"))
     try:
         verdicts = [scorer.score(sample, answer) for sample, answer in zip(samples, answers, strict=True)]

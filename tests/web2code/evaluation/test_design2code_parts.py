@@ -3,6 +3,7 @@
 import difflib
 import random
 import re
+import string
 import time
 
 import numpy as np
@@ -10,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from web2code.evaluation.design2code import matching
+from web2code.evaluation.design2code import matching, ratios
 from web2code.evaluation.design2code.blocks import Block, find_blocks, merge_same_boxes
 from web2code.evaluation.design2code.colours import ciede2000, colour_difference
 from web2code.evaluation.design2code.matching import SCORES, join_neighbours, match, mean_gain, with_context
 from web2code.evaluation.design2code.painting import colour, paint
 from web2code.evaluation.design2code.preparation import MAX_CHARS, prepare
-from web2code.evaluation.design2code.ratios import Ratios
+from web2code.evaluation.design2code.ratios import Ratios, TooManyStepsError
 from web2code.evaluation.design2code.repetition import cut_repetition, without_tags
 
 WORDS = (
@@ -85,6 +86,30 @@ def test_a_page_that_never_stops_is_cut_and_one_that_stops_is_not():
     line = f"<p>{sentence(generator, 14)}</p>"
     assert len(cut_repetition(start + line * 200)) < len(start + line * 5)
     assert cut_repetition(start) == start
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        # The first text has but one character, so rare in the second that it counts: three rounds of nearly all of it.
+        ("7" * 40_000, "7".join("".join(map(chr, range(start, start + 60))) for start in (300, 400, 500, 600))),
+        ("".join(chr(300 + number) * 50 for number in range(190)), "".join(map(chr, range(300, 490)))),
+    ],
+)
+def test_each_round_of_a_comparison_counts(first, second, monkeypatch):
+    monkeypatch.setattr(ratios, "MAX_STEPS", 200_000)
+    with pytest.raises(TooManyStepsError, match="too many blocks, or too long ones"):
+        Ratios()(first, second)
+
+
+def test_a_page_of_parts_that_are_nearly_alike_is_refused(monkeypatch):
+    generator = random.Random(0)
+    syllables = [f"{letter}{letter.upper()}{number % 10}-" for number, letter in enumerate(string.ascii_lowercase[:25])]
+    html = "".join("".join(generator.sample(syllables, 25)) for _ in range(100))
+    assert prepare(html)
+    monkeypatch.setattr(ratios, "MAX_STEPS", 1_000_000)
+    with pytest.raises(ValueError, match="too many parts that are nearly alike"):
+        prepare(html)
 
 
 @settings(max_examples=100, deadline=None)

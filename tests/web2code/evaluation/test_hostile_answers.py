@@ -6,9 +6,9 @@ import string
 
 import pytest
 
-from tests.web2code.rendering.hostile_pages import COSTLY, LEAVING, ODD, REACHING, SCRIPTED, TOO_LARGE
+from tests.web2code.rendering.hostile_pages import COSTLY, LARGEST, LEAVING, ODD, REACHING, SCRIPTED, TOO_LARGE
 from web2code.evaluation.benchmarks.benchmark import Folders, Sample
-from web2code.evaluation.benchmarks.design2code import start_scorer
+from web2code.evaluation.benchmarks.design2code import start_layout_scorer, start_scorer
 from web2code.evaluation.design2code import ratios
 from web2code.evaluation.wcgb_visual import VisualScorer
 
@@ -24,7 +24,16 @@ PICKED = {
     "a picture that unpacks": COSTLY["picture bomb"],
     "an open comment": ODD["open comment"],
     "too large a document": TOO_LARGE["a byte too large"],
+    "one long word": COSTLY["one long word"],
+    "a long word with a sign": "a" * 100_000 + "@",
+    "blank boxes upon each other": lambda: (
+        "<style>b{position:absolute;inset:0;font-size:600px;color:#fff}</style>" + "<b>....</b>" * 1_500
+    ),
+    "texts in one place": lambda: "<p>" + "a<br>" * 100_000,
 }
+# Every tenth of what takes no long time to draw.
+ALL = {**REACHING, **SCRIPTED, **LEAVING, **ODD, **LARGEST, **TOO_LARGE}
+PICKED |= {name: ALL[name] for name in list(ALL)[::10]}
 ADDRESSES = {
     "$URL": "http://127.0.0.1:9/x",
     "$HOST": "127.0.0.1:9",
@@ -92,3 +101,13 @@ def test_a_page_with_too_many_blocks_to_match_fails_and_says_so(by_blocks, monke
     assert found[400].reason.startswith("the candidate has 400 blocks of text and the reference 60: too many blocks")
     assert found[400] == by_blocks.score(Sample("page400", (), "", 1, facts), words(400, seed=1))
     assert by_blocks.score(Sample("after", (), "", 1, facts), facts["html"]).values["elements"] == pytest.approx(1)
+
+
+def test_by_layout_too_a_page_with_too_many_blocks_fails(tmp_path, monkeypatch):
+    monkeypatch.setattr(ratios, "MAX_STEPS", 1_000_000)
+    scorer = start_layout_scorer(Folders(tmp_path / "pictures", tmp_path, tmp_path / "kept"))
+    try:
+        verdict = scorer.score(Sample("page", (), "", 1, {"html": words(60, seed=0)}), words(400, seed=1))
+    finally:
+        scorer.close()
+    assert (verdict.outcome, verdict.reason[:15]) == ("failed", "too many blocks")

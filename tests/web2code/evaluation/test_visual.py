@@ -1,11 +1,14 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from web2code.config import Viewport
-from web2code.evaluation.features import page_features
+from web2code.evaluation.features import MAX_LOOKS, numbers_in, page_features
 from web2code.evaluation.visual import ASPECTS, pixel_similarity, score_aspects, score_groups
 from web2code.rendering import Browsers
 
@@ -107,6 +110,19 @@ def test_text_that_cannot_be_seen_is_not_scored(pool):
     for words in hidden:
         scores = aspects(pool, unread.replace("</body>", words + "</body>"))
         assert (scores["text"], scores["numbers"]) == (expected["text"], expected["numbers"]), words
+
+
+def test_text_that_comes_after_blank_boxes_without_end_is_not_looked_for(pool):
+    pile = "<b style='position:absolute;inset:0;font-size:400px;color:#fff'>....</b>"
+    page = "<html><body>{}<p>Tea</p></body></html>"
+    few, many = features(pool, page.format(pile * 2), page.format(pile * (2 + MAX_LOOKS)))
+    assert (few.words["tea"], many.words["tea"]) == (1, 0)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text("a5$@.% \n", max_size=12))
+def test_numbers_are_what_one_expression_finds_that_may_look_for_ever(words):
+    assert list(numbers_in(words)) == re.findall(r"[$€£#@%+]?\d[\d.,:/-]*%?|\S+@\S+", words)
 
 
 def test_a_page_of_thousands_of_elements_is_scored_and_low(pool):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Folders, PageScorer, Sample, Verdict
-from web2code.evaluation.measure import Measure, mean
+from web2code.evaluation.measure import Measure, mean, parts
 
 PLACEHOLDER = "rick.jpg"
 FETCH = (
@@ -35,6 +36,7 @@ MEASURES = {
     "ssim": "SSIM",
 }
 WITH_CLIP = frozenset(("final", "clip"))
+PARTS = frozenset(("block", "text", "position", "colour", "clip"))
 
 
 def load(folder: Path) -> Iterator[Sample]:
@@ -47,14 +49,23 @@ def load(folder: Path) -> Iterator[Sample]:
     if not pages:
         raise ValueError(f"{folder} has no page N.html: {FETCH}")
     _content(folder / PLACEHOLDER)
-    if (folder / CLIP).is_dir():
-        from web2code.evaluation.design2code.clip import check_clip  # heavy: only this score needs it
-
-        check_clip(folder / CLIP)
+    require_whole_clip(folder)
     for path in sorted(pages, key=lambda path: int(path.stem)):
         html, screenshot = (_content(path.with_suffix(suffix)) for suffix in (".html", ".png"))
         facts = {"html": html.decode("utf-8", "replace")}
         yield Sample(path.stem, (screenshot,), PROMPT, MAX_NEW_TOKENS, facts)
+
+
+def require_whole_clip(folder: Path) -> None:
+    """Nothing, where a benchmark's folder has all that the CLIP score needs, or none of it.
+
+    Raises:
+        ValueError: it has half of it.
+    """
+    if (folder / CLIP).is_dir():
+        from web2code.evaluation.design2code.clip import check_clip  # heavy: only this score needs it
+
+        check_clip(folder / CLIP)
 
 
 def start_scorer(folders: Folders) -> PageScorer:
@@ -74,21 +85,23 @@ def start_layout_scorer(folders: Folders) -> PageScorer:
 def layout_measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
     """The mean of each value that a layout gives, under a name of its own: none compares with the published scores."""
     units = [sample.id for sample in samples]
-    return tuple(
+    elements, *others = (
         mean(f"{MEASURES[name]}, by layout", units, [verdict.values.get(name, 0.0) for verdict in verdicts])
         for name in ("elements", "block", "text", "position", "colour")
     )
+    return elements, *parts(others)
 
 
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
     """The mean of each value over all pages; what failed counts 0. Those of CLIP only where it was asked."""
     units = [sample.id for sample in samples]
     with_clip = any("clip" in verdict.values for verdict in verdicts)
-    return tuple(
-        mean(title, units, [verdict.values.get(name, 0.0) for verdict in verdicts])
+    found = {
+        name: mean(title, units, [verdict.values.get(name, 0.0) for verdict in verdicts])
         for name, title in MEASURES.items()
         if with_clip or name not in WITH_CLIP
-    )
+    }
+    return tuple(replace(measure, part=name in PARTS) for name, measure in found.items())
 
 
 def _content(path: Path) -> bytes:

@@ -12,7 +12,7 @@ from web2code.data.pages import read_pages
 from web2code.data.shards import RECORD
 from web2code.evaluation.benchmarks import design2code
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Folders, PageScorer, Sample, Verdict
-from web2code.evaluation.measure import Measure, mean
+from web2code.evaluation.measure import Measure, mean, parts
 from web2code.modelling.templates import CODE_PROMPT
 
 if TYPE_CHECKING:
@@ -57,6 +57,22 @@ def load(folder: Path) -> Iterator[Sample]:
             raise ValueError(f"wcgb: {pictures[name]}: {error}; take its screenshot again") from None
 
 
+def load_with_html(folder: Path) -> Iterator[Sample]:
+    """As `load`, for scores that need the references' HTML.
+
+    Raises:
+        ValueError: the folder holds screenshots alone, or as `load`, or half of CLIP.
+    """
+    design2code.require_whole_clip(folder)
+    for sample in load(folder):
+        if _is_screenshot(sample):
+            raise ValueError(
+                f"wcgb_design2code: {folder} holds screenshots without their HTML, which Design2Code's scores need: "
+                "put NAME.html beside each NAME.png, or leave this benchmark out"
+            )
+        yield sample
+
+
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
     """Overall and group scores, 0 to 10, then the share that did not render, then the aspects; failed pages score 0.
 
@@ -66,11 +82,12 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     failed = mean("render failed", units, [verdict.outcome != "scored" for verdict in verdicts], better="less")
     if remark(samples):
         similarity = [verdict.values.get("similarity", 0.0) for verdict in verdicts]
-        return mean("similarity of pixels", units, similarity, 10.0), failed
+        return mean("similarity of pixels", units, similarity, 10.0), *parts([failed])
     scored = [
         mean(name, units, [verdict.values.get(name, 0.0) for verdict in verdicts], 10.0) for name in (*GROUPS, *ASPECTS)
     ]
-    return (*scored[: len(GROUPS)], failed, *scored[len(GROUPS) :])
+    overall, *groups = scored[: len(GROUPS)]
+    return (overall, *parts([*groups, failed]), *scored[len(GROUPS) :])
 
 
 def remark(samples: Sequence[Sample]) -> str:
@@ -206,7 +223,7 @@ WCGB_JUDGE_PUBLISHED = Benchmark(
 WCGB_DESIGN2CODE = Benchmark(
     "wcgb_design2code",
     "WCGB, scores of Design2Code",
-    load,
+    load_with_html,
     None,
     design2code.measures,
     f"{WCGB.fetch}; Design2Code's scores need the HTML",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,13 +11,15 @@ from web2code.evaluation.design2code.painting import GRID_START, NUM_COLOURS, SH
 
 SHIFT_TOLERANCE = 8
 
+Box = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True)
 class Block:
     """A text of a page, the box of its pixels (x, y, width, height) in shares of the page, and their mean colour."""
 
     text: str
-    box: tuple[float, float, float, float]
+    box: Box
     colour: tuple[float, ...]
 
     @property
@@ -66,14 +68,16 @@ def find_blocks(
 
 def merge_same_boxes(blocks: Sequence[Block]) -> list[Block]:
     """The blocks with the texts of those of one box joined, in the order of the boxes' first texts."""
-    merged: dict[tuple[float, ...], Block] = {}
+    texts: dict[Box, list[str]] = {}
+    colours: dict[Box, tuple[float, ...]] = {}
     for block in blocks:
-        if (known := merged.get(block.box)) is None:
-            merged[block.box] = block
+        if block.box in texts:
+            pairs = zip(colours[block.box], block.colour, strict=True)
+            colours[block.box] = tuple((a + b) / 2 for a, b in pairs)
         else:
-            colour = tuple((a + b) / 2 for a, b in zip(known.colour, block.colour, strict=True))
-            merged[block.box] = replace(known, text=f"{known.text} {block.text}", colour=colour)
-    return list(merged.values())
+            texts[block.box], colours[block.box] = [], block.colour
+        texts[block.box].append(block.text)
+    return [Block(" ".join(texts[box]), box, colours[box]) for box in texts]
 
 
 def _boxes_and_colours(

@@ -34,7 +34,7 @@ def match(candidate: Sequence[Block], reference: Sequence[Block]) -> Matched:
     """The published scores of the blocks of two pages; 0 where there are none, or no two that are alike.
 
     Raises:
-        TooManyBlocksError: that would take hours.
+        TooManyStepsError: that would take hours.
     """
     if not candidate or not reference:
         return Matched(dict.fromkeys(SCORES, 0.0), tuple(candidate))

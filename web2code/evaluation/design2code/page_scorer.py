@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from web2code.evaluation.answers import extract_html
+from web2code.evaluation.answers import extract_html, without_thoughts
 from web2code.evaluation.benchmarks.benchmark import Folders, Sample, Verdict
 from web2code.evaluation.benchmarks.design2code import CLIP, PLACEHOLDER
 from web2code.evaluation.design2code.layout import design2code_layout
 from web2code.evaluation.design2code.matching import SCORES
 from web2code.evaluation.design2code.preparation import prepare
+from web2code.evaluation.design2code.ratios import TooManyStepsError
 from web2code.evaluation.design2code.scorer import VIEWPORT, Score, Scorer, open_browsers, pictures_of
 from web2code.evaluation.wcgb_visual import ReferenceFailedError, write_picture
 from web2code.rendering import Browsers
 
 BROWSERS = 2
-HTML = re.compile(r"<[a-zA-Z]")
 
 
 class Design2CodeScorer:
@@ -36,12 +35,11 @@ class Design2CodeScorer:
         """Nothing: what a reference needs is done with its answer's page, side by side."""
 
     def score(self, sample: Sample, text: str) -> Verdict:
-        """What an answer is worth, from rendering it beside the reference."""
-        if not HTML.search(text):
-            return Verdict(sample.id, "unparsed", reason="the answer has no HTML")
-        if "html" not in sample.facts:
-            raise ValueError(f"{sample.id} has no HTML of its reference: leave Design2Code's scores out")
-        score = self.compare(sample.facts["html"], extract_html(text) or text)
+        """What an answer is worth, from rendering it beside the reference; as published, words alone are a page too."""
+        answer = extract_html(text) or without_thoughts(text)
+        if not answer.strip():
+            return Verdict(sample.id, "unparsed", reason="the answer is blank")
+        score = self.compare(sample.facts["html"], answer)
         if score.reason:
             return Verdict(sample.id, "failed", reason=score.reason)
         write_picture(self.pictures, sample.id, score.picture)
@@ -81,7 +79,10 @@ def layout_score(browsers: Browsers, reference: str, answer: str) -> Score:
         return Score({}, str(ReferenceFailedError(expected.reason)))
     if found.outcome == "failed":
         return Score({}, found.reason)
-    scores = design2code_layout(expected, found)
+    try:
+        scores = design2code_layout(expected, found)
+    except TooManyStepsError as error:
+        return Score({}, str(error))
     return Score(scores | {"elements": sum(scores.values()) / len(SCORES)}, picture=found.png)
 
 

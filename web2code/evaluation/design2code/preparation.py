@@ -15,7 +15,7 @@ def prepare(html: str) -> str:
     """The document without degenerate repetition, under `<html>`, and in the markup that `html.parser` understands.
 
     Raises:
-        ValueError: it is longer than `MAX_CHARS`, or cannot be parsed.
+        ValueError: it is longer than `MAX_CHARS`, repeats itself in too many ways, or cannot be parsed.
     """
     if len(html) > MAX_CHARS:
         raise ValueError(f"the document is longer than {MAX_CHARS} characters")

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from web2code.evaluation.design2code.ratios import matching_characters
+from web2code.evaluation.design2code.ratios import Budget, matching_characters
 
 CHUNK = 100
 SIMILAR = 0.8
@@ -21,6 +21,9 @@ def cut_repetition(html: str) -> str:
     As published, tags are left out of the text, a chunk counts for the first earlier one that is similar, and the
     place in the document is searched for greedily, so that the cut is rather too early than too late; and it is kept
     only where it is smaller than the length of the text.
+
+    Raises:
+        ValueError: the chunks are so much like each other that comparing them would take hours.
     """
     text = without_tags(html)
     chunks = [text[start : start + CHUNK] for start in range(0, len(text), CHUNK)]
@@ -57,13 +60,14 @@ class _Kinds:
     def __init__(self, capacity: int) -> None:
         self.chunks: list[str] = []
         self.places: list[list[int]] = []
+        self.budget = Budget("too many parts that are nearly alike to find out where the document begins to repeat")
         self.lengths = np.zeros(capacity, int)
         self.profiles = np.zeros((capacity, _CHARACTERS + _PAIRS), np.uint8)
 
     def add(self, chunk: str, number: int) -> list[int]:
         profile = _profile(chunk)
         for kind in self._possibly_similar(chunk, profile):
-            matching = matching_characters(chunk, self.chunks[kind])
+            matching = matching_characters(chunk, self.chunks[kind], self.budget)
             if 2.0 * matching / (len(chunk) + len(self.chunks[kind])) >= SIMILAR:
                 self.places[kind].append(number)
                 return self.places[kind]

@@ -17,7 +17,7 @@ from web2code.evaluation.design2code.blocks import Block, find_blocks, merge_sam
 from web2code.evaluation.design2code.matching import SCORES, match
 from web2code.evaluation.design2code.painting import paint
 from web2code.evaluation.design2code.preparation import prepare
-from web2code.evaluation.design2code.ratios import TooManyBlocksError
+from web2code.evaluation.design2code.ratios import TooManyStepsError
 from web2code.evaluation.ssim import page_ssim
 from web2code.evaluation.tree_bleu import tree_bleu
 from web2code.rendering import Browsers, Snapshot
@@ -116,7 +116,7 @@ class Scorer:
         picture = candidate.snapshots[0].result().png
         try:
             return Score(self._values(reference.page, candidate.page), picture=picture)
-        except TooManyBlocksError as error:
+        except TooManyStepsError as error:
             found, wanted = len(candidate.page.blocks), len(reference.page.blocks)
             return self._failed(f"the candidate has {found} blocks of text and the reference {wanted}: {error}")
 

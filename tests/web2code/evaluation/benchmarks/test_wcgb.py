@@ -1,5 +1,6 @@
 """WCGB's pages, from a dataset or from a folder of files."""
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -49,6 +50,19 @@ def test_screenshots_alone_are_samples_too(tmp_path, packed):
         (f"n{number}", (drawing(number),), drawing(number)) for number in (1, 2)
     ]
     assert found[0].facts["viewport"] == {"width": 96, "height": 96}
+
+
+def test_scores_that_need_the_html_are_refused_where_there_are_screenshots_alone(tmp_path):
+    (tmp_path / "n1.png").write_bytes(drawing(1))
+    by_blocks = BENCHMARKS["wcgb_design2code"]
+    told = rf"wcgb_design2code: {re.escape(str(tmp_path))} holds screenshots without .*, or leave this benchmark out"
+    with pytest.raises(ValueError, match=told):
+        list(by_blocks.load(tmp_path))
+    (tmp_path / "n1.html").write_text(page(1))
+    assert list(by_blocks.load(tmp_path)) == list(WCGB.load(tmp_path))
+    (tmp_path / "clip").mkdir()
+    with pytest.raises(ValueError, match="clip"):
+        list(by_blocks.load(tmp_path))
 
 
 def test_one_page_without_its_html_is_still_an_error(tmp_path):
