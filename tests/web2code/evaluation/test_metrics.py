@@ -146,6 +146,49 @@ def test_an_option_is_named_or_none_is(answer, letter):
     assert infer_choice(answer, OPTIONS) == letter
 
 
+ANIMALS = lettered(["a dog", "a cat", "a bird"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("Answer: A cat", "B"), ("The answer is A cat.", "B"), ("The answer is 'A cat'.", "B"), ("A cat", "B"),
+        ("Answer: A horse", None), ("the answer is a horse", None), ("A horse stands in B", None),
+        ("Answer: A", "A"), ("Answer: A (it barks)", "A"), ("The answer is A because it barks", "A"),
+        ("Answer: A\nDogs bark.", "A"), ("A\nDogs bark.", "A"), ("I think that it must be A", "A"),
+    ],
+)  # fmt: skip
+def test_an_article_is_no_option(answer, letter):
+    assert infer_choice(answer, ANIMALS) == letter
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Both A and B", "The correct answers are A and B", "Either A or C could be right", "The answer is A or B.",
+        "Answer: A, B", "The answer is (B) or C", "(A) and (B)", "both (B) and C", "**A** or **B**", "A) or B)", "A/B",
+        "the answer is a, b or c", "A. a dog\nB. a cat\nC. a bird",
+    ],
+)  # fmt: skip
+def test_several_options_are_none(answer):
+    assert infer_choice(answer, ANIMALS) is None
+    assert infer_choice(answer, lettered(["choice A", "choice B", "choice C"])) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        (r"\boxed{B}", "B"), (r"A or B? So $\boxed{\text{B}}$.", "B"), (r"\boxed{A}, no, \boxed{\textbf{(C)}}", "C"),
+        (r"Answer: A. In short: \boxed{a cat}", "B"), (r"\boxed{7}", None), (r"\boxed{", None),
+        ("Answer: b", "B"), ("the answer is (c)", "C"), ("**Answer:** b", "B"), ("Answer:\n\nb", "B"),
+        ("<answer>B</answer>", "B"), ("The answer is b because it purrs", "B"), ("The answer is B, I think", "B"),
+        ("The answer is B, A is wrong.", "B"), ("Answer: c-section", None), ("Answer: C++", None), ("answers", None),
+    ],
+)  # fmt: skip
+def test_answers_as_reasoning_models_write_them_are_read(answer, letter):
+    assert infer_choice(answer, ANIMALS) == letter
+
+
 @settings(deadline=None)
 @given(st.text(), st.lists(st.text(max_size=8), max_size=6))
 def test_an_inferred_choice_is_one_of_the_options(answer, options):

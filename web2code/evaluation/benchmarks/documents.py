@@ -10,16 +10,27 @@ from web2code.data.images import ImageIndex, load_image
 from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, picture, question, read_json, read_rows, samples_of, truths
+from web2code.evaluation.benchmarks.files import (
+    Row,
+    configuration_folder,
+    picture,
+    question,
+    read_json,
+    read_rows,
+    samples_of,
+    truths,
+)
 from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.anls import anls, anls_lmms_eval
 from web2code.evaluation.metrics.containment import contains, contains_words, long_truths
 
 FETCH = (
-    "fetch the validation Parquet files of {part} in the dataset lmms-lab/DocVQA (validation-*.parquet), or "
+    "fetch the validation Parquet files of the dataset lmms-lab/DocVQA ({part}/validation-*.parquet), or "
     "DocVQA_VAL.tsv or InfoVQA_VAL.tsv of VLMEvalKit, and put them into the folder"
 )
+# Configurations of that dataset.
+PARTS = ("DocVQA", "InfographicVQA")
 COLUMNS = ("questionId", "question", "answers", "image")
 STVQA_FILE = "train_task_3.json"
 FETCH_STVQA = (
@@ -32,7 +43,8 @@ MAX_NEW_TOKENS = 32
 def load(folder: Path, part: str) -> Iterator[Sample]:
     """Samples of the validation split in the order of the files."""
     fetch = FETCH.format(part=part)
-    rows = read_rows(folder, fetch, COLUMNS, "validation", tables.DOCUMENTS)
+    place = configuration_folder(folder, fetch, part, [other for other in PARTS if other != part])
+    rows = read_rows(place, fetch, COLUMNS, "validation", tables.DOCUMENTS)
     return samples_of(rows, folder, fetch, partial(_sample, folder))
 
 

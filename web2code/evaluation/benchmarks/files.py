@@ -7,9 +7,11 @@ import base64
 import binascii
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,9 @@ MIN_ENCODED = 64
 MAX_CELL = MAX_BYTES * 4 // 3 + MIN_ENCODED
 MAX_JSON = 256 * 1024**2
 MAX_LIST = 10_000
+# A file of several, as the hub names them: its split, its number and how many there are.
+SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?\.parquet")
+MAX_NAMED = 20
 # What tables have where there is nothing.
 NOTHING = ("", "nan", None)
 
@@ -41,17 +46,55 @@ def read_rows(
     `table` says how one is read that lacks some of the columns, as VLMEvalKit's do.
 
     Raises:
-        ValueError: there is no such file, one is not whole or lacks a column; the sentence ends with what to fetch.
+        ValueError: there is no such file, one is not whole or lacks a column, shards are missing, or there is more than
+            one set of files; the sentence ends with what to fetch.
     """
     files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".parquet", ".tsv")]
     files = [path for path in files if split and path.name.startswith(split)] or files
     if not files:
         raise ValueError(f"{folder} holds no .parquet or .tsv file: {fetch}")
+    _require_one_whole_set(files, folder, fetch)
     for path in files:
         if path.suffix == ".parquet":
             yield from _read_parquet(path, fetch, columns)
         else:
             yield from _read_table(path, fetch, columns, table)
+
+
+def configuration_folder(folder: Path, fetch: str, name: str, others: Sequence[str] = ()) -> Path:
+    """The folder of one configuration of a repository on the hub; where none is below the folder, the folder itself.
+
+    Raises:
+        ValueError: there are only folders of other configurations.
+    """
+    found = {one: [path for path in folder.rglob(one) if any(path.rglob("*.parquet"))] for one in (name, *others)}
+    if found[name]:
+        # A repository may have the name of one of its configurations.
+        return max(found[name], key=lambda path: len(path.parts))
+    if wrong := [one for one in others if found[one]]:
+        raise ValueError(f"{folder} holds {' and '.join(wrong)} in place of {name}: {fetch}")
+    return folder
+
+
+def _require_one_whole_set(files: Sequence[Path], folder: Path, fetch: str) -> None:
+    """The shards of one file are a set, and so are other Parquet files of one folder; a table is one by itself."""
+    shards = [SHARD.fullmatch(path.name) for path in files]
+    only, *others = dict.fromkeys(starmap(_set_of, zip(files, shards, strict=True)))
+    if others:
+        several = " and ".join(str(one.relative_to(folder)) for one in (only, *others))
+        raise ValueError(f"{folder} holds {several}, which may have the same rows: leave one of them there; {fetch}")
+    numbers = {int(shard[2]) for shard in shards if shard}
+    total = max((int(shard[3]) for shard in shards if shard), default=0)
+    missing = [only.name.replace("*", f"{number:05}") for number in range(total) if number not in numbers]
+    if missing:
+        named = ", ".join(missing[:MAX_NAMED]) + (", ..." if len(missing) > MAX_NAMED else "")
+        raise ValueError(f"{only.parent} has {total - len(missing)} of {total} shards: add {named}; {fetch}")
+
+
+def _set_of(path: Path, shard: re.Match[str] | None) -> Path:
+    if shard:
+        return path.with_name(f"{shard[1]}-*-of-{shard[3]}.parquet")
+    return path if path.suffix == ".tsv" else path.with_name("*.parquet")
 
 
 def _read_parquet(path: Path, fetch: str, columns: Sequence[str]) -> Iterator[Row]:

@@ -10,14 +10,23 @@ from random import Random
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, judged, outcomes
-from web2code.evaluation.benchmarks.files import NOTHING, Row, picture, question, read_rows, samples_of, truths
+from web2code.evaluation.benchmarks.files import (
+    NOTHING,
+    Row,
+    configuration_folder,
+    picture,
+    question,
+    read_rows,
+    samples_of,
+    truths,
+)
 from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_lines, verdict
 from web2code.evaluation.measure import Measure, mean
 from web2code.evaluation.metrics.choices import infer_choice, infer_lmms_eval_mmbench
 
 FETCH = (
-    "fetch MMBench_DEV_EN.tsv of VLMEvalKit, or the dev Parquet files of the dataset lmms-lab/MMBench (dev-*.parquet), "
-    "and put it into the folder"
+    "fetch MMBench_DEV_EN.tsv of VLMEvalKit, or the dev Parquet files of the dataset lmms-lab/MMBench "
+    "(en/dev-*.parquet), and put it into the folder"
 )
 COLUMNS = ("index", "question", "answer", "A", "B", "image")
 # A rotation has its question's index and a multiple of this.
@@ -29,10 +38,11 @@ def load(folder: Path) -> Iterator[Sample]:
     """Samples, rotations included, in the order of the file.
 
     Raises:
-        ValueError: the file has no rotation.
+        ValueError: the file has no rotation, or is of another language.
     """
     rotated = False
-    for sample in samples_of(read_rows(folder, FETCH, COLUMNS, "dev"), folder, FETCH, partial(_sample, folder)):
+    rows = read_rows(configuration_folder(folder, FETCH, "en", ("cn", "cc")), FETCH, COLUMNS, "dev")
+    for sample in samples_of(rows, folder, FETCH, partial(_sample, folder)):
         rotated |= sample.facts["rotation"] > 0
         yield sample
     if not rotated:

@@ -9,12 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from web2code.evaluation.metrics.exact import exact_match_lmms_eval
 
 AROUND = " .,:;!?*()[]{}<>\"'`#"
-STATED = re.compile(r"\b(?i:answer)(?i: is)?(?i: option)?:? ?[*(\[\"']{0,3}([A-Z])\b")
-LEADING = re.compile(r"[*(\[]{0,3}([A-Z])(?:\*{0,2}[.):\]]|\*\*)")
-BRACKETED = re.compile(r"\(([A-Z])\)")
-# A letter that is a word of English names no option in a sentence of more words than this.
-FEW_WORDS = 3
+# Letters that are words of English: one that a word follows on its line names no option by itself.
 WORDS = ("A", "I")
+# A letter that names an option: no part of a word (`C++`, `e-mail`, `D.C.`), nor an article.
+LETTER = r"(?![AIai] (?!(?:and|or|because|since|as)\b)\w)[A-Za-z]\b(?!\+|['’-]\w|\.\w\b)"
+OPENING = r"[*(\[\"']{0,3}"
+# One letter more; after a comma alone it begins no clause.
+ALSO = rf"[*)\].\"']{{0,3}}(?:,? (?:and|or) |, ?(?!\w (?!(?:and|or)\b)\w)| ?[/&] ?){OPENING}{LETTER}"
+STATED = re.compile(rf"\b(?i:answer(?:\sis)?(?:\soption)?)\b[*:>]*\s?{OPENING}({LETTER}(?:{ALSO})*)")
+LEADING = re.compile(rf"[*(\[]{{0,3}}([A-Z])(?:\*{{0,2}}[.):\]]|\*\*)(?!{ALSO})")
+BRACKETED = re.compile(rf"\(([A-Z](?=\))(?:{ALSO})*)")
+BOXED = re.compile(r"\\boxed ?\{((?:[^{}]|\{[^{}]*\})*)\}")
+FONT = re.compile(r"\\(?:text|math)[a-z]*(?=\{)")
+# In lmms-eval's rule for MMBench, `A` names no option in a sentence of more words than this.
+FEW_WORDS = 3
 SCIENCEQA_LETTERS = ("A", "B", "C", "D", "E")
 # Lone letters, then letters with what may stand before and after them.
 LMMS_EVAL_FRAMES = (
@@ -37,23 +45,25 @@ def lettered(options: Sequence[str]) -> dict[str, str]:
 def infer_choice(answer: str, options: Mapping[str, str]) -> str | None:
     """The letter of the option that an answer names, or None where it names none or several; never a guess.
 
-    In this order: a letter alone; an option's text alone; `answer is B` (the last one); a letter that leads (`B. ...`);
-    one letter in brackets; one lone letter; one option whose words are in the answer.
+    In this order: a letter alone; an option's text alone; what the last `\\boxed{...}` names; `answer is B` (the last
+    one, which decides, also where it is `B or C`); a letter that leads (`B. ...`); one letter in brackets; one lone
+    letter; one option whose words are in the answer. An article is no letter.
     """
-    text = " ".join(answer.split())
+    lines = [" ".join(line.split()) for line in answer.splitlines() if line.strip()]
+    text = " ".join(lines)
     if (alone := text.strip(AROUND).upper()) in options:
         return alone
     plain = {letter: _plain(option) for letter, option in options.items() if _plain(option)}
-    stated = [letter for letter in STATED.findall(text) if letter in options]
-    leading = LEADING.match(text)
-    candidates = (
-        {letter for letter, option in plain.items() if option == _plain(text)},
-        set(stated[-1:]),
-        {leading[1]} & options.keys() if leading else set(),
-        set(BRACKETED.findall(text)) & options.keys(),
-        _lone_letters(text) & options.keys(),
-        _longest_contained(_plain(text), plain),
-    )
+    stated = [_letters(found) & options.keys() for found in STATED.findall("\n".join(lines))]
+    last = next(filter(None, reversed(stated)), set())
+    candidates = [{letter for letter, option in plain.items() if option == _plain(text)}, _boxed(text, options), last]
+    if not last:
+        candidates += [
+            _leading(lines) & options.keys(),
+            _letters(" ".join(BRACKETED.findall(text))) & options.keys(),
+            _lone_letters(lines, options),
+            _longest_contained(_plain(text), plain),
+        ]
     return next((letter for found in candidates if len(found) == 1 for letter in found), None)
 
 
@@ -109,10 +119,32 @@ def infer_lmms_eval_mmmu(answer: str, options: Mapping[str, str], draw: Callable
     return draw(letters)
 
 
-def _lone_letters(text: str) -> set[str]:
-    words = text.split()
-    in_sentence = WORDS if len(words) > FEW_WORDS else ()
-    return {word.strip(AROUND) for word in words if word not in in_sentence}
+def _letters(found: str) -> set[str]:
+    return {letter.upper() for letter in re.findall(r"\b[A-Za-z]\b", found)}
+
+
+def _boxed(text: str, options: Mapping[str, str]) -> set[str]:
+    boxes = BOXED.findall(text)
+    letter = infer_choice(FONT.sub("", boxes[-1]), options) if boxes else None
+    return {letter} if letter else set()
+
+
+def _leading(lines: Sequence[str]) -> set[str]:
+    """Letters that lead lines, where one leads the first."""
+    leading = [found[1] if (found := LEADING.match(line)) else "" for line in lines]
+    return set(filter(None, leading)) if leading and leading[0] else set()
+
+
+def _lone_letters(lines: Sequence[str], options: Mapping[str, str]) -> set[str]:
+    """Letters that are words: one of `WORDS` that another word follows is none, but `A` is beside another letter."""
+    found, words_of_english = set[str](), set[str]()
+    for line in lines:
+        *words, end = line.split()
+        found.add(end.strip(AROUND))
+        for word in words:
+            (words_of_english if word.lstrip(AROUND) in WORDS else found).add(word.strip(AROUND))
+    found &= options.keys()
+    return found | (words_of_english & {"A"} & options.keys()) if found else found
 
 
 def _longest_contained(text: str, options: Mapping[str, str]) -> set[str]:

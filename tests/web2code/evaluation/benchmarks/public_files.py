@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from web2code.evaluation.benchmarks.llava_bench import CATEGORIES
+
 
 def png(seed=0, size=8, form="PNG"):
     pixels = np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
@@ -242,6 +244,19 @@ def mathvista(folder):
     ]  # fmt: skip
     write_parquet(folder / "data" / "testmini-00000-of-00001.parquet", rows)
     write_parquet(folder / "data" / "test-00000-of-00001.parquet", [{**rows[0], "answer": ""}])
+
+
+def write_llava_bench(folder, variant):
+    (folder / "images").mkdir()
+    (folder / "images" / "1.png").write_bytes(png())
+    asked = [
+        {"question_id": number, "image": "1.png", "text": f"What is {number}?", "category": CATEGORIES[number % 3]}
+        for number in range(variant.num)
+    ]
+    answers = [{"question_id": number, "text": "A bus."} for number in range(variant.num)]
+    contexts = [{"image": "1.png", "caption": "A bus."}]
+    for name, rows in ((variant.questions, asked), (variant.references, answers), (variant.contexts, contexts)):
+        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 # What writes the files, and how many samples they hold.

@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import shutil
 import time
 
 import pyarrow.parquet as pq
@@ -321,6 +322,64 @@ def test_any_answer_has_a_verdict(loaded, data):
     assert all(isinstance(value, float) and 0 <= value <= 1 for value in verdict.values.values())
     best = BENCHMARKS[name].measures([sample] * 1, [verdict])[0]
     assert verdict.outcome == "scored" or best.value == 0
+
+
+# By benchmark, the folder of its configuration in the hub's repository, and that of another one.
+CONFIGURATIONS = {
+    "docvqa": ("DocVQA", "InfographicVQA"), "infovqa": ("InfographicVQA", "DocVQA"),
+    "scienceqa": ("ScienceQA-FULL", "ScienceQA-IMG"), "scienceqa_img": ("ScienceQA-IMG", "ScienceQA-FULL"),
+    "mmbench": ("en", "cn"),
+}  # fmt: skip
+
+
+def write_configuration(name, folder):
+    if name != "mmbench":
+        return FILES[name][0](folder)
+    rows = [{**row, "image": {"bytes": png(), "path": None}} for row in mmbench_rows()]
+    return write_parquet(folder / "dev-00000-of-00001.parquet", rows)
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_of_a_repository_with_configurations_the_benchmarks_own_is_read(tmp_path, name):
+    own, other = CONFIGURATIONS[name]
+    # The whole repository may have the name of a configuration, as lmms-lab/DocVQA has.
+    repository = tmp_path / "DocVQA" if "DocVQA" in (own, other) else tmp_path
+    for configuration in (own, other):
+        write_configuration(name, repository / configuration)
+    write_configuration(name, tmp_path / "alone")
+    samples = list(BENCHMARKS[name].load(tmp_path / "alone"))
+    assert list(BENCHMARKS[name].load(repository / own)) == samples
+    shutil.rmtree(tmp_path / "alone")
+    assert list(BENCHMARKS[name].load(tmp_path)) == samples
+
+
+@pytest.mark.parametrize("name", ["docvqa", "infovqa", "mmbench"])
+def test_another_configuration_is_not_the_benchmark(tmp_path, name):
+    own, other = CONFIGURATIONS[name]
+    write_configuration(name, tmp_path / other)
+    with pytest.raises(ValueError, match=f"holds {other} in place of {own}") as raised:
+        list(BENCHMARKS[name].load(tmp_path))
+    assert f"{own}/" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["ai2d", "docvqa", "mmbench", "mmmu", "mathvista"])
+def test_two_sets_of_files_are_never_read_as_one(tmp_path, name):
+    for copy in ("first", "second"):
+        (tmp_path / copy).mkdir()
+        FILES[name][0](tmp_path / copy)
+    with pytest.raises(ValueError, match=r"leave one of them there; fetch"):
+        list(BENCHMARKS[name].load(tmp_path))
+
+
+def test_missing_shards_are_named(tmp_path):
+    FILES["docvqa"][0](tmp_path)
+    data = tmp_path / "data"
+    (data / "validation-00001-of-00002.parquet").unlink()
+    with pytest.raises(ValueError, match=r"1 of 2 shards: add validation-00001-of-00002\.parquet; fetch"):
+        list(BENCHMARKS["docvqa"].load(tmp_path))
+    (data / "validation-00000-of-00002.parquet").rename(data / "validation-00007-of-00100-1028f23e353fbe3e.parquet")
+    with pytest.raises(ValueError, match=r"1 of 100 shards: add validation-00000-of-00100\.parquet, .*, \.\.\.; fetch"):
+        list(BENCHMARKS["docvqa"].load(tmp_path))
 
 
 def test_a_file_without_rotations_is_not_circular(tmp_path):
