@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from web2code.config import BenchmarkResult, BenchmarksRecord, Decision, EvaluationRecord, GateConfig, Interval, Visual
+from web2code.config import BenchmarksRecord, Decision, EvaluationRecord, GateConfig, Interval, ScoreDifference, Visual
 
+# A smaller p-value is harm: of a candidate as good as the champion, one score in twenty has one.
+HARM = 0.05
 BASELINES = {"untrained": "the untrained model", "constant_page": "the best constant page"}
 
 
@@ -14,7 +16,8 @@ def decide(record: EvaluationRecord, gate: GateConfig, benchmarks: BenchmarksRec
     every difference is taken page by page, because models that are much alike differ by less than their scores are
     uncertain: the overall score's interval lies above zero, that of no group, of no kind of question and of no real
     screenshots' likeness reaches below the margin, and of neither pages nor screenshots a single one more fails. Where
-    benchmarks were asked, that holds of the main figure of each as well, and none is worse by more than chance.
+    benchmarks were asked, that of no main figure reaches below its margin either, and neither a main figure nor that of
+    a benchmark's part is worse by more than chance.
 
     Raises:
         ValueError: the record is of a version that did not compare page by page.
@@ -66,11 +69,12 @@ def _worse_than_champion(record: EvaluationRecord, gate: GateConfig) -> str:
 
 
 def _worse_on_benchmarks(benchmarks: BenchmarksRecord | None, gate: GateConfig) -> str:
-    """On which benchmarks the candidate is worse, or may be by more than the margin; empty where on none."""
+    """In which scores the candidate is worse, or in a main one may be by more than the margin; empty where in none."""
     behind = [
-        f"{name} ({result.figure}) {_difference(gain, 100)}, p = {result.p:.2g}"
+        f"{name} ({figure}) {_difference(_gain(score), 100)}, p = {score.p:.2g}"
         for name, result in (benchmarks.results if benchmarks else {}).items()
-        if (gain := _gain(result)) and (gain.low < -gate.benchmark_margin or result.verdict == "worse")
+        for figure, score in result.scores.items()
+        if score.p < HARM or (figure == result.figure and _gain(score).low < -gate.benchmark_margin)
     ]
     if not behind:
         return ""
@@ -80,12 +84,10 @@ def _worse_on_benchmarks(benchmarks: BenchmarksRecord | None, gate: GateConfig) 
     )
 
 
-def _gain(result: BenchmarkResult) -> Interval | None:
-    """By what share of its scale the candidate's figure is better; None where there is none to be better than."""
-    found = result.difference
-    if found is None or result.better == "neither":
-        return None
-    scale = result.scale if result.better == "more" else -result.scale
+def _gain(score: ScoreDifference) -> Interval:
+    """By what share of its scale the candidate's score is better."""
+    found = score.difference
+    scale = score.scale if score.better == "more" else -score.scale
     low, high = sorted((found.low / scale, found.high / scale))
     return Interval(mean=found.mean / scale, low=low, high=high)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from web2code.config import BenchmarkResult, Interval
+from web2code.config import BenchmarkResult, Interval, ScoreDifference
 from web2code.evaluation.benchmarks.benchmark import Benchmark
-from web2code.evaluation.comparison import compare
+from web2code.evaluation.comparison import Compared, compare
 from web2code.evaluation.results import Figure, read_scores, show
 
 COLUMNS = ("benchmark", "figure", "this model", "champion", "difference", "p", "samples", "without answer or score")
@@ -47,14 +47,31 @@ def _with_ends(found: Interval, scale: float) -> str:
 def _beside(candidate: Path, champion: Path, benchmarks: Mapping[str, Benchmark]) -> dict[str, dict[str, Any]]:
     """By benchmark, what a result says of the champion."""
     of_champion = read_scores(champion).benchmarks
+    rows = compare(candidate, champion, benchmarks).rows
     return {
         row.benchmark: {
             "champion": _interval(of_champion[row.benchmark].figures[0]), "difference": row.difference,
             "better": row.better, "p": row.corrected, "verdict": row.verdict,
+            "scores": _scores(one for one in rows if one.benchmark == row.benchmark),
         }
-        for row in compare(candidate, champion, benchmarks).rows
+        for row in rows
         if row.main
     }  # fmt: skip
+
+
+def _scores(rows: Iterable[Compared]) -> dict[str, ScoreDifference]:
+    """By figure, the main one and those of parts, where more or less of it is better."""
+    return {
+        row.figure: ScoreDifference(difference=row.difference, scale=row.scale, better=row.better, p=_one_sided(row))
+        for row in rows
+        if (row.main or row.part) and row.better != "neither"
+    }
+
+
+def _one_sided(row: Compared) -> float:
+    """Of a two-sided p-value, the half on the side where the candidate falls behind."""
+    gain = row.difference.mean if row.better == "more" else -row.difference.mean
+    return row.p / 2 if gain < 0 else 1 - row.p / 2
 
 
 def _interval(figure: Figure) -> Interval:

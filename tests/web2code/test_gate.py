@@ -9,6 +9,7 @@ from web2code.config import (
     EvaluationRecord,
     GateConfig,
     Interval,
+    ScoreDifference,
     SystemResult,
     Understanding,
     Visual,
@@ -128,12 +129,12 @@ def test_a_record_of_before_differences_by_group_loads_and_is_asked_for_again():
     assert decide(EvaluationRecord.model_validate(old | {"systems": first}), GateConfig()).promoted
 
 
-def beside_champion(difference=None, better="more", scale=1.0, verdict="undecided"):
-    """The verdict on a candidate that is better on pages, and on one benchmark differs so from the champion."""
-    half = around(0.5 * scale, 0.02 * scale)
-    beside = {"champion": half, "difference": difference, "better": better, "p": 0.04, "verdict": verdict}
+def beside_champion(difference=None, better="more", scale=1.0, p=0.5, figure="F1"):
+    """The verdict on a candidate that is better on pages, and differs so from the champion in a benchmark's score."""
+    half = around(0.5, 0.02)
+    found = ScoreDifference(difference=difference, better=better, scale=scale, p=p) if difference else None
     result = BenchmarkResult(
-        title="POPE", figure="F1", scale=scale, num=900, lost=0, candidate=half, **(beside if difference else {})
+        title="POPE", figure="F1", scale=1, num=900, lost=0, candidate=half, scores={figure: found} if found else {}
     )
     record = evaluated(candidate=system(5.5), champion=system(5.0))
     asked = BenchmarksRecord(fingerprint="b", candidate="one", results={"pope": result})
@@ -143,8 +144,9 @@ def beside_champion(difference=None, better="more", scale=1.0, verdict="undecide
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        ({"difference": around(-0.08, 0.03), "verdict": "worse"}, r"pope \(F1\) -8\.00 \(-11\.00 to -5\.00\)"),
-        ({"difference": around(-0.005, 0.004), "verdict": "worse"}, r"pope \(F1\) -0\.50 .*, p = 0\.04"),
+        ({"difference": around(-0.08, 0.03), "p": 0.001}, r"pope \(F1\) -8\.00 \(-11\.00 to -5\.00\)"),
+        ({"difference": around(-0.005, 0.006), "p": 0.04}, r"pope \(F1\) -0\.50 .*, p = 0\.04"),
+        ({"difference": around(-0.2, 0.1), "p": 0.001, "figure": "F1, random"}, r"pope \(F1, random\) -20\.00"),
         ({"difference": around(0.01, 0.04)}, r"may do so by more than 2 in a hundred.* \+1\.00 \(-3\.00 to \+5\.00\)"),
         ({"difference": around(-60.0, 10.0), "scale": 2000.0}, r"-3\.00 \(-3\.50 to -2\.50\)"),
         ({"difference": around(0.05, 0.01), "better": "less"}, r"-5\.00 \(-6\.00 to -4\.00\)"),
@@ -163,8 +165,8 @@ def test_a_candidate_that_forgot_what_a_benchmark_asks_is_not_promoted(found, wo
         {"difference": around(0.0, 0.0)},
         {"difference": around(-0.005, 0.01)},
         {"difference": around(-20.0, 10.0), "scale": 2000.0},
-        {"difference": around(-0.05, 0.01), "better": "less", "verdict": "better"},
-        {"difference": around(-0.5, 0.1), "better": "neither", "verdict": ""},
+        {"difference": around(-0.05, 0.01), "better": "less", "p": 0.999},
+        {"difference": around(-0.03, 0.04), "figure": "F1, random", "p": 0.07},
     ],
 )
 def test_within_the_margin_benchmarks_are_no_reason_to_refuse(found):

@@ -48,3 +48,36 @@ def test_a_model_that_forgot_is_blocked_and_one_that_did_not_is_not(folders):
     assert "on benchmarks: parity (accuracy) -3" in blocked.reason
     assert verdict(standing(folders / "twin", folders / "good", BENCHMARKS)).promoted
     assert verdict(standing(folders / "good", folders / "forgetful", BENCHMARKS)).promoted
+
+
+def wrong_about(numbers):
+    return {f"s{number}": "yes" if number % 2 else "no" for number in numbers}
+
+
+def test_a_part_that_collapsed_blocks_whatever_the_main_figure_says(tmp_path):
+    """The champion says nothing of odd numbers, the candidate is wrong about as many even ones: F1 is over these."""
+    silent = {f"s{number}": "?" for number in range(1, 121, 2)}
+    write_results(tmp_path / "champion", "champion", 1, num=600, answers=silent)
+    write_results(tmp_path / "candidate", "candidate", 1, num=600, answers=wrong_about(range(0, 120, 2)))
+    result = standing(tmp_path / "candidate", tmp_path / "champion", BENCHMARKS)["parity"]
+    assert list(result.scores) == ["accuracy", "F1"]
+    assert result.scores["accuracy"].difference.mean == 0
+    assert result.scores["accuracy"].p == 0.5
+    assert result.scores["F1"].p < 0.01
+    blocked = verdict({"parity": result})
+    assert not blocked.promoted
+    assert "on benchmarks: parity (F1) -" in blocked.reason
+    assert "accuracy" not in blocked.reason
+
+
+def test_however_many_benchmarks_are_named_harm_on_one_blocks(tmp_path):
+    for name, wrong in (("champion", range(3)), ("candidate", range(3, 15))):
+        for number in range(5):
+            answers = wrong_about(range(3) if number else wrong)
+            write_results(tmp_path / name / str(number), name, 1, num=600, answers=answers)
+    results = {}
+    for number in range(5):
+        pair = (tmp_path / name / str(number) for name in ("candidate", "champion"))
+        results[f"parity{number}"] = standing(*pair, BENCHMARKS)["parity"]
+    assert [name for name, one in results.items() if one.scores["accuracy"].p < 0.05] == ["parity0"]
+    assert not verdict(results).promoted

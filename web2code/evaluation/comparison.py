@@ -19,13 +19,17 @@ Verdict = Literal["better", "worse", "undecided", ""]
 
 
 class Compared(Config):
-    """One figure of both models. `corrected` is the p-value after Holm; `verdict` is that on the first model."""
+    """One figure of both models. `corrected` is the p-value after Holm; `verdict` is that on the first model.
+
+    `part` says that the figure is not the main one, but that of a part of the benchmark.
+    """
 
     benchmark: str
     figure: str
     scale: float
     better: Direction
     main: bool
+    part: bool = False
     num: int
     first: Interval
     second: Interval
@@ -99,7 +103,8 @@ def cells(row: Compared) -> tuple[str, ...]:
 def _compared(name: str, first: Measure, second: Measure, main: bool, samples: int, seed: int) -> Compared:
     p = paired_p(first, second, 5 * samples, seed)
     return Compared(
-        benchmark=name, figure=first.name, scale=first.scale, better=first.better, main=main, num=len(first.units),
+        benchmark=name, figure=first.name, scale=first.scale, better=first.better, main=main, part=first.part,
+        num=len(first.units),
         first=interval(first, samples, seed), second=interval(second, samples, seed),
         difference=difference(first, second, samples, seed), p=p, corrected=p, verdict="",
     )  # fmt: skip

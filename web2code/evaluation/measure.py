@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
@@ -13,6 +13,8 @@ from web2code.config import Interval
 
 # What is better of a figure; of some, such as how often a model says yes, neither.
 Direction = Literal["more", "less", "neither"]
+# Values that are drawn and computed with at once: 32 MB.
+CHUNK_VALUES = 2**22
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Measure:
         figure: from sums of shape (..., columns) to figures of shape (...).
         scale: the largest value, to print beside it: 1 for a share, 10 for points, 2000 for MME's perception.
         better: whether more or less of it is better.
+        part: whether it is no main figure, but of a part of the benchmark, and called a score as well.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Measure:
     figure: Callable[[np.ndarray], np.ndarray]
     scale: float = 1.0
     better: Direction = "more"
+    part: bool = False
 
     @property
     def value(self) -> float:
@@ -45,7 +49,8 @@ class Measure:
 
     def resampled(self, counts: np.ndarray) -> np.ndarray:
         """The figure for each resampling; `counts` (samples, units) says how often each unit was drawn."""
-        return self.figure(counts @ self.terms)
+        sums = [counts[rows].astype(float) @ self.terms for rows in chunks(*counts.shape)]
+        return self.figure(np.concatenate(sums))
 
 
 def mean(
@@ -54,6 +59,11 @@ def mean(
     """The mean of one value for each unit."""
     terms = np.stack([np.asarray(values, float), np.ones(len(units))], axis=1)
     return Measure(name, tuple(units), terms, ratio, scale, better)
+
+
+def parts(measures: Iterable[Measure]) -> tuple[Measure, ...]:
+    """The same figures, as those of the benchmark's parts."""
+    return tuple(replace(measure, part=True) for measure in measures)
 
 
 def by_cluster(measure: Measure, clusters: Sequence[str]) -> Measure:
@@ -77,12 +87,23 @@ def ratio(sums: np.ndarray) -> np.ndarray:
 def draws(num_units: int, samples: int, seed: int) -> np.ndarray:
     """How often each unit is drawn in each resampling: (samples, units), rows sum to the number of units.
 
-    Kept for the next figure of the same benchmark: drawing takes longer than all else. It is float64, as products are.
+    Kept for the next figure of the same benchmark: drawing takes longer than all else. It is uint8, an eighth of what
+    is drawn: of more than 255 units none is ever drawn as often.
     """
-    drawn = np.random.default_rng(seed).multinomial(num_units, np.full(num_units, 1 / num_units), size=samples)
-    counts = drawn.astype(float)
+    random = np.random.default_rng(seed)
+    shares = np.full(num_units, 1 / num_units)
+    counts = np.empty((samples, num_units), np.uint8)
+    for rows in chunks(samples, num_units):
+        counts[rows] = random.multinomial(num_units, shares, size=rows.stop - rows.start)
     counts.flags.writeable = False
     return counts
+
+
+def chunks(num_rows: int, num_columns: int) -> Iterator[slice]:
+    """Slices of rows, all of them in order, that hold no more than `CHUNK_VALUES` values each, or one row."""
+    step = max(1, CHUNK_VALUES // num_columns)
+    for start in range(0, num_rows, step):
+        yield slice(start, min(start + step, num_rows))
 
 
 def interval(measure: Measure, samples: int, seed: int) -> Interval:

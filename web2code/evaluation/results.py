@@ -25,7 +25,7 @@ from web2code.artifacts import replace_text
 from web2code.config import Config
 from web2code.data.images import decode_image
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Outcome, Sample, Verdict
-from web2code.evaluation.measure import Measure, interval, mean
+from web2code.evaluation.measure import Direction, Measure, by_cluster, interval, mean
 
 SCORES = "scores.json"
 # What ends the name of a figure that follows the rule of others, computed from the same answers.
@@ -79,6 +79,21 @@ class BenchmarkScores(Config):
         return f"{self.num:,} of {split:,} published samples"
 
 
+class Spent(Config):
+    """What all runs of an evaluation asked of a judge, and what that cost."""
+
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cost: float = Field(description="in the currency of the prices that were given")
+
+    def __str__(self) -> str:
+        return (
+            f"{self.requests:,} requests, {self.input_tokens:,} tokens in, {self.output_tokens:,} out, "
+            f"cost {self.cost:.2f}"
+        )
+
+
 class Scores(Config):
     """All that one model reached, and what is needed to reach it again."""
 
@@ -94,6 +109,7 @@ class Scores(Config):
     bootstrap_samples: int = 1000
     imported: bool = Field(False, description="judged by another harness, so its figures cannot be computed again")
     benchmarks: dict[BenchmarkName, BenchmarkScores] = Field({}, description="by name")
+    judges: dict[str, Spent] = Field({}, description="by model that judged, over all benchmarks")
 
 
 class Row(Config):
@@ -159,10 +175,24 @@ def figure_of(measure: Measure, samples: int, seed: int) -> Figure:
 
 
 def measures_of(benchmark: Benchmark, rows: Sequence[Row]) -> tuple[Measure, ...]:
-    """A benchmark's measures, from rows alone."""
+    """A benchmark's measures, from rows alone.
+
+    Units about one picture become one: a picture that is hard to see makes several questions hard. One that is named
+    after no sample, as a benchmark may name what it draws together itself, stays what it is.
+    """
     samples = _samples_of(rows)
     verdicts = [Verdict(row.id, row.outcome, row.values, row.reason) for row in rows]
-    return benchmark.measures(samples, verdicts)
+    together = _by_picture(rows)
+    return tuple(
+        by_cluster(measure, [together.get(unit, unit) for unit in measure.units])
+        for measure in benchmark.measures(samples, verdicts)
+    )
+
+
+def _by_picture(rows: Sequence[Row]) -> dict[str, str]:
+    """By row's name that of the first row about the same picture, or where they have several, the same first one."""
+    first: dict[str, str] = {}
+    return {row.id: first.setdefault(row.pictures[0], row.id) for row in rows if row.pictures}
 
 
 def _samples_of(rows: Sequence[Row]) -> list[Sample]:
@@ -170,16 +200,22 @@ def _samples_of(rows: Sequence[Row]) -> list[Sample]:
 
 
 def means_of(rows: Sequence[Row]) -> tuple[Measure, ...]:
-    """The mean of each named value over all rows, 0 where a row has none: for rows that another harness judged."""
-    units = [row.id for row in rows]
+    """The mean of each named value over the rows that have it: for rows that another harness judged.
+
+    One that was not scored counts 0. A scored one without the value is of a part of the benchmark that is judged in
+    another way: it is left out, and the name says over how many rows the mean is.
+    """
     names = dict.fromkeys(name for row in rows for name in row.values)
-    return tuple(
-        mean(
-            f"mean {name}", units, [row.values.get(name, 0.0) for row in rows],
-            better="less" if LESS_IS_BETTER.search(name) else "more",
-        )
-        for name in names
-    )  # fmt: skip
+    return tuple(_mean_of(name, rows) for name in names)
+
+
+def _mean_of(name: str, rows: Sequence[Row]) -> Measure:
+    kept = [row for row in rows if name in row.values or row.outcome != "scored"]
+    over = "" if len(kept) == len(rows) else f", {len(kept):,} of {len(rows):,} rows"
+    better: Direction = "less" if LESS_IS_BETTER.search(name) else "more"
+    return mean(
+        f"mean {name}{over}", [row.id for row in kept], [row.values.get(name, 0.0) for row in kept], better=better
+    )
 
 
 def read_measures(folder: Path, scores: Scores, name: str, benchmarks: Mapping[str, Benchmark]) -> tuple[Measure, ...]:

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from web2code.config import Interval
-from web2code.evaluation.measure import Measure, draws, ratio
-
-CHUNK_VALUES = 2**22
+from web2code.evaluation.measure import Measure, chunks, draws, ratio
 
 
 def bootstrap_interval(values: Sequence[float] | np.ndarray, samples: int, seed: int) -> Interval:
@@ -127,6 +125,5 @@ def _swaps(num_units: int, samples: int, seed: int) -> Iterator[np.ndarray]:
         yield ((np.arange(2**num_units)[:, None] >> np.arange(num_units)) & 1).astype(float)
         return
     random = np.random.default_rng(seed)
-    chunk = max(1, CHUNK_VALUES // num_units)
-    for begin in range(0, samples, chunk):
-        yield random.integers(0, 2, (min(chunk, samples - begin), num_units), np.uint8).astype(float)
+    for rows in chunks(samples, num_units):
+        yield random.integers(0, 2, (rows.stop - rows.start, num_units), np.uint8).astype(float)

@@ -32,7 +32,7 @@ class Group:
 
 GROUPS = (
     Group("web", "Web pages", ("wub", "wcgb", "wcgb_page_down", "wcgb_widths", "wcgb_design2code",
-                             "design2code", "design2code_layout"),
+                             "design2code", "design2code_hard", "design2code_layout"),
           "Computed from pixels, documents and answers, without a judge. The CLIP column depends on the implementation "
           "and compares only within one source."),
     Group("judged", "Judged by a model", ("wcgb_judge", "wcgb_judge_published", "design2code", "flame", "wcgb",
@@ -46,7 +46,8 @@ GROUPS = (
     Group("other", "Other benchmarks", (), ""),
 )  # fmt: skip
 TITLES = {
-    "wub": "WUB", "wcgb": "WCGB", "wcgb_judge": "WCGB", "design2code": "Design2Code", "flame": "Flame", "mme": "MME",
+    "wub": "WUB", "wcgb": "WCGB", "wcgb_judge": "WCGB", "design2code": "Design2Code",
+    "design2code_hard": "Design2Code-HARD", "flame": "Flame", "mme": "MME",
     "pope": "POPE", "scienceqa": "ScienceQA", "scienceqa_img": "ScienceQA, pictures", "mmbench": "MMBench",
     "mmmu": "MMMU", "ai2d": "AI2D", "mathvista": "MathVista", "textvqa": "TextVQA", "textvqa_ocr": "TextVQA, OCR words",
     "ocrbench": "OCRBench", "stvqa": "ST-VQA", "docvqa": "DocVQA", "chartqa": "ChartQA", "infovqa": "InfographicVQA",
@@ -62,7 +63,8 @@ TITLES = {
 class Cell:
     """A figure as it is shown; `detail` is its interval or what else is to be said of it.
 
-    One that is not `whole` is of a benchmark's first samples alone, and is ranked with no other.
+    One that is not `whole` is of a benchmark's first samples alone, or of another number of samples than published
+    splits have, and is ranked with no other.
     """
 
     value: float
@@ -153,16 +155,16 @@ def own_entry(scores: Scores, answers: str) -> Entry:
     for name, benchmark in scores.benchmarks.items():
         failed = sum(count for outcome, count in benchmark.outcomes.items() if outcome != "scored")
         main = benchmark.figures[0].name if benchmark.figures else ""
+        partly = f"only the first {benchmark.num}" if benchmark.limit else benchmark.notice
         for figure in benchmark.figures:
             by_other_rule = figure.published and figure.name.startswith(f"{main} (")
             if figure.name == main or by_other_rule or (name, figure.name) in PUBLISHED_KEYS:
                 lines = [figure.interval()]
-                if figure.name == main or benchmark.limit:
-                    whole = benchmark.notice or f"{benchmark.num} samples"
-                    lines.append(f"only the first {benchmark.num}" if benchmark.limit else whole)
+                if figure.name == main or partly:
+                    lines.append(partly or f"{benchmark.num} samples")
                 lines += [f"{failed} unscored"] if failed and figure.name == main else []
                 detail = "\n".join(filter(None, lines))
-                cells[name, figure.name] = _cell(figure, detail, f"{answers}/{name}-1.html", not benchmark.limit)
+                cells[name, figure.name] = _cell(figure, detail, f"{answers}/{name}-1.html", not partly)
     origin = f"imported · {scores.evaluator}" if scores.imported else f"measured · {scores.engine}"
     about = f"{origin} · {scores.date[:10]}"
     return Entry(scores.model, about, "", True, cells)

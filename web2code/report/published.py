@@ -58,8 +58,11 @@ CARD = Source("CrystalChat-7B-Web2Code, its card", "https://huggingface.co/LLM36
 FIRST_LLAVA = Source("LLaVA, arXiv 2304.08485", "https://arxiv.org/abs/2304.08485")
 LLAVA = Source("LLaVA-1.5, arXiv 2310.03744", "https://arxiv.org/abs/2310.03744")
 LLAVA_HR = Source("LLaVA-HR, arXiv 2403.03003", "https://arxiv.org/abs/2403.03003")
-LLAVAR2 = Source("LLaVAR-2, arXiv 2412.16364", "https://arxiv.org/abs/2412.16364")
+LLAVAR2 = Source(
+    "LLaVAR-2, arXiv 2412.16364; words that OCR read may have been in the prompt", "https://arxiv.org/abs/2412.16364"
+)
 DESIGN2CODE = Source("Design2Code, arXiv 2403.03163", "https://arxiv.org/abs/2403.03163")
+IXC = Source("InternLM-XComposer-2.5, arXiv 2407.03320", "https://arxiv.org/abs/2407.03320")
 UI2CODE = Source("UI2Code^N, arXiv 2511.08195", "https://arxiv.org/abs/2511.08195")
 VISION_CODER = Source("VisionCoder, its README", "https://github.com/amaljoe/vision-coder")
 VLMEVALKIT = Source("VLMEvalKit, PR 1395", "https://github.com/open-compass/VLMEvalKit/pull/1395")
@@ -69,7 +72,11 @@ def _percent(benchmark: str, figure: str) -> Column:
     return Column(benchmark, figure, divisor=100)
 
 
-ELEMENTS = tuple(_percent("design2code", name) for name in ("Block", "Text", "Position", "Colour", "CLIP"))
+def _elements(benchmark: str) -> tuple[Column, ...]:
+    return tuple(_percent(benchmark, name) for name in ("Block", "Text", "Position", "Colour", "CLIP"))
+
+
+ELEMENTS = _elements("design2code")
 PERCEPTION = Column("mme", "perception", 2000)
 COGNITION = Column("mme", "cognition", 800)
 # By the scripts of POPE and LLaVA, which these papers took over.
@@ -78,6 +85,8 @@ SCIENCEQA = _percent("scienceqa_img", "accuracy (published)")
 # LLaVA's evaluation, which its successors took over, puts words that an OCR program read into the prompt.
 TEXTVQA = _percent("textvqa_ocr", "accuracy")
 RELATIVE = "relative score (published)"
+# Whether LLaVAR-2 means containment or a benchmark's official metric could not be confirmed.
+NOT_STATED = "as reported, metric not stated"
 WCGB_AND_WUB = (
     *(Column("wcgb_judge", f"{group} (published)", 10) for group in GROUPS),
     _percent("wub", "accuracy (published)"),
@@ -101,6 +110,7 @@ TABLES = (
             "CrystalCoder-7B, DWCG + DWU": (8.126, None, None, None, None, 73.74),
             "CrystalCoder-7B, DWCG": (7.990, None, None, None, None, 71.81),
             "CrystalCoder-7B, no web data": (3.728, None, None, None, None, 73.54),
+            "Llama-3-8B, + raw WebSight v0.1": (4.125, None, None, None, None, 70.13),
             "Llama-3-8B, WebSight v0.1": (7.701, None, None, None, None, 59.38),
             "Llama-3-8B, WebSight v0.2": (5.831, None, None, None, None, 56.06),
         },
@@ -114,6 +124,8 @@ TABLES = (
             "CrystalChat-7B, DWU": (1438.51, 292.14, 87.10, 68.27, 58.15),
             "CrystalChat-7B, no web data": (1456.53, 308.21, 86.86, 67.77, 57.84),
             "Llama-3-8B, all web data": (1464.73, 265.14, 86.34, 72.08, 58.76),
+            "Llama-3-8B, + raw WebSight v0.1": (None, None, None, None, 23.38),
+            "Llama-3-8B, + raw WebSight v0.2": (None, None, None, None, 20.51),
             "CrystalCoder-7B, no web data": (1359.83, 238.92, 86.182, 64.15, 50.39),
         },
     ),
@@ -159,8 +171,27 @@ TABLES = (
             "GPT-4o": (93.0, 98.2, 85.5, 84.1, 90.4),
         },
     ),
+    Table(
+        DESIGN2CODE,
+        _elements("design2code_hard"),
+        {
+            "GPT-4o": (56.6, 89.8, 78.6, 81.9, 87.1),
+            "GPT-4o, with self-revision": (72.1, 96.4, 81.1, 82.4, 88.2),
+            "Claude 3.5 Sonnet": (61.7, 91.1, 83.0, 84.4, 89.5),
+        },
+    ),
+    Table(IXC, ELEMENTS, {"IXC-2.5-7B": (81.9, 95.6, 80.9, 80.8, 86.5)}),
     Table(VISION_CODER, ELEMENTS, {"Qwen3-VL-4B SFT + GRPO": (80.5, 91.3, 75.6, 70.2, 89.0)}),
     Table(VLMEVALKIT, ELEMENTS, {"GPT-5.1 High": (91.2, 97.5, 90.2, 88.8, 89.0)}),
+    Table(
+        UI2CODE,
+        ELEMENTS,
+        {
+            "Gemini 2.5 Pro": (89.1, 93.5, 85.5, 71.4, 80.9),
+            "GPT-5": (89.1, 94.2, 86.4, 78.0, 81.6),
+            "UI2Code^N-9B RL": (88.7, 93.1, 83.8, 72.6, 80.5),
+        },
+    ),
     Table(
         UI2CODE,
         tuple(_percent(name, JUDGED) for name in ("design2code", "flame", "wcgb")),
@@ -211,7 +242,7 @@ TABLES = (
         (
             Column("ocrbench", "score", 1000),
             *(
-                _percent(name, "containment (published)")
+                _percent(name, NOT_STATED)
                 for name in ("stvqa", "textvqa", "docvqa", "chartqa", "infovqa", "funsd", "sroie")
             ),
         ),

@@ -12,7 +12,7 @@ from web2code.evaluation.results import Scores, make_row, write_benchmark
 
 def picture(shade, width=40, height=30):
     stream = io.BytesIO()
-    Image.new("RGB", (width, height), (shade, 80, 160)).save(stream, "PNG")
+    Image.new("RGB", (width, height), (shade % 256, 80 + shade // 256, 160)).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -45,7 +45,7 @@ def measures(samples, verdicts):
     return (
         mean("accuracy", units, correct),
         mean("accuracy (published)", units, correct),
-        Measure("F1", tuple(units), terms, f1),
+        Measure("F1", tuple(units), terms, f1, part=True),
         mean("yes ratio", units, yes, better="neither"),
         mean("unparsed", units, [verdict.outcome == "unparsed" for verdict in verdicts], better="less"),
     )

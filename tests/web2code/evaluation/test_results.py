@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from web2code.evaluation.results import (
     Scores,
     keep_picture,
     make_row,
+    means_of,
+    measures_of,
     read_measures,
     read_picture,
     read_rows,
@@ -36,6 +39,49 @@ def test_figures_computed_again_from_the_folder_are_those_that_were_written(tmp_
         assert (figure.name, figure.value, figure.low, figure.high) == (measure.name, *dict(expected).values())
     assert found.figures[0].value == sum(row.values.get("correct", 0) for row in read_rows(tmp_path, "parity")) / 60
     assert [figure.published for figure in found.figures] == [False, True, False, False, False]
+
+
+def rows_about(folder, pictures, answers):
+    """A row for each picture's shade and answer to the same question about it."""
+    samples = [
+        replace(sample, images=(picture(shade),))
+        for sample, shade in zip(make_samples(len(pictures)), pictures, strict=True)
+    ]
+    return [make_row(folder, one, said, judge(one, said)) for one, said in zip(samples, answers, strict=True)]
+
+
+def test_questions_about_one_picture_are_drawn_together(tmp_path):
+    """Five answers about a picture that are always right or wrong together say as much as one."""
+    sees = np.repeat(np.random.default_rng(0).integers(0, 2, 40), 5)
+    answers = [("no", "yes")[(number + hit) % 2] for number, hit in enumerate(sees)]
+    rows = rows_about(tmp_path, np.repeat(np.arange(40), 5).tolist(), answers)
+    together, apart = (measures_of(PARITY, found)[0] for found in (rows, [one.model_copy(update={"pictures": ()})
+                                                                        for one in rows]))  # fmt: skip
+    assert together.units == tuple(f"s{number}" for number in range(0, 200, 5))
+    assert (len(apart.units), apart.value) == (200, together.value)
+    wide, narrow = interval(together, 2000, seed=0), interval(apart, 2000, seed=0)
+    assert wide.high - wide.low == pytest.approx(5**0.5 * (narrow.high - narrow.low), rel=0.15)
+
+
+def test_with_one_question_about_each_picture_units_are_samples(tmp_path):
+    rows = rows_about(tmp_path, list(range(20)), ["yes"] * 20)
+    samples = make_samples(20)
+    plain = PARITY.measures(samples, [judge(sample, "yes") for sample in samples])
+    for one, other in zip(measures_of(PARITY, rows), plain, strict=True):
+        assert one.units == other.units
+        assert (one.terms == other.terms).all()
+
+
+def test_a_mean_is_over_the_rows_that_have_the_value():
+    """As MME's rows of lmms-eval are: those of perception and cognition have values of their own."""
+    values = [{"perception": 1.0}, {"perception": 0.0}, {"perception": 1.0}, {"cognition": 1.0}]
+    rows = [Row(id=str(number), outcome="scored", answer="", values=found) for number, found in enumerate(values)]
+    assert {one.name: one.value for one in means_of(rows)} == {
+        "mean perception, 3 of 4 rows": pytest.approx(2 / 3),
+        "mean cognition, 1 of 4 rows": 1,
+    }
+    lost = Row(id="lost", outcome="no_answer", answer="")
+    assert {one.name: one.value for one in means_of([*rows[:3], lost])} == {"mean perception": 0.5}
 
 
 def test_a_second_benchmark_stands_beside_the_first(tmp_path):

@@ -132,8 +132,25 @@ def test_other_samples_than_the_published_ones_are_told_beside_the_figure(tmp_pa
     page.goto(write_leaderboard([tmp_path / "ours"], tmp_path / "out").as_uri())
     cells = page.locator("section[data-group=web] tr.own td")
     assert "70 of 5,990 published samples" in cells.nth(0).inner_text()
-    assert "samples" not in cells.nth(1).inner_text()
+    assert cells.nth(0).get_attribute("data-value") == ""
     page.close()
+
+
+def test_another_number_of_samples_than_the_published_one_is_ranked_with_nothing(tmp_path):
+    write_results(tmp_path, "ours", 0.99, num=70)
+    as_benchmark(tmp_path, "wub")
+    scores = read_scores(tmp_path)
+
+    def of_split(num):
+        return type(scores)(**dict(scores) | {"benchmarks": {
+            "wub": type(scores.benchmarks["wub"])(**dict(scores.benchmarks["wub"]) | {"published": (num,)})
+        }})  # fmt: skip
+
+    partly, whole = own_entry(of_split(5990), ""), own_entry(of_split(70), "")
+    assert {cell.whole for cell in partly.cells.values()} == {False}
+    assert all("70 of 5,990 published samples" in cell.detail for cell in partly.cells.values())
+    assert {cell.whole for cell in whole.cells.values()} == {True}
+    assert boards([partly, whole])[0].entries == [whole, partly]
 
 
 def test_published_figures_name_their_source_and_ours_their_interval(opened):
@@ -191,6 +208,22 @@ def test_published_figures_are_on_the_scales_that_they_name():
     assert figures["LLaVAR-2 13B, Vicuna", "ocrbench", "score"].value == 680
 
 
+def test_figures_of_which_nobody_says_how_they_were_counted_stand_in_columns_of_their_own():
+    figures = [(model, name, figure.name) for table in TABLES for model, name, figure in table.figures()]
+    of_llavar2 = {(name, figure) for model, name, figure in figures if model.startswith("LLaVAR-2")}
+    assert {figure for name, figure in of_llavar2 if name != "ocrbench"} == {"as reported, metric not stated"}
+    assert not of_llavar2 & {(name, figure) for model, name, figure in figures if not model.startswith("LLaVAR-2")}
+
+
+def test_pages_that_are_harder_stand_apart_and_raw_websight_is_there():
+    entries = {(entry.model, entry.about): entry.cells for entry in published_entries()}
+    hard = {key for cells in entries.values() for key in cells if key[0] == "design2code_hard"}
+    assert {figure for _, figure in hard} == {"Block", "Text", "Position", "Colour", "CLIP"}
+    assert {group_of(key).name for key in hard} == {"web"}
+    raw = entries["Llama-3-8B, + raw WebSight v0.1", "Web2Code, arXiv 2406.20098"]
+    assert raw["textvqa_ocr", "accuracy"].text == "23.4"
+
+
 def test_of_our_figures_those_are_shown_that_stand_for_a_benchmark_or_were_published(tmp_path):
     scores = write_results(tmp_path, "ours", 0.9)
     parity = scores.benchmarks["parity"]
@@ -225,3 +258,14 @@ def test_the_command_says_what_is_wrong(tmp_path, page_path):
     done = CliRunner().invoke(app, [*folders, "--out", str(tmp_path / "out")])
     assert done.exit_code == 0
     assert (tmp_path / "out" / "index.html").exists()
+
+
+def test_votes_that_are_not_there_are_a_sentence(tmp_path):
+    write_results(tmp_path / "a", "model", 0.9)
+    app = Typer()
+    app.command()(command)
+    options = [str(tmp_path / "a"), "--out", str(tmp_path / "out"), "--votes", str(tmp_path / "vote.jsonl")]
+    done = CliRunner().invoke(app, options)
+    assert done.exit_code == 2
+    assert "is no file: name the one that `web2code vote` recorded" in " ".join(done.output.split())
+    assert not (tmp_path / "out").exists()

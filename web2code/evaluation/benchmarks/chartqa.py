@@ -11,7 +11,7 @@ from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes, select
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdict
-from web2code.evaluation.measure import Measure
+from web2code.evaluation.measure import Measure, parts
 from web2code.evaluation.metrics.containment import contains, contains_words, long_truths
 from web2code.evaluation.metrics.relaxed import relaxed_match, relaxed_match_lmms_eval
 
@@ -55,7 +55,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     return (
         average("relaxed accuracy", pairs, "relaxed"),
         average("relaxed accuracy (lmms-eval)", pairs, "lmms-eval"),
-        *(average(f"relaxed accuracy, {half}", kept, "relaxed") for half, kept in halves.items()),
+        *parts(average(f"relaxed accuracy, {half}", kept, "relaxed") for half, kept in halves.items()),
         *(average(f"relaxed accuracy, {half} (lmms-eval)", kept, "lmms-eval") for half, kept in halves.items()),
         *containment(pairs),
         *outcomes(pairs),

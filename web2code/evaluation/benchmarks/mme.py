@@ -14,7 +14,7 @@ from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, judged, outcomes
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, yes_or_no
 from web2code.evaluation.benchmarks.verdicts import SHORT, bounded, verdict
-from web2code.evaluation.measure import Measure
+from web2code.evaluation.measure import Measure, parts
 from web2code.evaluation.metrics.mme import CATEGORY_POINTS, COGNITION, PERCEPTION, pair_points, total_points
 from web2code.evaluation.metrics.yes_no import parse_answer, parse_lmms_eval_mme
 
@@ -83,7 +83,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     return (
         points("perception", PERCEPTION, "correct"),
         points("perception (lmms-eval)", PERCEPTION, "lmms-eval"),
-        points("cognition", COGNITION, "correct"),
+        *parts([points("cognition", COGNITION, "correct")]),
         points("cognition (lmms-eval)", COGNITION, "lmms-eval"),
         average("accuracy", pairs, "correct"),
         average("yes ratio", pairs, "yes", "neither"),

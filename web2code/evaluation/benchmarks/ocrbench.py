@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import Judged, average, judged, outcomes, units
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import blank, bounded, verdict
-from web2code.evaluation.measure import Measure
+from web2code.evaluation.measure import Measure, parts
 from web2code.evaluation.metrics.containment import contains, contains_formula
 
 FETCH = (
@@ -59,11 +59,16 @@ def judge(sample: Sample, answer: str) -> Verdict:
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
     """Points in all, of the five parts and of the six kinds of recognition, and the share of right answers."""
     pairs = judged(samples, verdicts)
-    parts = PARTS | {kind: (kind,) for kind in RECOGNITION}
-    kept = {name: [pair for pair in pairs if pair[0].facts["type"] in types] for name, types in parts.items()}
+
+    def of_each(types_of: Mapping[str, Sequence[str]]) -> Iterator[Measure]:
+        for name, types in types_of.items():
+            if kept := [pair for pair in pairs if pair[0].facts["type"] in types]:
+                yield points(name, kept)
+
     return (
         points("score", pairs),
-        *(points(name, part) for name, part in kept.items() if part),
+        *parts(of_each(PARTS)),
+        *of_each({kind: (kind,) for kind in RECOGNITION}),
         average("accuracy", pairs, "correct"),
         *outcomes(pairs),
     )

@@ -97,7 +97,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
 def of_split(split: str, pairs: Judged) -> tuple[Measure, ...]:
     """F1, accuracy and yes ratio of one split."""
     return (
-        Measure(f"F1, {split}", units(pairs), counts(pairs), f1),
+        Measure(f"F1, {split}", units(pairs), counts(pairs), f1, part=True),
         average(f"accuracy, {split}", pairs, "correct"),
         average(f"yes ratio, {split}", pairs, "yes", "neither"),
     )

@@ -12,7 +12,7 @@ from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, grouped, judged, outcomes
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of, truths
 from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdict
-from web2code.evaluation.measure import Measure
+from web2code.evaluation.measure import Measure, parts
 from web2code.evaluation.metrics.containment import contains, contains_words, long_truths
 from web2code.evaluation.metrics.exact import exact_match, exact_match_lmms_eval
 from web2code.evaluation.metrics.vqa import vqa_accuracy, vqa_accuracy_lmms_eval_vqav2
@@ -92,7 +92,7 @@ def measures_vqav2(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tu
     return (
         average("accuracy", pairs, "accuracy"),
         average("accuracy (lmms-eval)", pairs, "lmms-eval"),
-        *grouped("accuracy", pairs, "accuracy", "type"),
+        *parts(grouped("accuracy", pairs, "accuracy", "type")),
         *outcomes(pairs),
     )
 

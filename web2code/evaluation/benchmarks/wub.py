@@ -65,7 +65,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     by_question = (
         average("accuracy", pairs, "correct"),
         published_accuracy(pairs),
-        Measure("balanced accuracy", units(pairs), by_class(pairs), balanced_accuracy),
+        Measure("balanced accuracy", units(pairs), by_class(pairs), balanced_accuracy, part=True),
         average("yes ratio", pairs, "yes", "neither"),
         Measure("always the commoner answer", units(pairs), by_class(pairs), majority, better="neither"),
         *outcomes(pairs),

@@ -9,6 +9,7 @@ from PIL import Image
 from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Verdict
 from web2code.evaluation.measure import interval
+from web2code.evaluation.results import make_row, measures_of
 
 from .public_files import FILES
 
@@ -68,6 +69,17 @@ def test_right_answers_earn_everything_and_missing_ones_nothing(files):
     assert not {name for name, value in figures.items() if value and "ratio (lmms-eval)" not in name} - {
         "always the commoner answer"
     }
+
+
+def test_what_is_about_one_picture_is_one_unit_and_figures_stay_the_same(files):
+    benchmark, folder, _ = files
+    samples = list(benchmark.load(folder))
+    verdicts = judged(benchmark, samples, right)
+    rows = [make_row(folder, sample, "", verdict) for sample, verdict in zip(samples, verdicts, strict=True)]
+    num = len({row.pictures[:1] or row.id for row in rows})
+    for alone, together in zip(benchmark.measures(samples, verdicts), measures_of(benchmark, rows), strict=True):
+        assert (together.name, together.value) == (alone.name, pytest.approx(alone.value))
+        assert len(together.units) <= num, alone.name
 
 
 def test_a_blank_answer_is_unparsed_and_worth_nothing(files):
