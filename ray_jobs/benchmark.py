@@ -18,6 +18,7 @@ from ray_jobs.engines import WINDOW, answer, engine_starter, require_engines, wi
 from ray_jobs.judges import LOOK_SECONDS, Judges
 from ray_jobs.scorers import Scorers
 from web2code.artifacts import publish, read_record
+from web2code.benchmark_folders import require_sample
 from web2code.config import BenchmarkJob, code_digest, digest
 from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Folders, Outcome, Sample, Verdict
@@ -30,7 +31,7 @@ from web2code.rendering import chromium_version
 # Requests that are answered together where an engine batches them: always the same ones, whatever was done before.
 BUNDLE = {"vllm": 1, "transformers": 16, "openai": 1}
 # What may differ between two evaluations of one model whose scores stand side by side.
-CHANGING = ("date", "hardware", "benchmarks")
+CHANGING = ("date", "hardware", "benchmarks", "judges")
 
 
 def main(job: BenchmarkJob) -> Scores:
@@ -46,6 +47,9 @@ def main(job: BenchmarkJob) -> Scores:
     if not job.where.out and (done := read_record(job.output(), Scores)):
         return done
     wanted = {name: wanted_answers(job, name) for name in asked_anew(job)}
+    for name in job.benchmarks:
+        if name not in wanted:  # what looks at another one's answers may need more of its files
+            require_sample(name, Path(job.where.folders[name]))
     total = sum(map(len, wanted.values()))
     replies = {name: answers_so_far(job, name, wanted[name]) for name in wanted}
     verdicts = {name: verdicts_so_far(job, name, replies) for name in job.benchmarks}
@@ -53,11 +57,13 @@ def main(job: BenchmarkJob) -> Scores:
     any_to_ask = sum(map(len, replies.values())) < total
     if any_to_ask:
         require_engines(job.where.num_workers, job.where)
-    num = num_scorers(job, any_to_ask)
+    most = num_scorers(job, any_to_ask)
+    unscored = {name: len(wanted[sources(name)[0]]) - len(verdicts[name].entries) for name in job.benchmarks}
+    nums = {name: min(most, num) for name, num in unscored.items()}
     folders = {name: folders_of(job, name) for name in benchmarks}
     judged = {name: to_judge(job, name, replies, verdicts) for name in benchmarks if benchmarks[name].model_judge}
     with Judges(job, judged) as judges:
-        with Scorers(benchmarks, folders, verdicts, num) as scorers:
+        with Scorers(benchmarks, folders, verdicts, nums) as scorers:
             ask(job, engine_starter(job), replies, scorers, judges, total)
         found = write(job, replies, verdicts, judges)
     if not job.where.out:
@@ -72,7 +78,7 @@ def folders_of(job: BenchmarkJob, name: str) -> Folders:
 
 
 def num_scorers(job: BenchmarkJob, any_to_ask: bool) -> int:
-    """One for each of the cluster's cores that no engine needs: one behind an endpoint computes elsewhere."""
+    """At most one for each of the cluster's cores that no engine needs: one behind an endpoint computes elsewhere."""
     engines = job.where.num_workers if any_to_ask and job.engine.kind != "openai" else 0
     return max(1, int(ray.cluster_resources().get("CPU", 1)) - engines)
 
@@ -246,10 +252,11 @@ def write(job: BenchmarkJob, replies: dict[str, Journal], verdicts: dict[str, Jo
     if (out / SCORES).exists():
         before = read_scores(out)
         if dict(before) | dict.fromkeys(CHANGING) == dict(scores) | dict.fromkeys(CHANGING):
-            scores = Scores.model_validate(dict(scores) | {"benchmarks": before.benchmarks})
+            scores = Scores.model_validate(dict(scores) | {"benchmarks": before.benchmarks, "judges": before.judges})
     for name, dataset in job.benchmarks.items():
         benchmark = BENCHMARKS[name]
         judged = judges.verdicts(name)
+        scores = Scores.model_validate(dict(scores) | {"judges": scores.judges | judges.spent()})
         answers = (answered(job, name, sample, replies, verdicts) for sample in samples(job, name))
         rows = [
             make_row(out, one.sample, one.text, verdict_on(benchmark, one, verdicts[name], judged), one.picture)

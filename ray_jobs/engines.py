@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -78,7 +79,9 @@ def engine_starter(job: BenchmarkJob) -> Callable[[], Any]:
     @cache
     def prepared() -> tuple[Callable[[], Engine], dict[str, Any]]:
         if job.engine.kind != "vllm":
-            return partial(load_engine, job, "cuda" if gpus else "cpu"), {}
+            # Processes of a cluster that ran before have its environment, not this one's.
+            key = os.environ.get(job.where.endpoint.key_variable, "")
+            return partial(load_engine, job, "cuda" if gpus else "cpu", key), {}
         from web2code.evaluation.engines import serving  # heavy: what exports a checkpoint brings torch
 
         for module in (sys.modules[__name__], seam, vllm):
@@ -103,16 +106,18 @@ def window(job: BenchmarkJob, bundle: int) -> int:
     return 2 * bundle if job.engine.kind == "transformers" else WINDOW
 
 
-def load_engine(job: BenchmarkJob, device: str) -> Engine:
-    """An engine of this environment, in the process that it will live in."""
+def load_engine(job: BenchmarkJob, device: str, key: str = "") -> Engine:
+    """An engine of this environment, in the process that it will live in; `key` is the endpoint's, if it needs one."""
     if job.engine.kind == "openai":
         from web2code.evaluation.engines.openai import OpenAIEngine
 
+        if key:
+            os.environ[job.where.endpoint.key_variable] = key
         return OpenAIEngine(job.where.endpoint, job.engine.model, Path(job.output()) / "replies")
     with loading(UNUSED):
         from web2code.evaluation.engines.transformers import TransformersEngine
 
-    return TransformersEngine(job.engine.model, device, job.engine.dtype, job.engine.max_length)
+    return TransformersEngine(job.engine.model, device, job.engine.dtype, job.engine.max_length, job.engine.revision)
 
 
 @dataclass

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from web2code.config import BenchmarkJob
+from web2code.config import BenchmarkJob, digest
 from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Verdict
+from web2code.evaluation.results import Spent
 from web2code.progress import report
 
 if TYPE_CHECKING:
@@ -76,6 +77,17 @@ class Judges:
         without = f", without {' and '.join(changed)}" if changed else ""
         return replace(benchmark, title=f"{benchmark.title} ({', '.join(self.clients)}{times}{without})")
 
+    def spent(self) -> dict[str, Spent]:
+        """By model, what it was asked for this evaluation, in this run and those before."""
+        meters = {model: client.spent for model, client in self.clients.items()}
+        return {
+            model: Spent(
+                requests=meter.asked, input_tokens=meter.input_tokens, output_tokens=meter.output_tokens,
+                cost=meter.cost,
+            )
+            for model, meter in meters.items()
+        }  # fmt: skip
+
     def _submit(self, pool: ThreadPoolExecutor, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
         future = pool.submit(work, *arguments)
         future.add_done_callback(self._note)
@@ -122,6 +134,9 @@ def clients_of(job: BenchmarkJob) -> dict[str, Client]:
     judge, cache = job.judge, Path(job.where.home) / "cache" / "judged"
     assert judge, job.benchmarks
     return {
-        model: Client("judge", job.where.judge, model, judge.temperature, judge.max_tokens, cache, alike=True)
+        model: Client(
+            "judge", job.where.judge, model, judge.temperature, judge.max_tokens, cache, alike=True,
+            paid=Path(job.output()) / f"paid-{digest([job.where.judge.url, model])[:16]}.jsonl",
+        )
         for model in judge.models
-    }
+    }  # fmt: skip

@@ -58,6 +58,7 @@ def build(
     viewport: Annotated[str, typer.Option(help="Window in which pages are rendered.")] = "1280x720",
     writer_model: Annotated[str, typer.Option(help="Model that writes new data; without one, procedures do.")] = "",
     writer_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, e.g. http://127.0.0.1:8000/v1.")] = "",
+    writer_key: Annotated[str, typer.Option(help="Environment variable that holds its key.")] = "OPENAI_API_KEY",
     writer_licence: Annotated[str, typer.Option(help="Licence of what the model writes.")] = "generated",
     requests_per_minute: Annotated[float, typer.Option(help="Rate limit; 0 means none.")] = 0.0,
     concurrency: Annotated[int, typer.Option(help="Requests at once.")] = 8,
@@ -90,8 +91,8 @@ def build(
             home=str(home_folder()), data_dir=str(out.resolve()), out=str(out.resolve()), folders=folders,
             dry_run=dry_run,
             endpoint=Endpoint(
-                url=writer_url, requests_per_minute=requests_per_minute, concurrency=concurrency,
-                input_price=input_price, output_price=output_price, max_cost=max_cost,
+                url=writer_url, key_variable=writer_key, requests_per_minute=requests_per_minute,
+                concurrency=concurrency, input_price=input_price, output_price=output_price, max_cost=max_cost,
             ),
         )  # fmt: skip
     except (ValueError, pydantic.ValidationError) as error:

@@ -26,6 +26,7 @@ from PIL import Image
 from web2code.artifacts import replace_text
 from web2code.config import Endpoint
 from web2code.endpoint_errors import EndpointError, Unanswered
+from web2code.evaluation.journal import Journal
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -47,6 +48,13 @@ class Meter:
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float = 0.0
+
+    def add(self, input_tokens: int, output_tokens: int, endpoint: Endpoint) -> None:
+        """Count a request, at an endpoint's prices."""
+        self.asked += 1
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
+        self.cost += (input_tokens * endpoint.input_price + output_tokens * endpoint.output_price) / 1_000_000
 
     def __str__(self) -> str:
         return (
@@ -97,20 +105,26 @@ class Client:
     """Asks a chat model, with a rate limit, retries, a cache, and a meter of what it costs.
 
     `not_taken` are the settings that the endpoint refused and gave its replies without: the temperature, or none.
+    `meter` tells of this run, `spent` also of what was paid for before.
 
     Args:
         role: who the model is in messages: the writer, the judge.
         alike: questions with one system text are of one kind, so that one refused after another means a request that
             the endpoint cannot take, which ends the work, rather than questions that are too long.
+        paid: file that notes what every reply took, so that `max_cost` holds over all runs of the same work.
     """
 
     def __init__(
         self, role: str, endpoint: Endpoint, model: str, temperature: float, max_tokens: int, cache: Path,
-        dry_run: bool = False, alike: bool = False,
+        dry_run: bool = False, alike: bool = False, paid: Path | None = None,
     ) -> None:  # fmt: skip
         self.role, self.endpoint, self.model = role, endpoint, model
         self.temperature, self.max_tokens = temperature, max_tokens
-        self.cache, self.dry_run, self.alike, self.meter = cache, dry_run, alike, Meter()
+        self.cache, self.dry_run, self.alike = cache, dry_run, alike
+        self.meter, self.spent = Meter(), Meter()
+        self._paid = Journal(paid) if paid else None
+        for entry in self._paid.entries.values() if self._paid else ():
+            self.spent.add(entry["input_tokens"], entry["output_tokens"], endpoint)
         self._lock = threading.Lock()
         self._next_at = 0.0
         self._failures = 0
@@ -156,7 +170,8 @@ class Client:
                     future.cancel()
 
     def _reply(self, key: str, question: Question, attempt: int) -> str:
-        identity = [self.endpoint.url, self.model, self.temperature, key, question.identity, attempt]
+        settings = [self.temperature, self.max_tokens]
+        identity = [self.endpoint.url, self.model, *settings, key, question.identity, attempt]
         path = self.cache / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()}.json"
         if path.exists():
             with self._lock:
@@ -166,17 +181,20 @@ class Client:
             self.not_taken.update(kept.get("not_taken", ()))
             return kept["reply"]
         if self.dry_run:
-            self._count(question.tokens, self.max_tokens // 2)
+            with self._lock:
+                self.meter.add(question.tokens, self.max_tokens // 2, self.endpoint)
             raise Unanswered("dry run: not asked")
-        if self.endpoint.max_cost and self.meter.cost >= self.endpoint.max_cost:
+        if self.endpoint.max_cost and self.spent.cost >= self.endpoint.max_cost:
             raise EndpointError(
-                f"the {self.role} has cost {self.meter.cost:.2f}, and max_cost is {self.endpoint.max_cost:.2f}: raise "
+                f"the {self.role} has cost {self.spent.cost:.2f}, and max_cost is {self.endpoint.max_cost:.2f}: raise "
                 "it and run again to go on"
             )
         self._wait_for_turn()
         answer = self._complete(question)
         reply = _text(answer)
-        self._count(_usage(answer, "prompt_tokens"), _usage(answer, "completion_tokens"))
+        self._pay(_usage(answer, "prompt_tokens"), _usage(answer, "completion_tokens"))
+        if not reply.strip() and _is_cut_off(answer):
+            raise Unanswered(f"{self.role}'s reply was cut off at {self.max_tokens} tokens, before any answer")
         self.not_taken.update({"temperature"} - self._settings.keys())
         replace_text(path, json.dumps({"reply": reply, "not_taken": sorted(self.not_taken)}))
         return reply
@@ -254,14 +272,12 @@ class Client:
             wait = self._next_at - 60 / self.endpoint.requests_per_minute - now
         time.sleep(max(0.0, wait))
 
-    def _count(self, input_tokens: int, output_tokens: int) -> None:
+    def _pay(self, input_tokens: int, output_tokens: int) -> None:
         with self._lock:
-            self.meter.asked += 1
-            self.meter.input_tokens += input_tokens
-            self.meter.output_tokens += output_tokens
-            self.meter.cost += (
-                input_tokens * self.endpoint.input_price + output_tokens * self.endpoint.output_price
-            ) / 1_000_000
+            self.meter.add(input_tokens, output_tokens, self.endpoint)
+            self.spent.add(input_tokens, output_tokens, self.endpoint)
+            if self._paid is not None:
+                self._paid.add(str(self.spent.asked), input_tokens=input_tokens, output_tokens=output_tokens)
 
 
 def _settings_in_place_of(settings: dict[str, Any], refusal: str) -> dict[str, Any]:
@@ -295,6 +311,14 @@ def _text(answer: Any) -> str:
     except (AttributeError, IndexError, KeyError, TypeError):
         return ""
     return content if isinstance(content, str) else ""
+
+
+def _is_cut_off(answer: Any) -> bool:
+    """Whether the limit of tokens ended the reply."""
+    try:
+        return answer.choices[0].finish_reason == "length"
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return False
 
 
 def _usage(answer: Any, name: str) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,6 +26,7 @@ from web2code.config import (
     Where,
     digest_tree,
 )
+from web2code.hub import fetch
 from web2code.mistakes import fail
 from web2code.plan import home_folder
 from web2code.programs import run_program
@@ -36,7 +39,7 @@ console = Console()
 SHOWN = 6
 # Beside them whatever its place is: what published tables give in place of the official metric, and how far the replies
 # of a judge differ.
-ALWAYS = ("containment", "sd overall", "F1, mean of splits")
+ALWAYS = ("containment", "sd overall", "sd model", "sd judge", "F1, mean of splits")
 
 
 def evaluate(
@@ -44,7 +47,7 @@ def evaluate(
         str,
         typer.Argument(
             help="Folder of a checkpoint, a registered model (NAME@ALIAS, models:/NAME/VERSION), a public model's "
-            "name, or with --url a name there."
+            "name (OWNER/NAME, OWNER/NAME@REVISION), or with --url a name there."
         ),
     ],
     benchmarks: Annotated[
@@ -56,6 +59,9 @@ def evaluate(
         typer.Option(help="What answers; auto is vLLM on GPUs, transformers without, and openai with --url."),
     ] = "auto",
     url: Annotated[str, typer.Option(help="OpenAI-compatible server, e.g. http://127.0.0.1:8000/v1.")] = "",
+    key_variable: Annotated[
+        str, typer.Option(help="Environment variable that holds the key of --url; without one, none is sent.")
+    ] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of the results; by default results/MODEL.")] = None,
     name: Annotated[str, typer.Option(help="How tables call the model; by default its last name.")] = "",
     dtype: Annotated[
@@ -74,11 +80,16 @@ def evaluate(
     ] = None,
     judge_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint of the judge.")] = "",
     judge_key: Annotated[str, typer.Option(help="Environment variable that holds its key.")] = "OPENAI_API_KEY",
-    judge_repeats: Annotated[int, typer.Option(min=1, help="Times that it is asked about each page.")] = 1,
+    judge_repeats: Annotated[int, typer.Option(min=1, help="Times that it is asked about each answer.")] = 1,
+    judge_max_tokens: Annotated[
+        int, typer.Option(min=1, help="Limit of a judge's reply; one that thinks before it answers needs more.")
+    ] = 1024,
     judge_swap: Annotated[bool, typer.Option(help="Ask it about two answers in both orders.")] = False,
     input_price: Annotated[float, typer.Option(help="The judge's, of a million tokens, for the cost meter.")] = 0.0,
     output_price: Annotated[float, typer.Option(help="The judge's, of a million tokens, for the cost meter.")] = 0.0,
-    max_cost: Annotated[float, typer.Option(help="Stop each judge at this cost; 0 means never.")] = 0.0,
+    max_cost: Annotated[
+        float, typer.Option(help="Stop each judge once it cost this, in all runs into --out; 0 means never.")
+    ] = 0.0,
 ) -> None:
     """Ask a model what benchmarks ask, and score its answers: figures with 95 % intervals, failures counted.
 
@@ -88,24 +99,31 @@ def evaluate(
         folders = find_folders(parse_benchmarks(benchmarks), data)
         kind = engine if engine != "auto" else "openai" if url else "vllm" if gpus else "transformers"
         check_engine(kind, url, dtype, max_length, gpus)
+        check_key(key_variable, url)
         if (judged := needs_judge(folders)) and not (judge_model and judge_url):
             raise ValueError(f"{judged}: give --judge-model and --judge-url")
-        model, called = (model, "") if url else find_model(model)
-        short = name or called or model.rstrip("/").rsplit("/", 1)[-1]
+        found = find_model(model, url)
+        short = name or found.called
         out = out or Path("results") / short
         job = BenchmarkJob(
             where=Where(
                 home=str(home_folder()), data_dir=str(data.resolve()), out=str(out.resolve()), num_workers=engines,
                 gpus_per_worker=gpus, folders={key: str(folder.resolve()) for key, folder in folders.items()},
-                endpoint=Endpoint(url=url, concurrency=concurrency, timeout_seconds=timeout),
+                endpoint=Endpoint(
+                    url=url, key_variable=key_variable, concurrency=concurrency, timeout_seconds=timeout
+                ),
                 judge=Endpoint(
                     url=judge_url, key_variable=judge_key, concurrency=concurrency, input_price=input_price,
                     output_price=output_price, max_cost=max_cost,
                 ),
             ),
-            judge=JudgeConfig(models=judge_model, repeats=judge_repeats, swap=judge_swap) if judge_model else None,
-            name=short, checkpoint=identity_of(model, url),
-            engine=EngineConfig(kind=kind, model=absolute(model), dtype=dtype, max_length=max_length),
+            judge=JudgeConfig(
+                models=judge_model, max_tokens=judge_max_tokens, repeats=judge_repeats, swap=judge_swap
+            ) if judge_model else None,
+            name=short, checkpoint=found.checkpoint,
+            engine=EngineConfig(
+                kind=kind, model=found.model, revision=found.revision, dtype=dtype, max_length=max_length
+            ),
             benchmarks={key: digest_tree(folder) for key, folder in folders.items()}, limit=limit, seed=seed,
         )  # fmt: skip
     except (ValueError, pydantic.ValidationError) as error:
@@ -124,6 +142,14 @@ def check_engine(kind: EngineKind, url: str, dtype: WeightsType, max_length: int
         raise ValueError(f"--gpus {gpus}: transformers runs each copy on one GPU: give --engines, or --engine vllm")
 
 
+def check_key(variable: str, url: str) -> None:
+    """Raise ValueError where the key that is named would not be sent."""
+    if variable and not url:
+        raise ValueError("--key-variable names the key of --url: give both or neither")
+    if variable and not os.environ.get(variable):
+        raise ValueError(f"--key-variable {variable}: the environment has no such variable: set it to the key")
+
+
 def parse_benchmarks(text: str) -> dict[str, str]:
     """`"wub,wcgb=pages"` as `{"wub": "", "wcgb": "pages"}`.
 
@@ -137,25 +163,45 @@ def parse_benchmarks(text: str) -> dict[str, str]:
     return given
 
 
-def find_model(model: str) -> tuple[str, str]:
-    """A registered model's folder, and its name with its version; any other model as it is, and no name."""
-    if Path(model).is_dir() or not ("@" in model or model.startswith("models:/")):
-        return model, ""
-    job = {"model": model, "home": str(home_folder())}
-    output = run_program("tasks.fetch_model", json.dumps(job))
+@dataclass(frozen=True)
+class Found:
+    """A model that is there.
+
+    Args:
+        model: its folder, its name on the hub, or the name that a server knows.
+        called: how tables call it.
+        checkpoint: what identifies its weights: a digest of its files, a name with its commit, or where it is served.
+        revision: the commit on the hub.
+    """
+
+    model: str
+    called: str
+    checkpoint: str
+    revision: str = ""
+
+
+def find_model(model: str, url: str = "") -> Found:
+    """A model in a folder, in the registry, on the hub, or behind `url`.
+
+    Raises:
+        ValueError: it is neither a folder nor what the hub, or its cache on this machine, has.
+    """
+    last = model.rstrip("/").rsplit("/", 1)[-1]
+    if url:
+        return Found(model, last, f"{model} at {url}")
+    if Path(model).is_dir():
+        return Found(str(Path(model).resolve()), last, digest_tree(Path(model)))
+    if model.startswith("models:/") or ("@" in model and "/" not in model):
+        return find_registered(model)
+    commit, public = fetch(model, ["config.json"]).name, model.partition("@")[0]
+    return Found(public, last, f"{public}@{commit}", commit)
+
+
+def find_registered(model: str) -> Found:
+    """A registered model, called by its name and version."""
+    output = run_program("tasks.fetch_model", json.dumps({"model": model, "home": str(home_folder())}))
     found = RegisteredCheckpoint.model_validate_json(output.splitlines()[-1])
-    return found.folder, f"{found.name}-v{found.version}"
-
-
-def identity_of(model: str, url: str) -> str:
-    """What identifies the weights: a digest of a folder's files, or else the name and where it is served."""
-    folder = Path(model)
-    return digest_tree(folder) if folder.is_dir() and not url else f"{model} at {url}" if url else model
-
-
-def absolute(model: str) -> str:
-    """A folder with its whole path, another name as it is."""
-    return str(Path(model).resolve()) if Path(model).is_dir() else model
+    return Found(found.folder, f"{found.name}-v{found.version}", digest_tree(Path(found.folder)))
 
 
 def show(folder: Path) -> None:
@@ -178,6 +224,8 @@ def show(folder: Path) -> None:
     for key, benchmark in scores.benchmarks.items():
         told = ": ".join(filter(None, (key, benchmark.title, benchmark.notice)))
         console.print(told, soft_wrap=True, highlight=False)
+    for judge, spent in scores.judges.items():
+        console.print(f"judge {judge}: {spent}", soft_wrap=True, highlight=False)
     show_agreement(folder, scores)
     console.print(f"results  {folder}", soft_wrap=True, highlight=False)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +9,11 @@ import typer
 from rich.console import Console
 
 from web2code.config import TemplateName
+from web2code.hub import fetch
 from web2code.mistakes import fail
 
 console = Console()
 FILES = ["*.json", "*.safetensors", "*.bin", "*.model", "*.txt"]
-NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
 def import_(
@@ -32,7 +31,7 @@ def import_(
     CrystalChat-7B-Web2Code, LLaVA-1.5 and what was trained like them; then `web2code evaluate OUT`.
     """
     try:
-        folder = fetched(source)
+        folder = Path(source) if Path(source).is_dir() else fetch(source, FILES)
         from web2code.modelling.llava_layout import import_checkpoint  # imports torch, in some seconds
         from web2code.modelling.templates import TEMPLATES
 
@@ -40,24 +39,3 @@ def import_(
     except ValueError as error:
         fail(error)
     console.print(f"evaluate it with: web2code evaluate {out}", soft_wrap=True, highlight=False)
-
-
-def fetched(source: str) -> Path:
-    """The folder that is named, or what the hub has under that name.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    if Path(source).is_dir():
-        return Path(source)
-    if not NAME.fullmatch(source):
-        raise ValueError(f"{source} is no folder and no name on the hub, as LLM360/CrystalChat-7B-Web2Code@main is")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    name, _, revision = source.partition("@")
-    try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=FILES))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{source} cannot be fetched ({reason}): name a folder that holds it") from None

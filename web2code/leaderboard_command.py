@@ -23,6 +23,8 @@ def leaderboard(
     from web2code.report.leaderboard import write_leaderboard
 
     try:
+        if votes and not votes.is_file():
+            raise ValueError(f"{votes} is no file: name the one that `web2code vote` recorded, or leave --votes out")
         page = write_leaderboard(folders, out, votes)
     except ValueError as error:
         fail(error)

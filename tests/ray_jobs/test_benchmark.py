@@ -18,12 +18,12 @@ from PIL import Image
 
 from ray_jobs.benchmark import main
 from tests.web2code.chat import HANG, ChatServer
-from tests.web2code.evaluation.benchmarks.public_files import FILES, png
+from tests.web2code.evaluation.benchmarks.public_files import FILES, png, write_llava_bench
 from web2code.config import ASPECTS, BenchmarkJob, Endpoint, EngineConfig, JudgeConfig, Viewport, Where, digest_tree
 from web2code.endpoint import EndpointError
 from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Verdict
-from web2code.evaluation.benchmarks.llava_bench import CATEGORIES, COCO, IN_THE_WILD
+from web2code.evaluation.benchmarks.llava_bench import COCO, IN_THE_WILD
 from web2code.evaluation.journal import Journal
 from web2code.evaluation.results import read_rows, read_scores
 from web2code.rendering import Browsers
@@ -189,6 +189,27 @@ def test_a_server_that_sets_its_own_temperature_is_told_in_the_scores(local_ray,
     for path in (tmp_path / "results").glob("answers-*.jsonl"):
         path.unlink()
     assert main(job).engine == expected
+
+
+def test_an_engine_gets_the_key_that_its_endpoint_names_and_judges_cost_no_more_than_was_allowed(
+    local_ray, public, tmp_path, server, monkeypatch
+):
+    server.reply = reply_to_anything
+    monkeypatch.setenv("MODEL_KEY", "secret")  # the cluster runs already, without it
+    job = job_at({IN_THE_WILD.name: public[IN_THE_WILD.name]}, tmp_path, server)
+    limits = {"output_price": 1e4, "max_cost": 4.5, "concurrency": 1}  # a reply costs 0.5
+    job = changed(
+        job, endpoint=dict(job.where.endpoint) | {"key_variable": "MODEL_KEY"}, judge=dict(job.where.judge) | limits
+    )
+    for _ in range(2):
+        with pytest.raises(EndpointError, match=r"the judge has cost 4\.50, and max_cost is 4\.50"):
+            main(job)
+        assert sum(body["model"] == "j" for body in server.seen) == 9
+    scores = main(changed(job, judge=dict(job.where.judge) | {"max_cost": 0}))
+    assert scores.judges["j"].requests == IN_THE_WILD.num
+    assert scores.judges["j"].cost == pytest.approx(IN_THE_WILD.num / 2)
+    assert server.keys == {"m": {"secret"}, "j": {"none"}}
+    assert main(changed(job, judge=dict(job.where.judge) | {"max_cost": 0})).judges == scores.judges
 
 
 def test_an_evaluation_of_the_first_samples_says_so(local_ray, pages, tmp_path, server):
@@ -449,19 +470,6 @@ def public(pages, tmp_path_factory):
     return folders | {name: folders[one.answers_of] for name, one in BENCHMARKS.items() if one.answers_of}
 
 
-def write_llava_bench(folder, variant):
-    (folder / "images").mkdir()
-    (folder / "images" / "1.png").write_bytes(png())
-    asked = [
-        {"question_id": number, "image": "1.png", "text": "What is it?", "category": CATEGORIES[number % 3]}
-        for number in range(variant.num)
-    ]
-    answers = [{"question_id": number, "text": "A bus."} for number in range(variant.num)]
-    contexts = [{"image": "1.png", "caption": "A bus."}]
-    for name, rows in ((variant.questions, asked), (variant.references, answers), (variant.contexts, contexts)):
-        (folder / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
 def reply_to_anything(body):
     """As a model that writes one page, says yes and A, and judges by what it is asked for."""
     text = json.dumps(body["messages"])
@@ -520,6 +528,15 @@ def test_a_bad_picture_costs_no_engine(pages, tmp_path, server):
     (folder / "a.png").unlink()
     with pytest.raises(ValueError, match="a has only one of its two files"):
         main(job_of(folder, tmp_path, server, "wcgb"))
+    assert not server.seen
+
+
+def test_screenshots_without_the_html_that_scores_need_cost_no_engine(pages, tmp_path, server):
+    folder = tmp_path / "screenshots"
+    folder.mkdir()
+    (folder / "page0.png").write_bytes((pages / "page0.png").read_bytes())
+    with pytest.raises(ValueError, match=r"wcgb_design2code: .* holds screenshots without their HTML"):
+        main(job_of(folder, tmp_path, server, "wcgb", "wcgb_design2code"))
     assert not server.seen
 
 

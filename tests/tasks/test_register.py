@@ -35,7 +35,7 @@ from web2code.config import (
     Visual,
     digest_tree,
 )
-from web2code.evaluate_command import find_model
+from web2code.evaluate_command import Found, find_model
 from web2code.recipes import resolve
 
 ROOT = Path(__file__).parents[2]
@@ -228,12 +228,12 @@ def test_a_registered_model_is_a_folder_to_evaluate(home, monkeypatch):
     trained = home / "artifacts" / "stage" / "one" / "model"
     whole = digest_tree(trained)
     monkeypatch.setenv("WEB2CODE_HOME", str(home))
-    assert find_model(f"{NAME}@champion") == (str(trained), f"{NAME}-v1")
+    assert find_model(f"{NAME}@champion") == Found(str(trained), f"{NAME}-v1", whole)
     shutil.rmtree(trained)
     for reference in (f"{NAME}@champion", f"models:/{NAME}/1"):
         copy = Path(fetch(FetchJob(model=reference, home=str(home))).folder)
         assert digest_tree(copy) == whole
-    assert find_model(str(home)) == (str(home), "")
+    assert find_model(str(home)).model == str(home)
     with pytest.raises(ValueError, match=rf"{NAME}@best is not in sqlite:///.*alias best not found"):
         fetch(FetchJob(model=f"{NAME}@best", home=str(home)))
     with pytest.raises(ValueError, match="write NAME@ALIAS or models:/NAME/VERSION"):

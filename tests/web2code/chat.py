@@ -16,7 +16,10 @@ USAGE = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
 
 
 class ChatServer(ThreadingHTTPServer):
-    """Answers with the steps of `script` in turn, then always with `reply`; `seen` holds what it was asked."""
+    """Answers with the steps of `script` in turn, then always with `reply`.
+
+    `seen` holds what it was asked, and `keys` by model with what keys.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -24,6 +27,7 @@ class ChatServer(ThreadingHTTPServer):
         self.script: list[Step] = []
         self.reply: Step = "Hello."
         self.seen: list[dict[str, Any]] = []
+        self.keys: dict[str, set[str]] = {}
         self.lock, self.released = threading.Lock(), threading.Event()
 
     def step(self, body: dict[str, Any]) -> Step:
@@ -38,7 +42,9 @@ class Handler(BaseHTTPRequestHandler):
     server: ChatServer
 
     def do_POST(self) -> None:
-        step = self.server.step(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.keys.setdefault(body["model"], set()).add(self.headers["Authorization"].removeprefix("Bearer "))
+        step = self.server.step(body)
         if step is HANG:
             self.server.released.wait(20)
         elif step is None:
@@ -64,8 +70,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def completion(text: str) -> bytes:
+def completion(text: str, finish_reason: str = "stop") -> bytes:
     """The body of an answer as the protocol has it."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
     answer = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": USAGE}
     return json.dumps(answer).encode()

@@ -7,7 +7,7 @@ import time
 import pytest
 from PIL import Image
 
-from tests.web2code.chat import HANG
+from tests.web2code.chat import HANG, completion
 from web2code.config import Endpoint
 from web2code.endpoint import DOWN_AFTER, Client, EndpointError, Question, Unanswered
 from web2code.evaluation.engines.engine import generate
@@ -16,9 +16,9 @@ from web2code.evaluation.engines.openai import OpenAIEngine
 SCHEMA = {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"], "additionalProperties": False}
 
 
-def client(url, cache, *, dry_run=False, alike=True, **options) -> Client:
+def client(url, cache, *, dry_run=False, alike=True, max_tokens=100, paid=None, **options) -> Client:
     endpoint = Endpoint(url=url, **{"timeout_seconds": 5, "retries": 2, "input_price": 1.0, **options})
-    return Client("judge", endpoint, "m", 0.0, 100, cache, dry_run, alike)
+    return Client("judge", endpoint, "m", 0.0, max_tokens, cache, dry_run, alike, paid)
 
 
 def png(width=30, height=25):
@@ -170,3 +170,59 @@ def test_an_engine_asks_again_with_another_limit_of_tokens(chat, tmp_path):
     for limit in (100, 200):
         generate(engine, [()], ["a"], limit)
     assert [body["max_tokens"] for body in chat.seen] == [100, 200]
+
+
+def test_a_reply_that_was_cut_off_before_any_answer_is_paid_for_and_not_kept(chat, tmp_path):
+    chat.reply = completion("", "length")
+    for _ in range(2):
+        asking = client(chat.url, tmp_path)
+        with pytest.raises(Unanswered, match="judge's reply was cut off at 100 tokens, before any answer"):
+            asking.ask("", Question(("a",)), str)
+        assert asking.meter.output_tokens == 50
+    assert len(chat.seen) == 2
+    chat.reply = completion("half an ans", "length")
+    assert client(chat.url, tmp_path).ask("", Question(("a",)), str) == "half an ans"
+
+
+def test_another_limit_of_tokens_is_another_question(chat, tmp_path):
+    chat.reply = "{"
+    for _ in range(2):
+        with pytest.raises(Unanswered, match="cannot be read"):
+            client(chat.url, tmp_path).ask("", Question(("a",)), json.loads)
+    chat.reply = "7"
+    assert client(chat.url, tmp_path, max_tokens=8192).ask("", Question(("a",)), json.loads) == 7
+    assert [body["max_tokens"] for body in chat.seen] == [100, 100, 100, 8192]
+
+
+def test_no_key_is_sent_but_the_one_that_is_named(chat, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.setenv("OTHER_KEY", "other")
+    client(chat.url, tmp_path).ask("", Question(("a",)), str)
+    assert chat.keys == {"m": {"none"}}
+    client(chat.url, tmp_path, key_variable="OTHER_KEY").ask("", Question(("b",)), str)
+    assert chat.keys == {"m": {"none", "other"}}
+
+
+def test_what_was_paid_for_before_counts_toward_what_may_be_paid(chat, tmp_path):
+    paid = tmp_path / "paid.jsonl"
+    limited = {"input_price": 1e4, "max_cost": 2.5, "paid": paid}  # a reply costs 1
+    first = client(chat.url, tmp_path, **limited)
+    for number in range(2):
+        first.ask(str(number), Question(("a",)), str)
+    with paid.open("a") as file:
+        file.write('{"key": "3", "inp')  # killed
+    second = client(chat.url, tmp_path, **limited)
+    assert (second.meter.cost, second.spent.cost) == (0.0, 2.0)
+    second.ask("0", Question(("a",)), str)
+    chat.reply = completion("", "length")
+    with pytest.raises(Unanswered):
+        second.ask("2", Question(("a",)), str)
+    for _ in range(2):
+        again = client(chat.url, tmp_path, **limited)
+        with pytest.raises(EndpointError, match=r"the judge has cost 3\.00, and max_cost is 2\.50"):
+            again.ask("2", Question(("a",)), str)
+    assert len(chat.seen) == 3
+    chat.reply = "Hello."
+    assert client(chat.url, tmp_path, **limited | {"max_cost": 4.0}).ask("2", Question(("a",)), str) == "Hello."
+    other = client(chat.url, tmp_path, **limited | {"paid": tmp_path / "other.jsonl"})
+    assert (other.ask("2", Question(("a",)), str), other.spent.cost) == ("Hello.", 0.0)

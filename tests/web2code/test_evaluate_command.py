@@ -5,16 +5,21 @@ import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
+from tests.web2code.evaluation.benchmarks.public_files import write_llava_bench
 from tests.web2code.evaluation.small import write_results
+from tests.web2code.small_hub import NEW, OLD, fetched_before
 from web2code.benchmark_folders import find_folders
-from web2code.config import ASPECTS
-from web2code.evaluate_command import evaluate, parse_benchmarks, show
+from web2code.config import ASPECTS, BenchmarkJob
+from web2code.evaluate_command import Found, evaluate, find_model, parse_benchmarks, show
 from web2code.evaluation.benchmarks import BENCHMARKS
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
+from web2code.evaluation.benchmarks.llava_bench import IN_THE_WILD
+from web2code.evaluation.engines.serving import vllm_arguments
 from web2code.evaluation.judges.ensemble import joined
 from web2code.evaluation.judges.wcgb import merged
-from web2code.evaluation.results import BenchmarkScores, make_row, read_scores, write_benchmark
+from web2code.evaluation.results import BenchmarkScores, Spent, make_row, read_scores, write_benchmark
 from web2code.evaluation.visual import score_groups
+from web2code.report.answers import write_answers
 
 app = Typer()
 app.command()(evaluate)
@@ -47,12 +52,59 @@ def test_what_is_missing_is_named_before_anything_starts(tmp_path, benchmarks, w
     (["--benchmarks", "wcgb", "--engine", "openai"], "--url and --engine openai belong together"),
     (["--benchmarks", "wcgb", "--url", "http://x/v1", "--dtype", "float16"], "do not reach a model behind --url"),
     (["--benchmarks", "wcgb", "--engine", "transformers", "--gpus", "2"], "transformers runs each copy on one GPU"),
+    (["--benchmarks", "wcgb", "--key-variable", "KEY"], "--key-variable names the key of --url: give both or neither"),
+    (["--benchmarks", "wcgb", "--url", "http://x/v1", "--key-variable", "KEY"], "the environment has no such variable"),
 ])  # fmt: skip
 def test_options_that_do_not_fit_are_a_sentence(tmp_path, options, words):
     (tmp_path / "wcgb").mkdir()
     done = CliRunner().invoke(app, ["model", "--data", str(tmp_path), *options])
     assert done.exit_code == 2
     assert words in " ".join(done.output.split())
+
+
+def test_a_public_model_is_named_with_its_commit(tmp_path, monkeypatch):
+    fetched_before(monkeypatch, tmp_path)
+    assert find_model("owner/toy") == Found("owner/toy", "toy", f"owner/toy@{OLD}", OLD)
+    assert find_model(f"owner/toy@{NEW}") == Found("owner/toy", f"toy@{NEW}", f"owner/toy@{NEW}", NEW)
+    assert find_model("owner/toy@v2", "http://x/v1") == Found("owner/toy@v2", "toy@v2", "owner/toy@v2 at http://x/v1")
+    with pytest.raises(ValueError, match="owner/other cannot be fetched"):
+        find_model("owner/other")
+
+
+def test_a_public_model_is_asked_and_recorded_at_its_commit(tmp_path, monkeypatch):
+    fetched_before(monkeypatch, tmp_path)
+    monkeypatch.setenv("WEB2CODE_HOME", str(tmp_path / "home"))
+    (tmp_path / "wub").mkdir()
+    (tmp_path / "wub" / "file").write_text("no question")
+    done = CliRunner().invoke(app, ["owner/toy", "--benchmarks", "wub", "--data", str(tmp_path)])
+    assert done.exit_code == 2
+    (path,) = (tmp_path / "home" / "jobs").glob("benchmark-*.json")
+    job = BenchmarkJob.model_validate_json(path.read_text())
+    assert (job.checkpoint, job.engine.model, job.engine.revision) == (f"owner/toy@{OLD}", "owner/toy", OLD)
+    assert vllm_arguments(job.engine, tmp_path, 1) == {
+        "model": "owner/toy", "dtype": "auto", "revision": OLD, "tokenizer_revision": OLD,
+    }  # fmt: skip
+
+
+def test_judges_are_asked_as_the_options_say_and_each_server_gets_its_own_key(tmp_path, chat, monkeypatch):
+    for name, value in (("WEB2CODE_HOME", tmp_path / "home"), ("MODEL_KEY", "of the model"), ("JUDGE_KEY", "other")):
+        monkeypatch.setenv(name, str(value))
+    write_llava_bench(tmp_path, IN_THE_WILD)
+    chat.reply = lambda body: '{"answer_1": 8, "answer_2": 4}' if body["model"] == "j" else "A bus."
+    done = CliRunner().invoke(app, [
+        "m", "--url", chat.url, "--key-variable", "MODEL_KEY", "--judge-model", "j", "--judge-url", chat.url,
+        "--judge-key", "JUDGE_KEY", "--judge-max-tokens", "8192", "--judge-repeats", "2", "--output-price", "10000",
+        "--benchmarks", f"{IN_THE_WILD.name}={tmp_path}", "--limit", "1", "--out", str(tmp_path / "results"),
+    ])  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert chat.keys == {"m": {"of the model"}, "j": {"other"}}
+    assert [body["max_tokens"] for body in chat.seen if body["model"] == "j"] == [8192] * 2
+    scores = read_scores(tmp_path / "results")
+    assert scores.judges == {"j": Spent(requests=2, input_tokens=200, output_tokens=100, cost=1.0)}
+    assert scores.benchmarks[IN_THE_WILD.name].title.endswith("(j, 2 replies each)")
+    assert "judge j: 2 requests, 200 tokens in, 100 out, cost 1.00" in done.output
+    answers = write_answers(tmp_path / "page", tmp_path / "results", scores, IN_THE_WILD.name)
+    assert "judge j, over all benchmarks: 2 requests" in answers.read_text()
 
 
 def test_judges_are_compared_with_the_computed_scores_and_with_each_other(tmp_path, capsys):

@@ -10,13 +10,14 @@ from collections import Counter
 import pytest
 
 from tests.web2code.data import layouts
-from web2code.config import Endpoint, WriterConfig
+from web2code.config import DataConfig, Endpoint, SourceConfig, Where, WriterConfig
 from web2code.data.builders.dwcg import code_pair, whole_document
 from web2code.data.builders.dwcg_r import refine_layout
 from web2code.data.builders.dwu import questions_about
 from web2code.data.builders.dwu_r import without_duplicates
 from web2code.data.builders.pix2code_layout import compile_layout, parse_layout
 from web2code.data.sample import Rejected, Render, Sample, dialogue
+from web2code.data.writers import make_writer
 from web2code.data.writers.endpoint import EndpointWriter
 from web2code.data.writers.procedural import ProceduralWriter
 from web2code.data.writers.writer import WriterError
@@ -87,7 +88,7 @@ def test_a_cache_of_earlier_builds_is_still_found(chat, tmp_path):
     asking.page("a")
     (made,) = tmp_path.glob("*.json")
     prompt = chat.seen[0]["messages"][0]["content"]
-    identity = json.dumps([chat.url, "m", 0.8, "a", prompt, 0])
+    identity = json.dumps([chat.url, "m", 0.8, 4096, "a", prompt, 0])
     assert made.stem == hashlib.sha256(identity.encode()).hexdigest()
     assert chat.seen[0] == {
         "model": "m", "messages": [{"role": "user", "content": prompt}], "temperature": 0.8, "max_tokens": 4096,
@@ -107,6 +108,22 @@ def test_asking_stops_at_the_cost_that_was_allowed(chat, tmp_path):
     with pytest.raises(EndpointError, match=r"max_cost is 0\.00.*run again to go on"):
         limited.page("c")
     assert len(chat.seen) == 2
+
+
+def test_a_build_that_goes_on_pays_no_more_than_was_allowed(chat, tmp_path):
+    endpoint = Endpoint(url=chat.url, retries=0, output_price=2e4, max_cost=1.5)  # a page costs 1
+    where = Where(home=str(tmp_path), data_dir="", endpoint=endpoint)
+
+    def written(seed, *keys):
+        data = DataConfig(sources=(SourceConfig(name="written"),), writer=WriterConfig(model="m"), seed=seed)
+        asking = make_writer(data, where)
+        return [asking.page(key) for key in keys]
+
+    for _ in range(2):
+        with pytest.raises(EndpointError, match=r"has cost 2\.00, and max_cost is 1\.50"):
+            written(0, "a", "b", "c")
+    assert len(chat.seen) == 2
+    assert written(1, "d") == [PAGE]
 
 
 def test_a_dry_run_asks_nothing_and_counts(chat, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForImageTextToText
 
 from tests.web2code.modelling.image_text_models import picture, save_toy
+from tests.web2code.small_hub import NEW, OLD, fetched_before
 from web2code.evaluation.engines.engine import Inbox, Request
 from web2code.evaluation.engines.transformers import AnyModel, TransformersEngine, conversation
 
@@ -61,6 +62,17 @@ def test_a_prompt_and_its_answer_have_the_length_that_is_given(tmp_path):
     assert cut.answer(asked) == whole.answer([replace(asked[0], max_new_tokens=4)]) != whole.answer(asked)
     with pytest.raises(ValueError, match=f"the prompt takes {length} tokens"):
         TransformersEngine(str(tmp_path), max_length=length).batches.answer(asked)
+
+
+def test_a_public_model_is_read_at_its_revision(tmp_path, monkeypatch):
+    folders = fetched_before(monkeypatch, tmp_path)
+    save_toy(folders[OLD], "llava-next-mistral-7b")
+    save_toy(folders[NEW], "qwen2.5-vl-7b")
+    asked = [Request("one", (picture(60, 80),), "word", 12)]
+    old, new = (TransformersEngine(str(folders[commit])).batches.answer(asked) for commit in (OLD, NEW))
+    assert old != new
+    for revision, expected in ((OLD, old), (NEW, new), ("", old)):
+        assert TransformersEngine("owner/toy", revision=revision).batches.answer(asked) == expected
 
 
 def test_a_model_with_code_of_its_own_is_not_run_and_the_sentence_says_what_to_do(tmp_path):

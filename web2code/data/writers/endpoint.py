@@ -28,10 +28,14 @@ KINDS = (
 class EndpointWriter:
     """A chat model as writer."""
 
-    def __init__(self, config: WriterConfig, endpoint: Endpoint, cache: Path, dry_run: bool = False) -> None:
+    def __init__(
+        self, config: WriterConfig, endpoint: Endpoint, cache: Path, dry_run: bool = False, paid: Path | None = None
+    ) -> None:
         self.name = f"endpoint:{config.model}"
         self.licence = config.licence
-        self.client = Client("writer", endpoint, config.model, config.temperature, config.max_tokens, cache, dry_run)
+        self.client = Client(
+            "writer", endpoint, config.model, config.temperature, config.max_tokens, cache, dry_run, paid=paid
+        )
         self.meter = self.client.meter
 
     def page(self, key: str) -> str:

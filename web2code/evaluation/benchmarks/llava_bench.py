@@ -19,6 +19,7 @@ import numpy as np
 from web2code.config import JudgeConfig
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of
+from web2code.evaluation.judges.repeats import spread
 from web2code.evaluation.measure import Measure, mean, ratio
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def model_judge(client: Client, judge: JudgeConfig, one: Answered) -> Verdict:
     """Have a model compare an answer with GPT-4's."""
     from web2code.evaluation.judges.llava_bench import LlavaBenchJudge  # heavy: it brings the endpoint's client
 
-    return LlavaBenchJudge(client, judge.swap).judge(one.sample, one.text)
+    return LlavaBenchJudge(client, judge.swap, judge.repeats).judge(one.sample, one.text)
 
 
 def load(variant: Variant, folder: Path) -> list[Sample]:
@@ -121,7 +122,8 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
 
     The model's mean, with 0 for an answer that is missing or was not judged, over the reference's mean where it was
     judged. `(published)` is what LLaVA's scripts and lmms-eval compute from the first order of the two answers: an
-    answer that was not judged counts as -1 for both, so that a hundred failures are a score of 100.
+    answer that was not judged counts as -1 for both, so that a hundred failures are a score of 100. `sd model` is the
+    standard deviation of one reply's score of the same answer, where there are several.
     """
     units = tuple(sample.id for sample in samples)
     ours = np.array([_terms(verdict) for verdict in verdicts], float).reshape(-1, 4)
@@ -134,6 +136,8 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     if any("first" in verdict.values for verdict in verdicts):
         gains = [[verdict.values.get("first", 0.0), float("first" in verdict.values)] for verdict in verdicts]
         found.append(Measure("gain of the first place", units, np.array(gains), ratio, 9.0, "neither"))
+    if any("sd model" in verdict.values for verdict in verdicts):
+        found.append(spread("model", units, verdicts, 9.0))
     found.append(mean("not judged", units, [verdict.outcome == "unjudged" for verdict in verdicts], better="less"))
     return tuple(found)
 

@@ -11,9 +11,9 @@ from web2code.config import JudgeConfig
 from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, grouped, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of
+from web2code.evaluation.benchmarks.files import Row, configuration_folder, picture, question, read_rows, samples_of
 from web2code.evaluation.benchmarks.verdicts import LETTER, bounded, lettered_lines, verdict
-from web2code.evaluation.measure import Measure
+from web2code.evaluation.measure import Measure, parts
 from web2code.evaluation.metrics.choices import (
     infer_choice,
     lettered,
@@ -35,9 +35,9 @@ MAX_NEW_TOKENS = 16
 def load(folder: Path, part: str) -> Iterator[Sample]:
     """Samples in the order of the files; of the part `IMG` those with a picture."""
     fetch = FETCH.format(part=part)
-    samples = samples_of(
-        read_rows(folder, fetch, COLUMNS, "test", tables.SCIENCEQA), folder, fetch, partial(_sample, folder)
-    )
+    place = configuration_folder(folder, fetch, f"ScienceQA-{part}")
+    rows = read_rows(place, fetch, COLUMNS, "test", tables.SCIENCEQA)
+    samples = samples_of(rows, folder, fetch, partial(_sample, folder))
     return (sample for sample in samples if sample.images or part != "IMG")
 
 
@@ -72,18 +72,18 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
         average("accuracy", pairs, "correct"),
         average("accuracy (lmms-eval)", pairs, "lmms-eval"),
         average("accuracy (published)", pairs, "published"),
-        *grouped("accuracy", pairs, "correct", "pictures"),
+        *parts(grouped("accuracy", pairs, "correct", "pictures")),
         *grouped("accuracy", pairs, "published", "pictures", " (published)"),
         *grouped("accuracy", pairs, "correct", "subject"),
         *outcomes(pairs),
     )
 
 
-def with_text_model(client: Client, _: JudgeConfig, one: Answered) -> Verdict:
+def with_text_model(client: Client, settings: JudgeConfig, one: Answered) -> Verdict:
     """Have a text model answer as well, and where the two differ, judge both."""
     from web2code.evaluation.judges import scienceqa_ensemble  # heavy: it brings the endpoint's client
 
-    return scienceqa_ensemble.judge(client, one.sample, one.text)
+    return scienceqa_ensemble.judge(client, one.sample, one.text, settings.repeats)
 
 
 def measures_with_text_model(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:

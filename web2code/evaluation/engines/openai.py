@@ -51,9 +51,7 @@ class OpenAIEngine:
         client = self.clients.setdefault(request.max_new_tokens, self._client(request.max_new_tokens))
         try:
             pictures = tuple(scaled_png(image, MAX_SIDE) for image in request.images)
-            return Reply(
-                request.key, client.ask(str(request.max_new_tokens), Question((*pictures, request.prompt)), str.strip)
-            )
+            return Reply(request.key, client.ask("", Question((*pictures, request.prompt)), str.strip))
         except (Unanswered, ValueError) as error:
             return Reply(request.key, error=str(error))
 

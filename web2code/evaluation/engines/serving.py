@@ -45,6 +45,8 @@ def vllm_arguments(engine: EngineConfig, home: Path, gpus: float) -> dict[str, A
         exported = home / "artifacts" / "exported" / digest_tree(folder)
         export_checkpoint(folder, exported)
         arguments |= {"model": str(exported), "stop": load_template(folder).stop_strings}
+    if engine.revision:
+        arguments |= {"revision": engine.revision, "tokenizer_revision": engine.revision}
     if engine.max_length:
         arguments["max_model_len"] = engine.max_length
     if not gpus:

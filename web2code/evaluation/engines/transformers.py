@@ -41,11 +41,18 @@ class TransformersEngine:
         model: folder of a checkpoint, or public name.
         dtype: of the weights; `auto` is as they were saved, and float32 on CPUs.
         max_length: of a prompt with its answer, in tokens; 0 is the model's own.
+        revision: of a public name; empty means the newest.
     """
 
-    def __init__(self, model: str, device: str = "cpu", dtype: WeightsType = "auto", max_length: int = 0) -> None:
-        made = OwnCheckpoint if (Path(model) / PROMPTING).exists() else AnyModel
-        self.batches: Batches = made(model, device, dtype, max_length)
+    def __init__(
+        self, model: str, device: str = "cpu", dtype: WeightsType = "auto", max_length: int = 0, revision: str = ""
+    ) -> None:
+        is_own = (Path(model) / PROMPTING).exists()
+        self.batches: Batches = (
+            OwnCheckpoint(model, device, dtype, max_length)
+            if is_own
+            else AnyModel(model, device, dtype, max_length, revision)
+        )
 
     def stream(self, inbox: Inbox) -> Iterator[list[Reply]]:
         """Replies, bundle by bundle."""
@@ -92,8 +99,10 @@ class OwnCheckpoint:
 class AnyModel:
     """A public model with its own processor and chat template."""
 
-    def __init__(self, model: str, device: str = "cpu", dtype: WeightsType = "auto", max_length: int = 0) -> None:
-        self.processor, self.model = _loaded(model, dtype, device)
+    def __init__(
+        self, model: str, device: str = "cpu", dtype: WeightsType = "auto", max_length: int = 0, revision: str = ""
+    ) -> None:
+        self.processor, self.model = _loaded(model, revision or "main", dtype, device)
         greedy(self.model)
         self.processor.tokenizer.padding_side = "left"
         if self.processor.tokenizer.pad_token is None:
@@ -130,15 +139,17 @@ class AnyModel:
         return [text.strip() for text in self.processor.batch_decode(answers, skip_special_tokens=True)]
 
 
-def _loaded(model: str, dtype: WeightsType, device: str) -> tuple[ProcessorMixin, Any]:
+def _loaded(model: str, revision: str, dtype: WeightsType, device: str) -> tuple[ProcessorMixin, Any]:
     """A public model on its device, and its processor, of code that transformers brings.
 
     Raises:
         ValueError: the model brings code of its own, which is never run here.
     """
     try:
-        processor, loaded = load_processor(model), loading_type(dtype, device)
-        found = AutoModelForImageTextToText.from_pretrained(model, dtype=loaded, trust_remote_code=False)
+        processor, loaded = load_processor(model, revision), loading_type(dtype, device)
+        found = AutoModelForImageTextToText.from_pretrained(
+            model, revision=revision, dtype=loaded, trust_remote_code=False
+        )
         return processor, found.to(device).eval()
     except ValueError as error:
         if "trust_remote_code" not in str(error):

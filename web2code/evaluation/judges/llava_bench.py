@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from web2code.endpoint import Client, Question, Unanswered
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
+from web2code.evaluation.judges.repeats import mean_of_replies, repeated
 from web2code.evaluation.judges.scores import read_scores, scores_schema
 
 NAMES = ("answer_1", "answer_2")
@@ -31,33 +32,41 @@ class LlavaBenchJudge:
 
     Args:
         swap: ask a second time with the answers in the other order, and count the mean; judges tend to favour a place.
+        repeats: times that it is asked about each answer, in each order; the mean of its replies counts.
     """
 
     client: Client
     swap: bool = False
+    repeats: int = 1
 
     def judge(self, sample: Sample, answer: str) -> Verdict:
         """The verdict on the answer to a question; a missing one is judged as empty, and its outcome is `no_answer`.
 
         `values` are the scores from 1 to 10 of `model` and `reference`, of the first order alone the two with
-        `published` before them, and with both orders in `first` what an answer gained by standing first.
+        `published` before them, and with both orders in `first` what an answer gained by standing first; then the
+        number of `replies`, and with two or more of them `sd NAME`, the standard deviation of each over the replies.
 
         Raises:
             EndpointError: the endpoint does not work, or has cost as much as it may; judging again goes on from there.
         """
-        reference = sample.facts["reference"]
         try:
-            their, model = self._scores(sample, reference, answer)
-            values = {"model": model, "reference": their, "published model": model, "published reference": their}
-            if self.swap:
-                second_model, second_their = self._scores(sample, answer, reference)
-                values["model"], values["reference"] = (model + second_model) / 2, (their + second_their) / 2
-                values["first"] = (their - second_their + second_model - model) / 2
+            replies = repeated(self.repeats, lambda key: self._values(key, sample, answer))
         except Unanswered as error:
             return Verdict(sample.id, "unjudged", reason=str(error))
-        return Verdict(sample.id, "scored" if answer.strip() else "no_answer", values)
+        return Verdict(sample.id, "scored" if answer.strip() else "no_answer", mean_of_replies(replies))
 
-    def _scores(self, sample: Sample, first: str, second: str) -> tuple[float, float]:
+    def _values(self, key: str, sample: Sample, answer: str) -> dict[str, float]:
+        """What one reply says, or one in each order."""
+        reference = sample.facts["reference"]
+        their, model = self._scores(key, sample, reference, answer)
+        values = {"model": model, "reference": their, "published model": model, "published reference": their}
+        if self.swap:
+            second_model, second_their = self._scores(key, sample, answer, reference)
+            values["model"], values["reference"] = (model + second_model) / 2, (their + second_their) / 2
+            values["first"] = (their - second_their + second_model - model) / 2
+        return values
+
+    def _scores(self, key: str, sample: Sample, first: str, second: str) -> tuple[float, float]:
         # As JSON, so that no answer can end itself and go on as something else.
         asked = {
             "context": sample.facts["context"],
@@ -66,5 +75,5 @@ class LlavaBenchJudge:
             "answer_2": second[:MAX_ANSWER_CHARS],
         }
         question = Question((ASK + json.dumps(asked, ensure_ascii=False),), SYSTEM, SCHEMA)
-        found = self.client.ask("", question, lambda reply: read_scores(reply, NAMES, LOWEST, BEST))
+        found = self.client.ask(key, question, lambda reply: read_scores(reply, NAMES, LOWEST, BEST))
         return found["answer_1"], found["answer_2"]

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from web2code.endpoint import Client, Question, Unanswered
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
 from web2code.evaluation.benchmarks.verdicts import LETTER
+from web2code.evaluation.judges.repeats import mean_of_replies, spread
 from web2code.evaluation.measure import Measure, mean
+from web2code.evaluation.metrics.choices import infer_choice
 
 MAX_ANSWER_CHARS = 8_000
 NAMES = ("judge", "complement", "model", "text model", "either")
@@ -29,41 +31,36 @@ ASK_AGAIN = (
 )
 
 
-def judge(client: Client, sample: Sample, model: str) -> Verdict:
+def judge(client: Client, sample: Sample, model: str, repeats: int = 1) -> Verdict:
     """A verdict on the answer of the model that sees; failures of the text model are among its values.
 
     `values` say which of `NAMES` were right, by our rule and by the published one, and whether the text model gave no
-    reply that can be read where it was needed (`not judged`).
+    reply that can be read where it was needed (`not judged`): each the mean over `repeats` times that it is asked, with
+    `sd NAME`, the standard deviation over two or more.
 
     Raises:
         EndpointError: the endpoint does not work, or has cost as much as it may; asking again goes on from there.
     """
-    letters = sample.facts["options"]
-    text_model = _reply(client, ASK + sample.prompt.removesuffix(LETTER), str.strip)
+    verdicts = [_judge_once(client, f"repeat {number}", sample, model) for number in range(repeats)]
+    return Verdict(sample.id, "scored", mean_of_replies([one.values for one in verdicts]))
+
+
+def _judge_once(client: Client, key: str, sample: Sample, model: str) -> Verdict:
+    options = sample.facts["options"]
+    text_model = _reply(client, key, ASK + sample.prompt.removesuffix(LETTER), str.strip)
     again = ""
-    if choice(model, letters) != choice(text_model, letters):
+    if infer_choice(model, options) != infer_choice(text_model, options):
         answers = {"student who saw the picture": model, "student who did not": text_model}
         shown = {"question": sample.prompt.removesuffix(LETTER)}
         shown |= {student: text[:MAX_ANSWER_CHARS] for student, text in answers.items()}
-        again = _reply(client, ASK_AGAIN + json.dumps(shown, ensure_ascii=False), lambda text: _readable(text, letters))
+        question = ASK_AGAIN + json.dumps(shown, ensure_ascii=False)
+        again = _reply(client, key, question, lambda text: _readable(text, options))
     return verdict(sample, model, text_model, again)
-
-
-def choice(text: str, letters: Iterable[str]) -> str:
-    """The letter that an answer names: one alone, one that `. ` follows, or `The answer is X` with one letter.
-
-    Empty where it names none of `letters`, or several.
-    """
-    text = text.strip()
-    stated = set(re.findall(r"The answer is ([A-Z])\b", text))
-    if not stated and re.match(r"[A-Z](\.?$|\. )", text):
-        stated = {text[0]}
-    return stated.pop() if len(stated) == 1 and stated <= set(letters) else ""
 
 
 def verdict(sample: Sample, model: str, text_model: str, again: str) -> Verdict:
     """What both answers are worth, and the reply of the text model that saw both; it is not asked where they agree."""
-    first, second, final = (choice(text, sample.facts["options"]) for text in (model, text_model, again))
+    first, second, final = (infer_choice(text, sample.facts["options"]) for text in (model, text_model, again))
     chosen = {"complement": second or first, "model": first, "text model": second}
     chosen["judge"] = first if first == second else final or first
     right = {name: float(letter == sample.facts["answer"]) for name, letter in chosen.items()}
@@ -76,23 +73,27 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     """Accuracies of the judge, the complement, each model alone, and an oracle that knows which of the two is right.
 
     An answer that names no choice is wrong. `NAME (published)` reads `The answer is X.` alone, as the scripts do, and
-    counts the expectation where they draw a choice at random.
+    counts the expectation where they draw a choice at random. `sd judge` is the standard deviation of one reply about
+    the same question, where there are several.
     """
     units = tuple(sample.id for sample in samples)
     names = [each for name in NAMES for each in (name, f"{name} (published)")]
     missing = mean("not judged", units, [one.values.get("not judged", 0.0) for one in verdicts], better="less")
-    return (*(mean(name, units, [one.values.get(name, 0.0) for one in verdicts]) for name in names), missing)
+    found = [*(mean(name, units, [one.values.get(name, 0.0) for one in verdicts]) for name in names), missing]
+    if any("sd judge" in one.values for one in verdicts):
+        found.append(spread("judge", units, verdicts, 1.0))
+    return tuple(found)
 
 
-def _reply(client: Client, text: str, parse: Callable[[str], str]) -> str:
+def _reply(client: Client, key: str, text: str, parse: Callable[[str], str]) -> str:
     try:
-        return client.ask("", Question((text,), SYSTEM), parse)
+        return client.ask(key, Question((text,), SYSTEM), parse)
     except Unanswered:
         return ""
 
 
-def _readable(text: str, letters: Iterable[str]) -> str:
-    if not choice(text, letters):
+def _readable(text: str, options: Mapping[str, str]) -> str:
+    if not infer_choice(text, options):
         raise ValueError("the reply names no choice")
     return text
 

@@ -17,6 +17,7 @@ import numpy as np
 from web2code.config import GROUPS
 from web2code.endpoint import Client, Question, Unanswered
 from web2code.evaluation.benchmarks.benchmark import Verdict
+from web2code.evaluation.judges.repeats import mean_of_replies, repeated, spread
 from web2code.evaluation.judges.scores import read_scores, scores_schema
 from web2code.evaluation.measure import Measure, mean, ratio
 from web2code.evaluation.screenshots import scaled_png
@@ -105,13 +106,11 @@ class WcgbJudge:
         except ValueError as error:
             return Verdict(page.id, "failed", reason=str(error))
         question = Question((ASK, reference, candidate), SYSTEM, SCHEMA)
-        replies, reason = [], ""
-        for number in range(self.repeats):
-            try:
-                replies.append(self.client.ask(f"repeat {number}", question, read_aspects))
-            except Unanswered as error:
-                reason = str(error)
-        return Verdict(page.id, "scored", merged(replies)) if replies else Verdict(page.id, "unjudged", reason=reason)
+        try:
+            replies = repeated(self.repeats, lambda key: self.client.ask(key, question, read_aspects))
+        except Unanswered as error:
+            return Verdict(page.id, "unjudged", reason=str(error))
+        return Verdict(page.id, "scored", merged(replies))
 
 
 def read_aspects(reply: str) -> dict[str, float]:
@@ -120,13 +119,8 @@ def read_aspects(reply: str) -> dict[str, float]:
 
 
 def merged(replies: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Means of several replies about one page, and how far they are apart."""
-    rows = np.array([[(score_groups(reply) | reply)[name] for name in NAMES] for reply in replies])
-    values = dict(zip(NAMES, rows.mean(axis=0).tolist(), strict=True)) | {"replies": float(len(rows))}
-    if len(rows) > 1:
-        deviations = rows.std(axis=0, ddof=1).tolist()
-        values |= {f"sd {name}": deviation for name, deviation in zip(NAMES, deviations, strict=True)}
-    return values
+    """Means of several replies about one page, those of the groups too, and how far they are apart."""
+    return mean_of_replies([score_groups(reply) | reply for reply in replies])
 
 
 def measures(verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
@@ -143,7 +137,7 @@ def measures(verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
         share = [verdict.outcome == outcome for verdict in verdicts]
         found.append(mean(said, units, share, better="more" if outcome == "scored" else "less"))
     if any("sd overall" in verdict.values for verdict in verdicts):
-        found += [_spread(name, units, verdicts) for name in GROUPS]
+        found += [spread(name, units, verdicts, BEST) for name in GROUPS]
     return tuple(found)
 
 
@@ -154,10 +148,3 @@ def _over_all(name: str, units: tuple[str, ...], verdicts: Sequence[Verdict]) ->
 def _over_judged(name: str, units: tuple[str, ...], verdicts: Sequence[Verdict]) -> Measure:
     terms = [[verdict.values.get(name, 0.0), float(verdict.outcome == "scored")] for verdict in verdicts]
     return Measure(f"{name} (published)", units, np.array(terms).reshape(-1, 2), ratio, BEST)
-
-
-def _spread(name: str, units: tuple[str, ...], verdicts: Sequence[Verdict]) -> Measure:
-    values = [verdict.values.get(f"sd {name}") for verdict in verdicts]
-    terms = [[0.0, 0.0] if value is None else [value**2, 1.0] for value in values]
-    columns = np.array(terms).reshape(-1, 2)
-    return Measure(f"sd {name}", units, columns, lambda sums: np.sqrt(ratio(sums)), BEST, "neither")

@@ -37,8 +37,9 @@ def by_name(samples, verdicts):
     return {measure.name: measure.value for measure in measures(samples, verdicts)}
 
 
-def judge(url, cache, swap=False) -> LlavaBenchJudge:
-    return LlavaBenchJudge(Client("judge", Endpoint(url=url, retries=0), "m", 0.2, 1024, cache, alike=True), swap)
+def judge(url, cache, swap=False, repeats=1) -> LlavaBenchJudge:
+    client = Client("judge", Endpoint(url=url, retries=0), "m", 0.2, 1024, cache, alike=True)
+    return LlavaBenchJudge(client, swap, repeats)
 
 
 def scores(first, second) -> str:
@@ -80,7 +81,7 @@ def test_a_judge_that_never_answers_is_a_perfect_score_in_the_published_rule():
 def test_the_judge_reads_context_question_and_both_answers(chat, tmp_path):
     chat.reply = scores(9, 6.5)
     found = judge(chat.url, tmp_path).judge(question(7), "A bicycle.")
-    assert found == verdict(7, 6.5, 9)
+    assert found == verdict(7, 6.5, 9, replies=1)
     assert asked(chat.seen[0]) == {
         "context": "A red bus.", "question": "What is this?", "answer_1": "It is a bus.", "answer_2": "A bicycle.",
     }  # fmt: skip
@@ -119,6 +120,24 @@ def test_one_order_alone_is_no_verdict_where_both_were_asked_for(chat, tmp_path)
     chat.script, chat.reply = [scores(9, 6)], "I prefer the first."
     found = judge(chat.url, tmp_path, swap=True).judge(question(0), "A bicycle.")
     assert (found.outcome, found.reason) == ("unjudged", "judge's reply cannot be read")
+
+
+def test_repeats_are_averaged_and_their_spread_is_told(chat, tmp_path):
+    chat.script = [scores(9, 4), scores(7, 8), scores(8, 6), *["nonsense"] * 3]
+    found = judge(chat.url, tmp_path, repeats=4).judge(question(0), "A bicycle.")
+    assert len(chat.seen) == 6
+    assert (found.values["model"], found.values["reference"], found.values["replies"]) == (6.0, 8.0, 3.0)
+    assert (found.values["published model"], found.values["sd model"]) == (6.0, pytest.approx(2.0))
+    other = verdict(1, 5, 5, replies=1)
+    assert by_name([question(0), question(1)], [found, other])["sd model"] == pytest.approx(2.0)
+    assert "sd model" not in by_name([question(1)], [other])
+
+
+def test_repeats_are_asked_in_both_orders(chat, tmp_path):
+    chat.reply = lambda body: scores(8, 5) if asked(body)["answer_1"] == "It is a bus." else scores(5, 8)
+    found = judge(chat.url, tmp_path, swap=True, repeats=2).judge(question(0), "A bicycle.")
+    assert len(chat.seen) == 4
+    assert (found.values["model"], found.values["sd model"], found.values["first"]) == (5.0, 0.0, 0.0)
 
 
 def test_a_missing_answer_is_told_from_a_bad_one(chat, tmp_path):

@@ -8,8 +8,9 @@ import pytest
 from web2code.config import Endpoint
 from web2code.endpoint import Client
 from web2code.evaluation.benchmarks.benchmark import Sample
+from web2code.evaluation.benchmarks.scienceqa import SCIENCEQA
 from web2code.evaluation.benchmarks.verdicts import LETTER
-from web2code.evaluation.judges.scienceqa_ensemble import choice, judge, measures, verdict
+from web2code.evaluation.judges.scienceqa_ensemble import judge, measures, verdict
 
 
 def sample(name, answer="A", num=3) -> Sample:
@@ -25,13 +26,12 @@ def by_name(samples, verdicts):
     return {measure.name: measure.value for measure in measures(samples, verdicts)}
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("B", "B"), (" B.", "B"), ("B. a plant", "B"), (says("B"), "B"), ("The answer is B", "B"),
-    (says("B") + says("B"), "B"), ("A. The answer is B.", "B"), ("D", ""), (says("D"), ""),
-    (says("A") + says("B"), ""), ("Both", ""), ("BC", ""), ("", ""), ("The answer is Bees.", ""), ("b", ""),
-])  # fmt: skip
-def test_the_choice_that_an_answer_names(text, expected):
-    assert choice(text, "ABC") == expected
+@pytest.mark.parametrize("text", ["B", "(B)", "b", "B)", "The answer is (B).", "a leaf", "Answer: b", says("B")])
+def test_answers_are_read_as_by_the_benchmark(text):
+    one = Sample("x", (), "", 16, {"answer": "B", "options": {"A": "a rock", "B": "a leaf", "C": "a cloud"}})
+    as_model, as_text_model = verdict(one, text, says("A"), "").values, verdict(one, says("A"), text, "").values
+    assert SCIENCEQA.judge(one, text).values["correct"] == as_model["model"] == as_text_model["text model"] == 1
+    assert as_model["model (published)"] == pytest.approx(1 if text == says("B") else 1 / 3)
 
 
 SAMPLES = [sample(name) for name in "abcdef"]
@@ -117,3 +117,14 @@ def test_a_text_model_that_fails_leaves_the_models_answers(chat, tmp_path):
     chat.script = [500, says("A")]
     one = judge(client, SAMPLES[2], MODEL["c"])
     assert (one.values["complement"], one.values["judge"], one.values["not judged"]) == (0, 1, 1)
+
+
+def test_a_text_model_that_is_asked_several_times_counts_in_the_mean(chat, tmp_path):
+    client = Client("judge", Endpoint(url=chat.url, retries=0), "m", 0.0, 512, tmp_path)
+    chat.script = [says("A"), says("B"), says("A"), says("C"), says("C"), *["no"] * 4]
+    one = judge(client, SAMPLES[0], MODEL["a"], repeats=4)
+    assert len(chat.seen) == 9
+    assert (one.values["text model"], one.values["judge"], one.values["replies"]) == (0.25, 0.75, 4)
+    assert one.values["not judged"] == 0.25
+    assert by_name(SAMPLES[:1], [one])["sd judge"] == pytest.approx(0.5)
+    assert "sd judge" not in by_name(SAMPLES[:1], [verdict(SAMPLES[0], MODEL["a"], TEXT["a"], "")])
