@@ -28,7 +28,7 @@ def stage(folder: str) -> dict[str, float]:
     import deepspeed
     import torch.distributed as dist
 
-    from benchmarks.train_step import GLOBAL_BATCH, SHAPES, build, draw, sizes_of
+    from benchmarks.train_step import GLOBAL_BATCH, SHAPES, build, draw, prepared, sizes_of
     from web2code.config import StageConfig
     from web2code.training.loop import train_stage
 
@@ -52,7 +52,7 @@ def stage(folder: str) -> dict[str, float]:
         global_batch=GLOBAL_BATCH, learning_rate=1e-4, pack_tokens=shape.pack_tokens, attention="varlen",
         checkpoint_every=CHECKPOINT_EVERY,
     )  # fmt: skip
-    arrays = draw(GLOBAL_BATCH * (STEPS + 1), *sizes_of(shape))
+    arrays = prepared(draw(GLOBAL_BATCH * (STEPS + 1), *sizes_of(shape)))
     marks: list[float] = []
 
     def on_step(step: int, history: Any) -> None:

@@ -2,8 +2,8 @@
 
 `python -m benchmarks.train_step` measures all three on this machine's CPU, on a small model. With a device,
 `--shape crystalchat-7b --device cuda`, it measures ours alone: tokens a second, the share of the device's own bf16 peak
-that they come to, and memory. For that it needs torch, transformers, pydantic and Pillow; Ray and DeepSpeed are for the
-rest of training.
+that they come to (MFU), and memory. For that it needs torch and transformers, with numpy and Pillow, and none of what
+the rest of training needs.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import argparse
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,17 +35,16 @@ from transformers import (
 )
 
 from benchmarks.arms import Arm, apart, report
-from web2code.config import PreparedLayout, PreparedPart, StageConfig
 from web2code.modelling.attention import VARLEN, register_varlen
 from web2code.modelling.backbones import LANGUAGE_MODELS
 from web2code.modelling.images import CLIP_MEAN, CLIP_STD
-from web2code.modelling.prompts import IGNORED, Sample
+from web2code.modelling.samples import IGNORED, Sample
 from web2code.training.arrays import Arrays, arrays_of, columns_of
-from web2code.training.batches import collate, collate_packed
+from web2code.training.batches import Batch, collate, collate_packed
 from web2code.training.flops import model_flops
 from web2code.training.gradient_checkpointing import checkpoint_layers
+from web2code.training.loader import ahead
 from web2code.training.loss import AnswerLoss
-from web2code.training.order import Order
 from web2code.training.packing import lay_out
 
 ROUNDS, STEPS, GLOBAL_BATCH, SEED = 5, 4, 16, 0
@@ -97,16 +98,29 @@ SHAPES = {
 }  # fmt: skip
 
 
-def build(shape: Shape) -> LlavaForConditionalGeneration:
-    """The model with random weights, the same at every call; its tower is frozen."""
-    torch.manual_seed(SEED)
+def config_of(shape: Shape) -> LlavaConfig:
+    """The model's configuration."""
     text = CONFIG_MAPPING[shape.language["model_type"]](
         **{name: value for name, value in shape.language.items() if name != "model_type"},
         bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD,
     )  # fmt: skip
-    config = LlavaConfig(vision_config=CLIPVisionConfig(**shape.vision), text_config=text, image_token_index=IMAGE)
-    model = LlavaForConditionalGeneration(config)
+    return LlavaConfig(vision_config=CLIPVisionConfig(**shape.vision), text_config=text, image_token_index=IMAGE)
+
+
+def build(shape: Shape) -> LlavaForConditionalGeneration:
+    """The model with random weights, the same at every call; its tower is frozen."""
+    torch.manual_seed(SEED)
+    model = LlavaForConditionalGeneration(config_of(shape))
     model.model.vision_tower.requires_grad_(False)
+    return model
+
+
+def placed(shape: Shape, device: str) -> LlavaForConditionalGeneration:
+    """The model on a device, in bf16, with attention that keeps packed samples apart."""
+    register_varlen()
+    with torch.device(device):
+        model = build(shape).to(torch.bfloat16).train()
+    model.set_attn_implementation({"text_config": VARLEN, "vision_config": "sdpa"})
     return model
 
 
@@ -123,30 +137,90 @@ def draw(num_samples: int, vocab_size: int, image_tokens: int, image_size: int) 
         page = int(rng.integers(16)) if pictured else -1
         samples.append((Sample([*head, *answer], [*[IGNORED] * len(head), *answer]), page, 0))
     pixels = rng.integers(0, 255, (16, image_size, image_size, 3), dtype=np.uint8)
-    layout = PreparedLayout(
-        parts=(PreparedPart(stage="instruct", part="mix"),), pixel_mean=CLIP_MEAN, pixel_std=CLIP_STD
-    )
+    layout: Any = SimpleNamespace(pixel_mean=CLIP_MEAN, pixel_std=CLIP_STD)  # what batches need of a prepared one
     return arrays_of(columns_of(samples), pixels, layout)
+
+
+def prepared(arrays: Arrays) -> Arrays:
+    """The same samples as those of a stage, which a run of it asks for."""
+    from web2code.config import PreparedLayout, PreparedPart  # pydantic's
+
+    parts = (PreparedPart(stage="instruct", part="mix"),)
+    return replace(arrays, layout=PreparedLayout(parts=parts, pixel_mean=CLIP_MEAN, pixel_std=CLIP_STD))
+
+
+def trained_of(model: LlavaForConditionalGeneration) -> list[torch.nn.Parameter]:
+    """All but the tower's."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
 def optimizer_of(model: LlavaForConditionalGeneration) -> torch.optim.Optimizer:
     """AdamW as all three use it."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.0, fused=True)
+    return torch.optim.AdamW(trained_of(model), lr=LEARNING_RATE, weight_decay=0.0, fused=True)
+
+
+class Optimizer(Protocol):
+    """What a training step does with it."""
+
+    def step(self) -> Any: ...
+
+    def zero_grad(self) -> None: ...
+
+
+class MasterAdamW:
+    """AdamW as recipes have it under DeepSpeed: weights and moments in float32 beside bf16 weights and gradients.
+
+    One optimizer for each parameter, so that no more than one gradient is there in float32.
+    """
+
+    def __init__(self, parameters: list[torch.nn.Parameter]) -> None:
+        self.parameters = parameters
+        self.masters = [torch.nn.Parameter(parameter.detach().float()) for parameter in parameters]
+        self.optimizers = [
+            torch.optim.AdamW([master], lr=LEARNING_RATE, weight_decay=0.0, fused=True) for master in self.masters
+        ]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update the masters, and the weights that are computed with."""
+        for parameter, master, optimizer in zip(self.parameters, self.masters, self.optimizers, strict=True):
+            assert parameter.grad is not None
+            master.grad = parameter.grad.float()
+            optimizer.step()
+            master.grad = None
+            parameter.copy_(master)
+
+    def zero_grad(self) -> None:
+        """Let the gradients go."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+
+# Of ours alone: bytes for each trained parameter, weights and gradients included.
+OPTIMIZERS = {
+    "bf16": ("AdamW, weights and moments in bf16 (8 bytes a parameter)", optimizer_of),
+    "float32": (
+        "AdamW, float32 master weights and moments (16 bytes a parameter)",
+        lambda model: MasterAdamW(trained_of(model)),
+    ),
+}
 
 
 def clip(model: LlavaForConditionalGeneration) -> float:
     """Clip the gradient to a norm of 1; returns what it was."""
-    return float(torch.nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0))
+    return float(torch.nn.utils.clip_grad_norm_(trained_of(model), 1.0))
 
 
 def grouped(arrays: Arrays) -> list[np.ndarray]:
     """Global batches as LLaVA's sampler makes them: random samples of one modality, sorted by length."""
+    from web2code.config import StageConfig  # pydantic's
+    from web2code.training.order import Order
+
     stage = StageConfig(
         name="instruct", trainable=(), zero_stage=0, template="vicuna_v1", steps=1, global_batch=GLOBAL_BATCH,
         learning_rate=LEARNING_RATE, grouping="modality_length",
     )  # fmt: skip
-    order = Order(arrays, stage, SEED)
+    order = Order(prepared(arrays), stage, SEED)
     return [order.batch(step) for step in range(order.batches_per_epoch)]
 
 
@@ -156,17 +230,32 @@ def shuffled(arrays: Arrays) -> list[np.ndarray]:
     return [order[i : i + GLOBAL_BATCH] for i in range(0, len(order) - GLOBAL_BATCH + 1, GLOBAL_BATCH)]
 
 
+def packs_of(shape: Shape, arrays: Arrays, batch: np.ndarray) -> list[Batch]:
+    """A global batch as micro batches."""
+    packs = lay_out(arrays.lengths[batch], 1, shape.pack_tokens)[0]
+    return [collate_packed(arrays, batch[pack], torch.bfloat16) for pack in packs]
+
+
+def on_device(tensors: Batch, device: str) -> Batch:
+    """A micro batch where the model is."""
+    return {name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in tensors.items()}
+
+
+def train_on(model, packs: list[Batch], num_tokens: float, device: str) -> torch.Tensor:
+    """Forward and backward of one global batch; returns its loss. Weights in bf16 are computed with as they are."""
+    total = torch.zeros((), device=device)
+    for tensors in packs:
+        with torch.autocast(device, torch.bfloat16, enabled=model.dtype == torch.float32):
+            loss = AnswerLoss(model)(**on_device(tensors, device), num_tokens=num_tokens)
+        loss.backward()
+        total += loss.detach()
+    return total
+
+
 def ours_step(model, shape: Shape, arrays: Arrays, batch: np.ndarray, device: str) -> float:
     """Forward and backward of one global batch, packed; returns its loss."""
-    num_tokens, total = float(arrays.label_counts[batch].sum()), 0.0
-    for pack in lay_out(arrays.lengths[batch], 1, shape.pack_tokens)[0]:
-        tensors = collate_packed(arrays, batch[pack], torch.bfloat16)
-        on_device = {name: v.to(device) if isinstance(v, torch.Tensor) else v for name, v in tensors.items()}
-        with torch.autocast(device, torch.bfloat16):
-            loss = AnswerLoss(model)(**on_device, num_tokens=num_tokens)
-        loss.backward()
-        total += float(loss.detach())
-    return total
+    num_tokens = float(arrays.label_counts[batch].sum())
+    return float(train_on(model, packs_of(shape, arrays, batch), num_tokens, device))
 
 
 def llava_step(model, shape: Shape, arrays: Arrays, batch: np.ndarray, device: str) -> float:
@@ -312,32 +401,39 @@ def compare(shape: str, rounds: int) -> None:
     print(f"{theirs / mine:.2f} times TRL, {loops / mine:.2f} times LLaVA's loop")
 
 
-def alone(shape_name: str, device: str, steps: int) -> None:
-    """Ours on one device, whole model but the tower trained: bf16 weights, gradients and AdamW states."""
+def alone(shape_name: str, device: str, steps: int, optimizer_name: str = "bf16", recompute: float = 1.0) -> None:
+    """Ours on one device, whole model but the tower trained, with bf16 weights and gradients."""
     shape = SHAPES[shape_name]
-    register_varlen()
-    with torch.device(device):
-        model = build(shape).to(torch.bfloat16).train()
-    model.set_attn_implementation({"text_config": VARLEN, "vision_config": "sdpa"})
-    checkpoint_layers(model)
+    model = placed(shape, device)
+    checkpoint_layers(model, recompute)
     arrays = draw(GLOBAL_BATCH * (steps + WARM_UP), *sizes_of(shape))
-    optimizer, counted = optimizer_of(model), model_flops(model)
+    name, make = OPTIMIZERS[optimizer_name]
+    optimizer: Optimizer = make(model)
+    counted = model_flops(model)
     began, flops, tokens = 0.0, 0.0, 0
-    for number, batch in enumerate(shuffled(arrays)):
+    for number, (batch, packs) in enumerate(ahead(batches(shape, arrays))):
         if number == WARM_UP:
             began, flops, tokens = now(device), 0.0, 0
-        loss = ours_step(model, shape, arrays, batch, device)
+        num_learned = int(arrays.label_counts[batch].sum())
+        loss = train_on(model, packs, float(num_learned), device)
         clip(model)
         optimizer.step()
         optimizer.zero_grad()
         num_pictures = int((arrays.pages[batch] >= 0).sum())
-        flops += counted.of(arrays.lengths[batch], int(arrays.label_counts[batch].sum()), num_pictures)
+        flops += counted.of(arrays.lengths[batch], num_learned, num_pictures)
         tokens += int(arrays.lengths[batch].sum())
     seconds, peak = now(device) - began, peak_flops(device)
     memory = torch.cuda.max_memory_allocated() / 2**30 if device == "cuda" else 0.0
+    print(f"{name}; {recompute:.0%} of the layers computed again")
     print(f"{shape_name}: {tokens / seconds:,.0f} useful tokens/s, {flops / seconds / 1e12:.3f} TFLOP/s, "
-          f"{flops / seconds / peak:.1%} of the {peak / 1e12:.3f} that a matrix product gets here, "
-          f"{memory:.1f} GiB, last loss {loss:.3f}, {steps} steps of {GLOBAL_BATCH} samples")  # fmt: skip
+          f"{flops / seconds / peak:.1%} of the {peak / 1e12:.3f} that a matrix product gets here (MFU), "
+          f"peak memory {memory:.1f} GiB, last loss {loss:.3f}, {steps} steps of {GLOBAL_BATCH} samples")  # fmt: skip
+
+
+def batches(shape: Shape, arrays: Arrays) -> Iterator[tuple[np.ndarray, list[Batch]]]:
+    """Global batches in random order, each with its micro batches."""
+    for batch in shuffled(arrays):
+        yield batch, packs_of(shape, arrays, batch)
 
 
 def peak_flops(device: str) -> float:
@@ -366,9 +462,11 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), help="measure ours alone there")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of the comparison")
     parser.add_argument("--steps", type=int, default=20, help="of ours alone")
+    parser.add_argument("--optimizer", choices=OPTIMIZERS, default="bf16", help="what ours alone keeps its states in")
+    parser.add_argument("--recompute", type=float, default=1.0, metavar="SHARE", help="of layers, in the backward pass")
     options = parser.parse_args()
     if options.device:
-        alone(options.shape, options.device, options.steps)
+        alone(options.shape, options.device, options.steps, options.optimizer, options.recompute)
     else:
         compare(options.shape, options.rounds)
 

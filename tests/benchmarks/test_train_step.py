@@ -4,8 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
-ABSENT = ("psutil", "ray", "deepspeed", "prefect", "mlflow", "pyarrow", "peft", "accelerate")
+ABSENT = ("psutil", "ray", "deepspeed", "prefect", "mlflow", "pyarrow", "peft", "accelerate", "pydantic", "datasets")
 ALONE = f"""
 import sys
 sys.modules |= dict.fromkeys({ABSENT})
@@ -22,17 +24,23 @@ train_step.SHAPES["toy"] = train_step.Shape(
     4096,
 )
 train_step.GLOBAL_BATCH, train_step.WARM_UP = 4, 1
-train_step.alone("toy", "cpu", 2)
+for optimizer, recompute in (("bf16", 1.0), ("float32", 0.5)):
+    train_step.alone("toy", "cpu", 2, optimizer, recompute)
 """
 
 
 def test_ours_alone_is_measured_on_the_projects_own_model():
     done = subprocess.run([sys.executable, "-c", ALONE], cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
-    built, measured = done.stdout.splitlines()
+    built, bf16, *figures, float32, again = done.stdout.splitlines()
     name, parameters = built.split()
     assert name == "CrystalCoderModel"
     assert abs(int(parameters) / 1e9 - 6.575) < 1e-3
-    assert measured.startswith("toy: ")
-    assert measured.endswith("2 steps of 4 samples")
-    assert float(measured.partition("last loss ")[2].partition(",")[0]) > 0
+    assert bf16.endswith("(8 bytes a parameter); 100% of the layers computed again")
+    assert float32.endswith("(16 bytes a parameter); 50% of the layers computed again")
+    for measured in (*figures, again):
+        assert measured.startswith("toy: ")
+        assert measured.endswith("2 steps of 4 samples")
+    losses = [float(measured.partition("last loss ")[2].partition(",")[0]) for measured in (*figures, again)]
+    assert losses[0] > 0
+    assert losses[1] == pytest.approx(losses[0], rel=1e-2)

@@ -76,7 +76,7 @@ class Memory(Config):
     gradients: int
     optimizer: int
     activations: int = Field(description="kept for the backward pass")
-    transient: int = Field(description="on top of that at the peak: logits, loss, a layer's own tensors")
+    transient: int = Field(description="on top of that at the peak: of the loss, or a layer's own tensors")
     buffers: int
     step: int
     host: int = Field(description="in the machine's memory, for this device")
@@ -160,7 +160,8 @@ def stage_memory(
     # The gradient in float32 where it is not, and a temporary of Adam's.
     step = (4 + own_weights) * (min(SUB_GROUP_NUMBERS, held) if stage == 3 else held)
     gradients = width * (trained / devices if stage >= 2 else trained)
-    buckets = BUCKET_NUMBERS if stage or devices > 1 else 0
+    # ZeRO-1 and 2 fill one while the other is exchanged.
+    buckets = BUCKET_NUMBERS * (2 if stage in (1, 2) else 1) if stage or devices > 1 else 0
     gathered = min(GATHERED_NUMBERS, whole) if stage == 3 else 0
     host = 0.0
     if setup.offload:
@@ -173,7 +174,7 @@ def stage_memory(
         gradients=ceil(gradients),
         optimizer=ceil(optimizer),
         activations=ceil(held_samples * activations.saved),
-        transient=ceil(held_samples * activations.transient) + activations.fixed,
+        transient=max(ceil(held_samples * activations.transient) + activations.fixed, activations.loss),
         buffers=width * (buckets + gathered),
         step=ceil(step),
         host=ceil(host),

@@ -50,7 +50,9 @@ def varlen_attention(
         flat = (states[0].transpose(0, 1).contiguous() for states in (query, key, value))
         bounds = (cu_seq_lens_q, cu_seq_lens_q, max_length_q, max_length_q)
         window = (-1 if sliding_window is None else sliding_window - 1, 0)
-        packed = varlen_attn(*flat, *bounds, scale=scaling, window_size=window, enable_gqa=grouped)
+        # Not every torch that has the kernel knows the option.
+        sharing = {"enable_gqa": True} if grouped else {}
+        packed = varlen_attn(*flat, *bounds, scale=scaling, window_size=window, **sharing)
         return packed[None], None
     samples = zip(*(states.split(cu_seq_lens_q.diff().tolist(), dim=2) for states in (query, key, value)), strict=True)
     outputs = [

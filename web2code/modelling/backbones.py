@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
-from web2code.config import TemplateName
 from web2code.modelling.crystalcoder import CrystalCoderConfig
 from web2code.modelling.dual_tower import DualTowerConfig
+
+if TYPE_CHECKING:
+    from web2code.config import TemplateName
 
 
 @dataclass(frozen=True)

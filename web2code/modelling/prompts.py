@@ -14,9 +14,8 @@ from typing import ClassVar
 from transformers import PreTrainedTokenizerFast
 
 from web2code.modelling.ordinary_text import TextEncoder, text_encoder
+from web2code.modelling.samples import IGNORED, Sample
 from web2code.modelling.templates import BOS, Template, Text, Token
-
-IGNORED = -100
 
 
 @dataclass(frozen=True)
@@ -59,14 +58,6 @@ class Conversation:
     def __post_init__(self) -> None:
         if not self.turns or any(turn.answer is None for turn in self.turns[:-1]):
             raise ValueError("a conversation needs a question, and an answer to every question but the last")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Token ids of one training sample and, at each position, the label (`IGNORED` where nothing is learned)."""
-
-    tokens: list[int]
-    labels: list[int]
 
 
 def about_image(*turns: tuple[str, str | None], line: str = "\n") -> Conversation:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from web2code.config import PreparedLayout, PreparedPart
-from web2code.modelling.image_text import ImageTextProcessor, load_processor
-from web2code.modelling.prompts import IGNORED, Sample
+from web2code.modelling.samples import IGNORED, Sample
 from web2code.training.pictures import Pictures, open_pictures
+
+if TYPE_CHECKING:
+    from web2code.config import PreparedLayout, PreparedPart
+    from web2code.modelling.image_text import ImageTextProcessor
 
 LAYOUT = "layout.json"
 # The keys of a shard's pictures, in their order.
@@ -129,6 +132,10 @@ def join_shards(directory: Path, shards: Sequence[Path], layout: PreparedLayout)
 
 def load_arrays(directory: Path) -> Arrays:
     """Open a prepared directory; pictures and tokens stay on disk until they are read."""
+    # Not at the top: samples in memory need no more than numpy.
+    from web2code.config import PreparedLayout
+    from web2code.modelling.image_text import ImageTextProcessor, load_processor
+
     layout = PreparedLayout.model_validate_json((directory / LAYOUT).read_text())
     columns = {
         name: np.load(directory / f"{name}.npy", mmap_mode="r" if per_token else None)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from web2code.modelling.image_text import ImageTextProcessor
 from web2code.modelling.images import normalise
-from web2code.modelling.prompts import IGNORED, Sample
+from web2code.modelling.samples import IGNORED, Sample
 from web2code.training.arrays import Arrays
+
+if TYPE_CHECKING:
+    from web2code.modelling.image_text import ImageTextProcessor
 
 LENGTH_MULTIPLE = 16
 Batch = dict[str, Any]
@@ -23,20 +25,25 @@ def collate(arrays: Arrays, indices: np.ndarray, pad_token: int, dtype: torch.dt
 
 
 def collate_processed(
-    arrays: Arrays, processor: ImageTextProcessor, indices: np.ndarray, pad_token: int, dtype: torch.dtype
+    arrays: Arrays,
+    processor: ImageTextProcessor,
+    indices: np.ndarray,
+    pad_token: int,
+    dtype: torch.dtype,
+    packed: bool = False,
 ) -> Batch:
-    """The same for an image-text-to-text model: pictures, and what is told of every position, are its processor's.
+    """Rows or a pack of an image-text-to-text model: pictures, and what every position is, as its processor has them.
 
-    Where no sample has a picture one more row shows a small one, of which nothing is learned: so all workers compute
-    with the same weights.
+    Where no sample has a picture one more shows a small one, of which nothing is learned: so all workers compute with
+    the same weights.
     """
     samples, files = [arrays.sample(int(index)) for index in indices], arrays.files(indices)
     if not files:
         tokens, file = processor.stand_in
         samples.append(Sample(tokens, [IGNORED] * len(tokens)))
         files.append(file)
-    rows = _rows(samples, pad_token)
-    return {**rows, **processor.positions(rows["input_ids"]), **processor.tensors(files, dtype)}
+    sequences = _pack(samples) if packed else _rows(samples, pad_token)
+    return {**sequences, **processor.positions(sequences["input_ids"]), **processor.tensors(files, dtype)}
 
 
 def _rows(samples: list[Sample], pad_token: int) -> Batch:
@@ -57,7 +64,10 @@ def collate_packed(arrays: Arrays, indices: np.ndarray, dtype: torch.dtype) -> B
     of shape (num_samples + 1,); `pixel_values` is (num_images, 3, size, size). Positions start again with every
     sample, and its first token is no label: it would be predicted from the sample before.
     """
-    samples = [arrays.sample(int(index)) for index in indices]
+    return {**_pack([arrays.sample(int(index)) for index in indices]), **_pictures(arrays, indices, dtype)}
+
+
+def _pack(samples: list[Sample]) -> Batch:
     lengths = [len(sample.tokens) for sample in samples]
     labels = torch.tensor([label for sample in samples for label in (IGNORED, *sample.labels[1:])])
     bounds = torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32)
@@ -69,7 +79,6 @@ def collate_packed(arrays: Arrays, indices: np.ndarray, dtype: torch.dtype) -> B
         "cu_seq_lens_k": bounds,
         "max_length_q": max(lengths),
         "max_length_k": max(lengths),
-        **_pictures(arrays, indices, dtype),
     }
 
 

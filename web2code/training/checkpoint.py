@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import torch.distributed as dist
 from deepspeed.runtime.checkpoint_engine.checkpoint_engine import CheckpointEngine
 
 from web2code.artifacts import CorruptArtifactError, sha256_of
+from web2code.training.copies import Copies, rebuilt
 from web2code.training.history import History
 from web2code.training.manifests import (
     is_finished,
@@ -47,7 +46,7 @@ class Checkpoints:
         self.collected = engine.checkpoint_engine = Collected()
         self.writer: threading.Thread | None = None
         self.copied = threading.Event()
-        self.copies = Copies()
+        self.copies = Copies(engine.device)
         self.error: Exception | None = None
         self.best = 0
 
@@ -61,6 +60,7 @@ class Checkpoints:
         manifest = {"identity": self.identity, "step": step, "history": asdict(history)}
         self.best = history.best_step()
         self.copied.clear()
+        self.copies.begin()
         self.writer = threading.Thread(target=self._write, args=(directory, self._states(), manifest))
         self.writer.start()
 
@@ -215,34 +215,5 @@ class Collected(CheckpointEngine):
         return True
 
 
-class Copies:
-    """Copies of states in main memory, which is used again: to map it anew takes longer than to copy."""
-
-    def __init__(self) -> None:
-        self.buffers: list[torch.Tensor] = []
-
-    def of(self, states: Any) -> Any:
-        """The same states with these tensors, each as large as it looks and no more; those of before are lost."""
-        before, self.buffers = iter(self.buffers), []
-        return self._of(states, before)
-
-    def _of(self, state: Any, before: Iterator[torch.Tensor]) -> Any:
-        if not isinstance(state, torch.Tensor):
-            return _rebuilt(state, lambda each: self._of(each, before))
-        buffer = next(before, None)
-        if buffer is None or buffer.shape != state.shape or buffer.dtype != state.dtype:
-            buffer = torch.empty(state.shape, dtype=state.dtype)
-        self.buffers.append(buffer.copy_(state.detach()))
-        return buffer
-
-
 def _frozen(state: Any) -> Any:
-    return state if isinstance(state, torch.Tensor) else _rebuilt(state, _frozen)
-
-
-def _rebuilt(state: Any, of_each: Any) -> Any:
-    if type(state) in (dict, OrderedDict):
-        return type(state)((key, of_each(value)) for key, value in state.items())
-    if type(state) in (list, tuple):
-        return type(state)(of_each(value) for value in state)
-    return state
+    return state if isinstance(state, torch.Tensor) else rebuilt(state, _frozen)

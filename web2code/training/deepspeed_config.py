@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from web2code.config import StageConfig
+if TYPE_CHECKING:
+    from web2code.config import StageConfig
 
 PERSISTENT_NUMBERS = 1_000_000
 
@@ -30,8 +31,10 @@ def accumulation_steps(stage: StageConfig, world_size: int) -> tuple[int, int]:
     return micro, per_worker // micro
 
 
-def deepspeed_config(stage: StageConfig, world_size: int) -> dict[str, Any]:
+def deepspeed_config(stage: StageConfig, world_size: int, overlap: bool = False) -> dict[str, Any]:
     """ZeRO stage and precision. The training loop says where a step ends: packs are not equally many in every step.
+
+    With `overlap` workers exchange while they compute, which takes a device with streams.
 
     The optimizer is torch's AdamW, which needs no compiler at run time: hence the two `zero_` switches.
     """
@@ -46,7 +49,7 @@ def deepspeed_config(stage: StageConfig, world_size: int) -> dict[str, Any]:
         "zero_force_ds_cpu_optimizer": False,
         "zero_optimization": {
             "stage": stage.zero_stage,
-            "overlap_comm": False,
+            "overlap_comm": overlap,
             "contiguous_gradients": True,
             # Small parameters stay whole on every worker: gathering them costs more than it saves.
             "stage3_param_persistence_threshold": PERSISTENT_NUMBERS,

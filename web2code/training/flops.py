@@ -15,7 +15,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from web2code.estimate.pictures import LLAVA_NEXT, grid_inputs
 from web2code.training.batches import Batch
 
 
@@ -72,7 +71,7 @@ def model_flops(model: PreTrainedModel) -> ModelFlops:
 def _of_square(model: PreTrainedModel) -> int:
     """Of a square of the tower's size: a LLaVA's picture, or a LLaVA-NeXT's tile."""
     vision, parts = model.config.vision_config, model.model
-    tiled = model.config.model_type == LLAVA_NEXT
+    tiled = hasattr(model.config, "image_grid_pinpoints")
     seen = (vision.image_size // vision.patch_size) ** 2 if tiled else model.config.image_seq_length
     pixels = torch.empty(1, 3, vision.image_size, vision.image_size, dtype=parts.vision_tower.dtype, device="meta")
     passes = _passes(parts.vision_tower.parameters())
@@ -81,6 +80,8 @@ def _of_square(model: PreTrainedModel) -> int:
 
 def _of_patches(model: PreTrainedModel) -> tuple[int, int]:
     """Of each patch of a Qwen's pictures, and of the square of their number: told by pictures of two sizes."""
+    from web2code.estimate.pictures import grid_inputs  # pydantic's, which other models do not need
+
     tower, sides = model.model.visual, (8, 16)
     given = [grid_inputs(model, side, side, 1) for side in sides]
     totals = [

@@ -6,17 +6,19 @@ import queue
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 
-from web2code.config import StageConfig
 from web2code.training.arrays import Arrays
 from web2code.training.batches import Batch, collate, collate_packed, collate_processed
 from web2code.training.deepspeed_config import accumulation_steps
 from web2code.training.order import Order
 from web2code.training.packing import lay_out
+
+if TYPE_CHECKING:
+    from web2code.config import StageConfig
 
 T = TypeVar("T")
 TOWER = {"vision_merge", "vision_tower"}
@@ -98,7 +100,7 @@ def _micro_batch(
     dtype = torch.bfloat16 if stage.precision == "bf16" else torch.float32
     mine = of_all_workers[rank]
     if arrays.processor:
-        return collate_processed(arrays, arrays.processor, mine, pad_token, dtype)
+        return collate_processed(arrays, arrays.processor, mine, pad_token, dtype, stage.pack_tokens > 0)
     tensors = collate_packed(arrays, mine, dtype) if stage.pack_tokens else collate(arrays, mine, pad_token, dtype)
     if not tensors["num_images"] and len(arrays.pixels) and _wants_tower(arrays, stage, of_all_workers):
         tensors["pixel_values"] = torch.zeros(1, *tensors["pixel_values"].shape[1:], dtype=dtype)

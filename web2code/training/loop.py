@@ -12,6 +12,7 @@ import deepspeed
 import numpy as np
 import torch
 import torch.distributed as dist
+from deepspeed.accelerator import get_accelerator
 from deepspeed.utils import safe_get_full_fp32_param
 from transformers import PreTrainedModel
 
@@ -165,7 +166,8 @@ def _build_engine(model: PreTrainedModel, stage: StageConfig) -> deepspeed.DeepS
         betas=(BETA1, stage.beta2),
         fused=stage.offload or None,  # in main memory several times as fast
     )
-    config = deepspeed_config(stage, dist.get_world_size())
+    overlap = not get_accelerator().is_synchronized_device()
+    config = deepspeed_config(stage, dist.get_world_size(), overlap)
     place(model, stage, config)
     engine, *_ = deepspeed.initialize(model=AnswerLoss(model), optimizer=optimizer, config=config)
     engine.train()  # models are loaded for use, without dropout and gradient checkpointing

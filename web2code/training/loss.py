@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from web2code.modelling.prompts import IGNORED
+from web2code.modelling.image_text_packs import packed_inputs
+from web2code.modelling.samples import IGNORED
 
 # Learned positions whose logits are held at once: 0.5 GB for a vocabulary of 32,000 in float32.
 CHUNK = 4096
@@ -37,17 +37,29 @@ class AnswerLoss(nn.Module):
         transformers mix the samples of a pack. Of LLaVA's pictures only the first `num_images` are shown; one more may
         stand in.
         """
-        inputs = self._shown(**inputs) if "num_images" in inputs else inputs
+        if "num_images" in inputs:
+            inputs = self._shown(**inputs)
+        elif "cu_seq_lens_q" in inputs:
+            inputs = packed_inputs(self.llava.model, inputs)
         hidden = self.llava.model(**inputs, use_cache=False).last_hidden_state
         targets = labels[:, 1:]
         learned = targets != IGNORED
-        loss, self.token_losses = self._cross_entropy(hidden[:, :-1][learned], targets[learned])
+        loss, self.token_losses = self.cross_entropy(hidden[:, :-1][learned], targets[learned])
         return loss / num_tokens
 
-    def _shown(self, pixel_values: torch.Tensor, num_images: int, **inputs: Any) -> dict[str, Any]:
-        """The inputs with features in place of pictures."""
-        images = BaseModelOutputWithPooling(pooler_output=[self._features(pixel_values)[:num_images].flatten(0, 1)])
-        return {**inputs, "mm_encoder_outputs": {"image": images}}
+    def _shown(
+        self, input_ids: torch.Tensor, pixel_values: torch.Tensor, num_images: int, **inputs: Any
+    ) -> dict[str, Any]:
+        """The inputs with embeddings of the tokens, those of image tokens being features of the pictures.
+
+        ValueError where there are not as many features as image tokens.
+        """
+        model = self.llava.model
+        features = self._features(pixel_values)[:num_images].flatten(0, 1)
+        embeddings = model.get_input_embeddings()(input_ids)
+        features = features.to(embeddings.dtype)
+        places = model.get_placeholder_mask(input_ids, inputs_embeds=embeddings, image_features=features)
+        return {**inputs, "inputs_embeds": embeddings.masked_scatter(places, features)}
 
     def _features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(num_images, image tokens, width). Without a picture the projector still gets its zero gradient."""
@@ -58,7 +70,8 @@ class AnswerLoss(nn.Module):
         weight = model.multi_modal_projector.linear_1.weight
         return model.multi_modal_projector(torch.empty(0, 1, width, dtype=weight.dtype, device=weight.device))
 
-    def _cross_entropy(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def cross_entropy(self, hidden: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of last hidden states (tokens, width) the sum, and without a gradient each token's."""
         if len(targets) <= CHUNK:
             return self._chunk(hidden, targets)
         # Each chunk's logits are made again in the backward pass, and never all of them at once.

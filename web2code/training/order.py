@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from web2code.config import StageConfig
 from web2code.training.arrays import Arrays
+
+if TYPE_CHECKING:
+    from web2code.config import StageConfig
 
 MEGA_BATCHES = 8
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from web2code.config import PictureFormat
+if TYPE_CHECKING:
+    from web2code.config import PictureFormat
 
 PIXELS, OFFSETS = "pictures.npy", "picture_offsets.npy"
 # Without colour subsampling: coloured text on a coloured ground stays sharp.

@@ -16,7 +16,8 @@ from web2code.config import Config, PictureFormat, PreparedPart, Shard
 from web2code.data.shards import read_manifest, read_rows
 from web2code.modelling.image_text import ImageTextProcessor
 from web2code.modelling.images import Channels, square_pixels
-from web2code.modelling.prompts import IGNORED, Conversation, Sample, Turn, about_image, conversation_sample
+from web2code.modelling.prompts import Conversation, Turn, about_image, conversation_sample
+from web2code.modelling.samples import IGNORED, Sample
 from web2code.modelling.templates import Template
 from web2code.training.arrays import KEYS, columns_of, picture_key, write_columns
 from web2code.training.pictures import write_pictures

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.web2code.estimate.measure import DTYPES
+from tests.web2code.estimate.measure import DTYPES, toy_config
 from web2code.config import LoraConfig
 from web2code.estimate.memory import Setup, count_parameters, mask_bytes, stage_memory
-from web2code.estimate.tracing import Activations, count_flops, stage_model, trace_memory
-from web2code.modelling.llava import llava_config, shrunken
+from web2code.estimate.tracing import Activations, count_flops, stage_model, trace_loss, trace_memory
+from web2code.modelling.llava import llava_config
 from web2code.recipes import RECIPES
 
 ROOT = Path(__file__).parents[3]
@@ -33,6 +33,17 @@ CASES = [
     {"recipe": "llavar2_3_8b", "stage": "instruct", "packed": True, "attention": "varlen", "length": 24},
     {"recipe": "llava15_7b", "stage": "instruct", "packed": True},
     {"recipe": "llava15_7b", "stage": "instruct", "packed": True, "checkpointing": True},
+    # Of so many words that the loss is what takes most, which is computed in two chunks.
+    {"recipe": "llama3_8b_web2code", "stage": "instruct", "checkpointing": True, "micro_batch": 64, "vocab_size": 4096},
+    {
+        "recipe": "llama3_8b_web2code",
+        "stage": "instruct",
+        "checkpointing": True,
+        "micro_batch": 64,
+        "vocab_size": 4096,
+        "packed": True,
+        "attention": "varlen",
+    },
 ]
 CASES = [
     {
@@ -41,6 +52,7 @@ CASES = [
         "lora": False,
         "micro_batch": 8,
         "length": 104,
+        "vocab_size": 320,
         "packed": False,
         "attention": "sdpa",
     }
@@ -63,7 +75,7 @@ def build(case):
     recipe = RECIPES[case["recipe"]]()
     lora = LoraConfig(rank=8) if case["lora"] else None
     trainable = getattr(recipe, case["stage"]).trainable
-    return stage_model(shrunken(llava_config(recipe.model)), trainable, lora, DTYPES[case["precision"]])
+    return stage_model(toy_config(recipe, case), trainable, lora, DTYPES[case["precision"]])
 
 
 @pytest.mark.parametrize("number", range(len(CASES)))
@@ -73,9 +85,11 @@ def test_the_parts_are_what_training_takes(number, measured):
         num_devices=1, micro_batch=1, zero_stage=0, precision=case["precision"], checkpointing=case["checkpointing"],
         pack_tokens=case["micro_batch"] * case["length"] if case["packed"] else 0, attention=case["attention"],
     )  # fmt: skip
-    traced = trace_memory(build(case), case["length"], case["checkpointing"])
-    mask = mask_bytes(setup, build(case).config.get_text_config().num_hidden_layers)
-    traced = replace(traced, fixed=traced.fixed + mask)
+    model = build(case)
+    traced = trace_memory(model, case["length"], case["checkpointing"])
+    loss = trace_loss(model, case["micro_batch"] * (case["length"] - model.config.image_seq_length))
+    mask = mask_bytes(setup, model.config.get_text_config().num_hidden_layers)
+    traced = replace(traced, fixed=traced.fixed + mask, loss=loss + mask)
     memory = stage_memory(count_parameters(build(case)), traced, setup, case["micro_batch"])
     assert memory.weights == pytest.approx(real["weights"], rel=0.01)
     assert memory.gradients == pytest.approx(real["gradients"], rel=0.01)
@@ -124,6 +138,11 @@ def test_each_zero_stage_splits_one_more_part():
     # Tensors of up to a million numbers stay whole.
     assert kept[3].weights == pytest.approx(kept[2].weights / 8 + 2 * counted.small, rel=1e-6)
     assert kept[2].weights == 2 * counted.total
+
+
+@pytest.mark.parametrize(("zero_stage", "num_devices", "buckets"), [(0, 1, 0), (0, 2, 1), (1, 2, 2), (2, 1, 2)])
+def test_one_bucket_of_gradients_is_filled_while_another_is_exchanged(zero_stage, num_devices, buckets):
+    assert states(parameters(), zero_stage, num_devices).buffers == 2 * 500_000_000 * buckets
 
 
 def test_a_frozen_model_needs_its_weights_and_little_more():

@@ -36,3 +36,18 @@ def test_a_frozen_tower_keeps_nothing_and_gradients_are_the_same(recipe, stage):
     assert not any(one.last_hidden_state.requires_grad for one in features)
     assert found[1]
     torch.testing.assert_close(found[1], found[0])
+
+
+@pytest.mark.parametrize(("share", "expected"), [(1.0, [2, 2, 2, 2]), (0.5, [1, 2, 1, 2]), (0.25, [1, 1, 1, 2])])
+def test_a_share_of_the_layers_is_computed_again(share, expected):
+    config = shrunken(llava_config(RECIPES["llava15_7b"]().model))
+    config.text_config.num_hidden_layers = 4
+    torch.manual_seed(0)
+    model = model_class(config)(config).train()
+    set_trainable(model, ("projector", "language_model"))
+    layers, seen = model.model.language_model.layers, []
+    for number, layer in enumerate(layers):
+        layer.self_attn.register_forward_pre_hook(lambda *given, number=number: seen.append(number))
+    checkpoint_layers(model, share)
+    AnswerLoss(model)(**toy_batch(config)).backward()
+    assert [seen.count(number) for number in range(4)] == expected

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, LlavaForConditionalGeneration
+from transformers import AutoTokenizer, LlavaForConditionalGeneration, LlavaModel
 
 from web2code.training.batches import collate
 from web2code.training.loss import AnswerLoss
@@ -24,6 +24,21 @@ def test_it_equals_the_loss_of_transformers(model, arrays, pad):
     reference = model(input_ids=batch["input_ids"], labels=batch["labels"], **pictures, use_cache=False).loss
     tokens = float(arrays.label_counts[:6].sum())
     assert AnswerLoss(model)(**batch, num_tokens=tokens).item() == pytest.approx(reference.item(), rel=1e-5)
+
+
+def test_pictures_reach_a_model_whose_forward_pass_takes_no_features(model, arrays, pad, monkeypatch):
+    """It is as in transformers 5.17, which passes over what it does not know."""
+    forward = LlavaModel.forward
+    monkeypatch.setattr(LlavaModel, "forward", lambda self, mm_encoder_outputs=None, **inputs: forward(self, **inputs))
+    model.zero_grad()
+    AnswerLoss(model)(**collate(arrays, np.arange(6), pad, torch.float32), num_tokens=1.0).backward()
+    assert model.model.multi_modal_projector.linear_1.weight.grad.abs().sum() > 0
+
+
+def test_image_tokens_without_their_picture_are_refused(model, arrays, pad):
+    batch = collate(arrays, np.arange(6), pad, torch.float32)
+    with pytest.raises(ValueError, match="do not match"):
+        AnswerLoss(model)(**batch | {"num_images": batch["num_images"] - 1}, num_tokens=1.0)
 
 
 def test_the_gradient_does_not_depend_on_the_split_into_micro_batches(model, arrays, pad):

@@ -72,7 +72,7 @@ def test_measuring_the_tokens_changes_no_bit_of_loss_and_gradient(model):
         targets = torch.randint(vocabulary, (num_tokens,), generator=generator)
         hidden = torch.randn(num_tokens, width, generator=generator) * 3
         ours, plain = hidden.clone().requires_grad_(), hidden.clone().requires_grad_()
-        loss, losses = AnswerLoss(model)._cross_entropy(ours, targets)
+        loss, losses = AnswerLoss(model).cross_entropy(ours, targets)
         expected = functional.cross_entropy(model.lm_head(plain).float(), targets, reduction="sum")
         loss.backward()
         expected.backward()

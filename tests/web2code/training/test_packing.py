@@ -15,7 +15,7 @@ import web2code.training.loss
 from tests.web2code.modelling.checkpoints import LANGUAGE, LANGUAGE_MODELS
 from tests.web2code.training.conftest import without_pictures
 from web2code.modelling.attention import register_varlen
-from web2code.modelling.prompts import IGNORED
+from web2code.modelling.samples import IGNORED
 from web2code.training.batches import collate, collate_packed
 from web2code.training.loss import AnswerLoss
 from web2code.training.packing import lay_out

@@ -9,7 +9,8 @@ from web2code.data.rows import build_row
 from web2code.data.sample import Sample, dialogue
 from web2code.data.shards import finish, write_shard
 from web2code.modelling.images import CLIP_MEAN, CLIP_STD, square_pixels
-from web2code.modelling.prompts import IGNORED, answer_text
+from web2code.modelling.prompts import answer_text
+from web2code.modelling.samples import IGNORED
 from web2code.modelling.templates import CODE_PROMPT, TEMPLATES
 from web2code.modelling.tokenizer import train_tokenizer
 from web2code.training.arrays import join_shards, load_arrays

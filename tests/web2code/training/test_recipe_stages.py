@@ -6,7 +6,7 @@ import torch
 from web2code.config import PretrainedModelConfig
 from web2code.modelling.adapters import adapt, adapted_layers
 from web2code.modelling.llava import empty_model, llava_config, model_class, shrunken
-from web2code.modelling.prompts import IGNORED
+from web2code.modelling.samples import IGNORED
 from web2code.recipes import RECIPES
 from web2code.training.gradient_checkpointing import checkpoint_layers
 from web2code.training.loss import AnswerLoss

@@ -32,6 +32,11 @@ def test_only_what_zero_splits_is_offloaded():
         StageConfig.model_validate(values | {"zero_stage": 1})
 
 
+@pytest.mark.parametrize("overlap", [False, True])
+def test_workers_exchange_while_they_compute_where_that_is_asked_for(overlap):
+    assert deepspeed_config(STAGE, 4, overlap)["zero_optimization"]["overlap_comm"] is overlap
+
+
 def test_the_rate_warms_up_and_falls_to_nothing():
     rates = [learning_rate(STAGE, step, 100) for step in range(100)]
     assert max(rates) == pytest.approx(2e-5)
