@@ -78,20 +78,25 @@ def main(job: TrainJob) -> StageRecord:
 
 
 def require_attention(job: TrainJob) -> None:
-    """Nothing, where a LLaVA's language model is trained rightly with the stage's attention and packing.
+    """Nothing, where the model that was prepared is trained rightly with the stage's attention and packing.
 
     Raises:
         ValueError: it is not, with what to set.
     """
     base = Path(job.where.home) / "artifacts" / "prepared" / job.prepared / "base"
     config = json.loads((base / "config.json").read_text())
-    if config["model_type"] != "llava" or config["text_config"]["model_type"] in KNOWN_LANGUAGE_MODELS:
+    is_llava = config["model_type"] == "llava"
+    if config["text_config"]["model_type"] in KNOWN_LANGUAGE_MODELS if is_llava else not job.stage.pack_tokens:
         return
     from transformers import AutoConfig
 
+    from web2code.modelling.image_text_packs import require_packs
     from web2code.modelling.language_models import require_stages
 
-    require_stages(str(base), AutoConfig.from_pretrained(base).text_config, [job.stage])
+    if is_llava:
+        require_stages(str(base), AutoConfig.from_pretrained(base).text_config, [job.stage])
+    else:
+        require_packs(str(base), AutoConfig.from_pretrained(base), job.stage)
 
 
 def checkpoint_folder(job: TrainJob) -> Path:

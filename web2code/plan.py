@@ -46,8 +46,10 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 # What drawn pages give. Their shards are small, so that the cores of one machine are done at the same time.
 DRAWN_PARTS, DRAWN_SOURCES = ("DWCG", "captions", "WUB"), ("generated", "folder")
 PAGES_PER_SHARD = 64
-# What makes a recipe's language model another one than its own.
-LANGUAGE_MODEL = {"model.language_model", "model.language_revision"}
+# What makes a recipe's model another one than its own, or has a model that is published whole trained in packs.
+CHANGED_MODEL = {
+    "model.language_model", "model.language_revision", "model.name", "model.revision", "instruct.pack_tokens",
+}  # fmt: skip
 # Values of `Where` that whoever starts a run may choose.
 CHOOSABLE = (
     "cpus_per_worker", "gpu", "kept_checkpoints", "max_failures", "max_preemptions", "stall_seconds", "start_seconds",
@@ -227,7 +229,7 @@ def make_plan(
     changes = {} if gpus else full_precision(resolved, overrides)
     resolved = resolve(recipe, overrides | changes)
     require_four_bits(resolved.adapters(resolved.instruct))
-    if not LANGUAGE_MODEL.isdisjoint(overrides):
+    if not CHANGED_MODEL.isdisjoint(overrides):
         from web2code.modelling.language_models import require_trainable  # imports torch, as few do
 
         require_trainable(resolved)

@@ -17,9 +17,10 @@ from transformers import (
     PreTrainedModel,
 )
 
-from web2code.config import PretrainedModelConfig, Recipe, StageConfig
+from web2code.config import ImageTextConfig, PretrainedModelConfig, Recipe, StageConfig
 from web2code.modelling.attention import register_varlen
-from web2code.modelling.backbones import LANGUAGE_MODELS, language_config
+from web2code.modelling.backbones import LANGUAGE_MODELS, image_text_config, language_config
+from web2code.modelling.image_text_packs import require_packs
 
 TOY_LANGUAGE = {
     "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 16,
@@ -61,14 +62,16 @@ class Toy:
 
 
 def require_trainable(recipe: Recipe) -> None:
-    """Nothing, where all stages train the recipe's language model rightly, or where it cannot be read here.
+    """Nothing, where all stages train the recipe's model rightly, or where it cannot be read here.
 
     Those of the table of backbones are not tried but by its tests.
 
     Raises:
-        ValueError: as `require_stages`.
+        ValueError: as `require_stages`; or as `require_packs`, where it is published whole.
     """
     model = recipe.model
+    if isinstance(model, ImageTextConfig):
+        return _require_image_text(model, recipe.instruct)
     if not isinstance(model, PretrainedModelConfig):
         return
     if model.language_model in LANGUAGE_MODELS and not model.language_revision:
@@ -78,6 +81,14 @@ def require_trainable(recipe: Recipe) -> None:
     except ValueError:
         return  # it may be a folder of other machines, and preparing it tells
     require_stages(model.language_model, config, recipe.stages)
+
+
+def _require_image_text(model: ImageTextConfig, stage: StageConfig) -> None:
+    try:
+        config = image_text_config(model.name, model.revision)
+    except ValueError:
+        return
+    require_packs(model.name, config, stage)
 
 
 def require_language_model(name: str, config: PreTrainedConfig) -> None:

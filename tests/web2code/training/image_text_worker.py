@@ -18,14 +18,16 @@ STAGE = StageConfig(
 )  # fmt: skip
 
 
-def work(rank, folder):
+def work(rank, folder, pack_tokens):
     """Train the prepared model under ZeRO-3, which splits it, and write what the job of training leaves."""
     os.environ["LOCAL_RANK"] = "0"
     deepspeed_config.PERSISTENT_NUMBERS = 1000  # so that ZeRO-3 splits weights as small as these
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store-{pack_tokens}", rank=rank, world_size=2)
     base = folder / "base"
-    stage = STAGE.model_copy(update={"zero_stage": 3, "micro_batch": 1, "gradient_checkpointing": True})
-    engine, history = train_stage(load_model(base), stage, load_arrays(folder), 0, folder / "checkpoints")
+    changes = {"zero_stage": 3, "micro_batch": 1, "gradient_checkpointing": True, "pack_tokens": pack_tokens}
+    stage = STAGE.model_copy(update=changes)
+    checkpoints = folder / f"checkpoints-{pack_tokens}"
+    engine, history = train_stage(load_model(base), stage, load_arrays(folder), 0, checkpoints)
     weights = trained_weights(engine)
     if rank == 0:
         save_checkpoint(folder / "trained", save_weights(base, weights), load_reader(base), load_template(base))

@@ -1,6 +1,7 @@
 """Stage 2 of image-text-to-text models: from a dataset to batches, and ten steps at toy widths."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ from peft.tuners.lora import LoraLayer
 from transformers import Gemma3Processor
 
 from ray_jobs.prepare import parts_of
-from tests.web2code.modelling.image_text_models import MODELS, picture, save_toy
+from tests.web2code.modelling.image_text_models import (
+    MODELS,
+    picture,
+    save_toy,
+    toy_config,
+    toy_internvl,
+    toy_processor,
+)
 from tests.web2code.training.image_text_worker import STAGE, work
 from tests.web2code.training.processes import run
 from web2code.config import (
@@ -28,11 +36,15 @@ from web2code.data.sample import Sample, dialogue
 from web2code.data.shards import finish, write_shard
 from web2code.estimate.tracing import stage_model
 from web2code.modelling.adapters import ADAPTER, adapt, merge_adapters
+from web2code.modelling.attention import register_varlen
 from web2code.modelling.base import load_template, save_checkpoint
 from web2code.modelling.generation import Generator
 from web2code.modelling.image_text import model_config
+from web2code.modelling.image_text_packs import PACKED, require_packs
+from web2code.modelling.language_models import require_trainable
 from web2code.modelling.llava import empty_model, load_model
-from web2code.modelling.prompts import IGNORED, answer_text
+from web2code.modelling.prompts import answer_text
+from web2code.modelling.samples import IGNORED
 from web2code.recipes import RECIPES, resolve
 from web2code.training.arrays import join_shards, load_arrays
 from web2code.training.base_model import layout_of, new_base, preparation_of, templates_of
@@ -91,10 +103,15 @@ def arrays(prepared):
 
 
 def batch_of(arrays, indices):
+    return micro_batch(arrays, indices)[1]
+
+
+def micro_batch(arrays, indices, **changes):
+    """Samples of a step that is one micro batch, in their order there, and its tensors."""
     sizes = {"micro_batch": len(indices), "global_batch": len(indices)}
-    stage = StageConfig.model_validate(STAGE.model_dump() | sizes)
-    ((_, tensors),) = step_of(arrays, stage, np.array(indices), 0, 0, 1).micro_batches
-    return tensors
+    stage = StageConfig.model_validate(STAGE.model_dump() | sizes | changes)
+    ((samples, tensors),) = step_of(arrays, stage, np.array(indices), 0, 0, 1).micro_batches
+    return samples.tolist(), tensors
 
 
 def test_samples_have_as_many_image_tokens_as_their_pictures_and_learn_the_answers(prepared, arrays):
@@ -130,6 +147,31 @@ def test_a_sample_has_the_same_loss_in_a_row_beside_others(prepared, arrays):
     assert together == pytest.approx(alone, rel=1e-5)
 
 
+def losses_in_a_pack(arrays, objective):
+    """By sample, the loss of each of its learned tokens."""
+    samples, tensors = micro_batch(arrays, [4, 0, 3, 1], pack_tokens=4096)
+    assert len(tensors["input_ids"]) == 1
+    objective(**tensors, num_tokens=1.0)
+    losses = objective.token_losses.split(arrays.label_counts[samples].tolist())
+    return dict(zip(samples, losses, strict=True))
+
+
+def test_a_sample_has_the_same_loss_in_a_pack_and_sees_nothing_of_the_others(prepared, arrays):
+    register_varlen()
+    model = load_model(prepared / "base").eval()
+    objective = AnswerLoss(model)
+    alone = {index: objective(**batch_of(arrays, [index]), num_tokens=1.0).item() for index in (4, 0, 3, 1)}
+    tokens = np.array(arrays.tokens)
+    tokens[arrays.offsets[0] + np.flatnonzero(arrays.learned[: arrays.lengths[0]])[:5]] += 1
+    for attention in PACKED[model.config.model_type]:
+        model.set_attn_implementation({"text_config": attention, "vision_config": "sdpa"})
+        together = losses_in_a_pack(arrays, objective)
+        assert {index: losses.sum().item() for index, losses in together.items()} == pytest.approx(alone, rel=1e-5)
+        beside_another = losses_in_a_pack(replace(arrays, tokens=tokens), objective)
+        changed = {index for index in alone if not torch.equal(together[index], beside_another[index])}
+        assert changed == {0}
+
+
 def test_where_no_sample_has_a_picture_one_stands_in_and_changes_nothing(prepared, arrays):
     model = load_model(prepared / "base").train()
     set_trainable(model, ("projector", "language_model", "vision_tower"))
@@ -140,6 +182,9 @@ def test_where_no_sample_has_a_picture_one_stands_in_and_changes_nothing(prepare
     loss.backward()
     text = {name: tensors[name][:1] for name in ("input_ids", "labels")}
     assert loss.item() == pytest.approx(AnswerLoss(model)(**text, num_tokens=1.0).item(), rel=1e-5)
+    packed = micro_batch(arrays, [4], pack_tokens=4096)[1]
+    assert len(packed["cu_seq_lens_q"]) == 3
+    assert AnswerLoss(model)(**packed, num_tokens=1.0).item() == pytest.approx(loss.item(), rel=1e-5)
     projector = [each.grad for name, each in model.named_parameters() if module_of(name) == "projector"]
     assert all(gradient is not None and not gradient.any() for gradient in projector)
 
@@ -178,9 +223,12 @@ def test_ten_steps_train_what_is_named_and_the_loss_falls(prepared, arrays, adap
         assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
-@pytest.mark.parametrize("prepared", ["qwen3-vl-8b", "gemma3", "idefics3"], indirect=True)
-def test_two_workers_train_and_save_what_is_named_though_one_may_see_no_picture(prepared):
-    run(work, (0, prepared), (1, prepared))
+@pytest.mark.parametrize(
+    ("prepared", "pack_tokens"), [("qwen3-vl-8b", 0), ("qwen3-vl-8b", 1024), ("gemma3", 0), ("idefics3", 0)],
+    indirect=["prepared"],
+)  # fmt: skip
+def test_two_workers_train_and_save_what_is_named_though_one_may_see_no_picture(prepared, pack_tokens):
+    run(work, (0, prepared, pack_tokens), (1, prepared, pack_tokens))
     losses = json.loads((prepared / "trained" / "losses.json").read_text())
     assert losses[-1] < losses[0]
     base, trained = (load_model(prepared / folder).state_dict() for folder in ("base", "trained"))
@@ -209,6 +257,20 @@ def test_the_adapters_of_a_recipe_are_all_that_it_trains():
     assert sum(trained.values()) == lora.rank * ends * 28
 
 
+def test_a_model_that_is_not_known_to_keep_samples_apart_is_refused_with_packs(tmp_path):
+    packs = {"instruct.pack_tokens": 4096}
+    require_trainable(resolve("qwen25_vl_7b", packs))
+    processor, model = toy_internvl()
+    model.config.save_pretrained(tmp_path)
+    require_trainable(resolve("qwen25_vl_7b", {"model.name": str(tmp_path)}))
+    with pytest.raises(ValueError, match=r"\(internvl\) is not known .* add --set instruct\.pack_tokens=0$"):
+        require_trainable(resolve("qwen25_vl_7b", packs | {"model.name": str(tmp_path)}))
+    gemma = toy_config("gemma3", toy_processor("gemma3").tokenizer)
+    stage = resolve("qwen25_vl_7b", packs | {"instruct.attention": "varlen"}).instruct
+    with pytest.raises(ValueError, match=r"with varlen attention: add --set instruct\.attention=sdpa$"):
+        require_packs("mine", gemma, stage)
+
+
 def test_a_parameter_of_no_known_module_is_named():
     with pytest.raises(ValueError, match=r"a parameter resampler\.query, which is in no known module .*model\.visual"):
         module_of("resampler.query")
@@ -217,11 +279,6 @@ def test_a_parameter_of_no_known_module_is_named():
 def test_what_such_a_recipe_cannot_have_is_said():
     align = RECIPES["llava15_7b"]().align.model_dump()
     for name, overrides, message in (
-        (
-            "qwen25_vl_7b",
-            {"instruct.pack_tokens": 4096},
-            r"^instruct.pack_tokens: .* are padded to rows",
-        ),
         ("qwen25_vl_7b", {"align": align}, r"^align: the projector .* is trained already: leave it out"),
         ("llava15_7b", {"align": None}, r"^align: a new projector is trained in a stage of its own"),
         ("tiny", {"instruct.template": "own"}, "a model that is made from scratch has none of its own"),
