@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +25,8 @@ from web2code.validation.checks import CHECKS, Audit, check_rows
 from web2code.validation.quarantine import QUARANTINE, verdict_folder
 
 MAX_EXAMPLES = 5
+# The build's reason for a row without its picture.
+NO_PICTURE = "image not found"
 
 
 class ValidationJob(Config):
@@ -79,7 +82,7 @@ def judge(job: ValidationJob) -> ValidationRecord:
         record = verdict(job, dataset, frame, audit, out)
         publish(out, str(out), record)
     if not record.success:
-        raise ValueError(_refusal(record, job.gate))
+        raise ValueError(_refusal(record, job))
     return record
 
 
@@ -128,18 +131,30 @@ def _outcome(frame: pd.DataFrame, name: str, warns: bool) -> CheckResult:
     )
 
 
-def _refusal(record: ValidationRecord, gate: ValidationConfig) -> str:
+def _refusal(record: ValidationRecord, job: ValidationJob) -> str:
     left_out = record.num_quarantined + record.num_left_out_by_build
-    worst = max(
+    name, check = max(
         ((name, check) for name, check in record.checks.items() if check.severity == "block"),
         key=lambda item: item[1].num_bad,
     )
-    found = f"{worst[0]} ({worst[1].num_bad} rows: {', '.join(worst[1].examples)})" if worst[1].num_bad else "the build"
+    if record.num_left_out_by_build > check.num_bad:
+        found = _left_out_by_build(Path(job.folder))
+    else:
+        found = f"{name} ({check.num_bad} rows: {', '.join(check.examples)}); see {record.data_docs}, mend the source"
     return (
         f"the dataset was refused: {left_out} of {record.num_rows + record.num_left_out_by_build} rows were left out, "
-        f"over {gate.max_quarantined:.1%} of them, most by {found}; see {record.data_docs}, mend the source or raise "
-        "max_quarantined, and run again"
+        f"over {job.gate.max_quarantined:.1%} of them, most by {found} or raise max_quarantined, and run again"
     )
+
+
+def _left_out_by_build(folder: Path) -> str:
+    """The commonest reason for which the build left rows out, where they stand, and what to do."""
+    rows = shards.read_quarantine(folder)
+    [(reason, number)] = Counter(row["reason"] for row in rows).most_common(1)
+    examples = [row["detail"] or row["id"] for row in rows if row["reason"] == reason][:MAX_EXAMPLES]
+    mend = "put the missing pictures where their source names them" if reason == NO_PICTURE else "mend the source"
+    where = folder / shards.load_record(folder).quarantine
+    return f"the build: {reason} ({number} rows: {', '.join(examples)}); see {where}, {mend}"
 
 
 if __name__ == "__main__":

@@ -131,16 +131,20 @@ class ImageTextConfig(Config):
     lora: LoraConfig | None = Field(None, description="in the stage, where it trains the language model")
 
 
-def _kind(model: Any) -> str:
+def _kind(model: Any) -> str | None:
     """Which kind a model is of; records from before there were several do not say."""
-    return model.get("kind", "scratch") if isinstance(model, dict) else model.kind
+    return model.get("kind", "scratch") if isinstance(model, dict) else getattr(model, "kind", None)
 
 
 AnyModelConfig = Annotated[
     Annotated[ModelConfig, Tag("scratch")]
     | Annotated[PretrainedModelConfig, Tag("pretrained")]
     | Annotated[ImageTextConfig, Tag("image_text")],
-    Discriminator(_kind),
+    Discriminator(
+        _kind,
+        custom_error_type="model_kind",
+        custom_error_message="a model is a mapping whose kind is scratch, pretrained or image_text",
+    ),
 ]
 
 # `vision_merge` is what joins the two views of a dual tower, `vision_tower` the rest of it.
@@ -266,7 +270,7 @@ class GateConfig(Config):
     understanding_margin: float = Field(0.05, ge=0, description="the same for the share of questions answered right")
     max_render_failed: float = Field(0.1, ge=0, le=1, description="largest share of pages that do not render")
     benchmark_margin: float = Field(
-        0.05, ge=0, description="share of its scale that no benchmark's figure may be behind the champion's"
+        0.05, ge=0, description="share of its scale that no benchmark's main figure may be behind the champion's"
     )
 
 
@@ -298,11 +302,6 @@ class Recipe(Config):
             raise ValueError("align: the projector of an image-text-to-text model is trained already: leave it out")
         if not image_text and not self.align:
             raise ValueError("align: a new projector is trained in a stage of its own: give one")
-        if image_text and self.instruct.pack_tokens:
-            raise ValueError(
-                "instruct.pack_tokens: samples of an image-text-to-text model are padded to rows and not packed: "
-                "set it to 0"
-            )
         for stage in self.stages:
             if 0 < stage.pack_tokens < self.model.max_length:
                 raise ValueError(
@@ -386,7 +385,7 @@ class Endpoint(Config):
     """Where a model answers, how much is asked of it, and what it costs. None of it changes a result."""
 
     url: str = ""
-    key_variable: str = Field("OPENAI_API_KEY", description="environment variable that holds the key")
+    key_variable: str = Field("", description="environment variable that holds the key; empty means that none is sent")
     concurrency: int = Field(8, ge=1)
     requests_per_minute: float = Field(0.0, ge=0, description="0 means no limit")
     retries: int = Field(4, ge=0)
@@ -558,6 +557,7 @@ class EngineConfig(Config):
 
     kind: EngineKind = "transformers"
     model: str = Field(description="folder of a checkpoint, a public name, or the name that a server knows")
+    revision: str = Field("", description="commit of a public name on the hub; empty means the newest")
     dtype: WeightsType = Field("auto", description="auto is as the weights were saved, and float32 on CPUs")
     max_length: int = Field(0, ge=0, description="tokens of a prompt with its answer; 0 is the model's own")
 
@@ -568,7 +568,7 @@ class JudgeConfig(Config):
     models: tuple[str, ...] = Field(min_length=1)
     temperature: float = Field(0.0, ge=0)
     max_tokens: int = Field(1024, ge=1)
-    repeats: int = Field(1, ge=1, description="times that it is asked about each page; the mean counts")
+    repeats: int = Field(1, ge=1, description="times that it is asked about each answer; the mean counts")
     max_side: int = Field(2048, ge=64, description="pixels; larger pictures are scaled down")
     swap: bool = Field(False, description="ask about two answers in both orders")
 
@@ -817,6 +817,19 @@ class EvaluationRecord(Config):
     seconds: dict[str, float] = {}
 
 
+class ScoreDifference(Config):
+    """The candidate's score less the champion's, sample by sample.
+
+    `p` is how likely a candidate as good as the champion falls so far behind by chance. It is not corrected for how
+    many scores there are: a correction keeps one from claiming too much, and here would hide harm.
+    """
+
+    difference: Interval
+    scale: float = Field(gt=0, description="the largest value there is: 1 for a share, 10 for points")
+    better: Literal["more", "less"]
+    p: float
+
+
 class BenchmarkResult(Config):
     """The candidate's main figure on a benchmark and, where there is a champion, how it stands beside the champion's.
 
@@ -834,6 +847,9 @@ class BenchmarkResult(Config):
     better: Literal["more", "less", "neither"] = "neither"
     p: float | None = None
     verdict: Literal["better", "worse", "undecided", ""] = ""
+    scores: dict[str, ScoreDifference] = Field(
+        {}, description="beside the champion, by figure: the main one and those of the benchmark's parts"
+    )
 
 
 class BenchmarksRecord(Config):

@@ -62,7 +62,8 @@ def _show(planned: RecipePlan) -> None:
         if sentence := _padding(stage, planned.packs):
             console.print(sentence, highlight=False)
     console.print(
-        f"assumed: {planned.mfu:.0%} of the peak of {planned.cluster.device.teraflops:g} TFLOP/s with padded rows, "
+        f"assumed: {planned.mfu:.0%} of the peak of {planned.cluster.device.teraflops:g} TFLOP/s with padded rows and "
+        f"at most {max(planned.mfu, planned.most_mfu):.0%} without padding, "
         f"${planned.cluster.device.price:.2f} an hour for a GPU, {planned.context_gib:g} GiB for the CUDA context, "
         f"{planned.filled:.0%} of {planned.cluster.device.memory:g} GiB usable, "
         f"{planned.image_tokens:,} tokens for a picture, all text learned",
@@ -150,18 +151,17 @@ def _time(planned: RecipePlan) -> Table:
 
 def _padding(stage: StagePlan, packs: bool) -> str:
     """What packing saves, or would where the model's samples can be packed."""
-    work, hours, share = stage.name, stage.hours, stage.padding_of_rows
+    work, share = stage.name, stage.padding_of_rows
     if stage.setup.pack_tokens:
-        rows = hours / (1 - share)
         return (
             f"{work} packs its samples, the same in each step as without; padded rows ({work}.pack_tokens=0), as "
-            f"published, would be {share:.0%} padding and take {rows:.1f} hours"
+            f"published, would be {share:.0%} padding and take {stage.hours_of_rows:.1f} hours"
         )
     if not packs or share < WORTH_PACKING:
         return ""
     return (
         f"{work} computes {share:.0%} padding: {work}.pack_tokens={PACK_TOKENS} with {work}.attention=varlen trains on "
-        f"the same samples in each step and would save {hours * share:.1f} hours"
+        f"the same samples in each step and would save {stage.hours_of_rows - stage.hours_of_packs:.1f} hours"
     )
 
 

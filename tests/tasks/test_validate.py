@@ -91,6 +91,25 @@ def test_too_many_bad_rows_are_one_sentence_each_time(tmp_path):
             judge(gate(tmp_path, max_quarantined=0.02))
 
 
+@pytest.mark.parametrize(("reason", "mend"), [
+    ("image not found", "put the missing pictures where their source names them"),
+    ("no answer", "mend the source"),
+])  # fmt: skip
+def test_rows_that_the_build_left_out_are_what_is_blamed_where_they_are_most(tmp_path, reason, mend):
+    left_out = [
+        *(Rejected(f"x{i}", "test", reason, f"images/{i}.png" if i else "") for i in range(7)),
+        Rejected("y", "test", "record is no object"),
+    ]
+    record = write_dataset(tmp_path / "data", [*GOOD, sample(100, licence="")], left_out)
+    with pytest.raises(ValueError, match="the dataset was refused") as refused:
+        judge(gate(tmp_path, max_quarantined=0.02))
+    assert str(refused.value) == (
+        f"the dataset was refused: 9 of 69 rows were left out, over 2.0% of them, most by the build: {reason} (7 rows: "
+        f"x0, images/1.png, images/2.png, images/3.png, images/4.png); see {tmp_path / 'data' / record.quarantine}, "
+        f"{mend} or raise max_quarantined, and run again"
+    )
+
+
 def test_a_damaged_shard_is_found_before_anything_is_judged(tmp_path):
     record = write_dataset(tmp_path / "data", GOOD)
     shard = tmp_path / "data" / record.shards[0].path

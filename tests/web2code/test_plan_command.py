@@ -42,7 +42,9 @@ def test_tables_and_json_say_the_same(small):
     rows = planned["stages"][1]["padding_of_rows"]
     assert "instruct packs its samples, the same in each step as without; padded rows" in shown.stdout
     assert f"would be {rows:.0%} padding" in shown.stdout
+    assert f"take {planned['stages'][1]['hours_of_rows']:.1f} hours" in shown.stdout
     assert "assumed: 30% of the peak" in shown.stdout
+    assert "at most 43% without padding" in shown.stdout
 
 
 def test_nothing_is_cut_off_in_a_narrow_terminal(small, monkeypatch):
@@ -65,6 +67,8 @@ def test_what_packing_would_save_is_told(small):
     (["llava15_7b", "--cluster", "3xH100"], "does not split over 3 workers; set align.global_batch"),
     (["llava15_7b", "--cluster", "8xT4"], "align.precision: T4 (compute capability 7.5) has no bfloat16"),
     (["llava15_7b", "--set", "instruct.pack_tokens=1024"], "does not hold a sample of model.max_length (2048)"),
+    (["llava15_7b", "--set", "instruct.learning_rate=["], "override 'instruct.learning_rate=[': its value is not YAML"),
+    (["llava15_7b", "--set", "model=3"], "model: a model is a mapping whose kind is"),
     (["llava15_7b", "--set", "instruct.zero=1"], "unknown override 'instruct.zero'"),
     (["llava15_7b", "--set", "model.max_length=8192"], "reads at most 4096 tokens, not 8192"),
     (["llava15_7b", "--set", "model.language_model=/absent"], "no backbone '/absent'"),

@@ -126,3 +126,17 @@ def test_an_unknown_recipe_is_named_with_the_known_ones():
 def test_an_override_without_a_value_says_how_to_write_one():
     with pytest.raises(ValueError, match="has no '='"):
         parse_overrides(["align.steps"])
+
+
+@pytest.mark.parametrize("value", ["[", "{a", "a: b: c", "*x", "'", "\0", "2026-13-45"])
+def test_an_override_that_is_not_yaml_is_named(value):
+    with pytest.raises(ValueError, match="its value is not YAML: close what it opens") as refused:
+        parse_overrides(["align.steps=5", f"instruct.learning_rate={value}"])
+    assert str(refused.value).startswith(f"override {f'instruct.learning_rate={value}'!r}: ")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [3, None, [1], "llama", {"kind": "huge"}, {"kind": [1]}])
+def test_what_is_no_model_is_said_so(value):
+    with pytest.raises(ValueError, match=r"^model: a model is a mapping whose kind is .*; change the override$"):
+        resolve("llava15_7b", {"model": value})

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, takewhile
+from math import ceil
 
 import torch
 from pydantic import Field, computed_field
@@ -36,10 +37,12 @@ from web2code.estimate.memory import (
     stage_memory,
 )
 from web2code.estimate.pictures import Page, is_known, page_of
-from web2code.estimate.tracing import count_flops, stage_model, trace_memory
+from web2code.estimate.tracing import count_flops, stage_model, trace_loss, trace_memory
 from web2code.estimate.workload import Workload, stage_workload
 from web2code.mixtures import resolve_mixture
+from web2code.modelling.attention import VARLEN
 from web2code.modelling.image_text import model_config
+from web2code.modelling.image_text_packs import PACKED
 from web2code.modelling.language_models import require_trainable
 from web2code.modelling.llava import llava_config
 
@@ -49,6 +52,9 @@ CONTEXT_GIB = 1.0
 FILLED = 0.95
 # Assumed: what LLaVA-1.5's published hours amount to, 26 to 36 % (docs/estimates.md).
 MFU = 0.3
+# Assumed: no more without padding, the most that was published of text without padding on one H100 (NeMo AutoModel's
+# performance summary: adapters on Qwen2.5-7B, 42.8 %).
+MOST_MFU = 0.43
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 MOST_DEVICES = 64
 
@@ -82,6 +88,8 @@ class StagePlan(Config):
     alternatives: tuple[Alternative, ...] = Field((), description="where it does not fit, what does")
     flops: int = Field(description="of all samples, forward and backward, nothing computed twice")
     hours: float
+    hours_of_rows: float = Field(description="the same where samples are not packed")
+    hours_of_packs: float = Field(description="and where they are")
     cost: float = Field(description="US dollars")
     model_bytes: int = Field(description="of what is kept: the model in training precision, and adapters beside it")
     checkpoint_bytes: int = Field(description="of what a stage needs to go on: trained weights and optimizer")
@@ -92,7 +100,8 @@ class RecipePlan(Config):
 
     recipe: str
     cluster: Cluster
-    mfu: float
+    mfu: float = Field(description="share of the peak with padded rows")
+    most_mfu: float = Field(MOST_MFU, description="the most without padding, where `mfu` is not more")
     context_gib: float = CONTEXT_GIB
     filled: float = FILLED
     image_tokens: int = Field(description="positions that a picture takes")
@@ -126,7 +135,8 @@ def plan_recipe(recipe: Recipe, cluster: Cluster, mfu: float = MFU) -> RecipePla
     require_trainable(recipe)
     mixture, page = resolve_mixture(recipe.mixture), page_of(recipe)
     # Of a model that is published whole, what the recipe says of a page.
-    image_tokens = architecture(recipe.model, page).image_seq_length
+    config = architecture(recipe.model, page)
+    image_tokens = config.image_seq_length
     if isinstance(recipe.model, ImageTextConfig) and "vision_tower" in recipe.instruct.trainable:
         _require_known(recipe.model, recipe.name)
     return RecipePlan(
@@ -134,7 +144,7 @@ def plan_recipe(recipe: Recipe, cluster: Cluster, mfu: float = MFU) -> RecipePla
         cluster=cluster,
         mfu=mfu,
         image_tokens=image_tokens,
-        packs=isinstance(recipe.model, PretrainedModelConfig),
+        packs=isinstance(recipe.model, PretrainedModelConfig) or VARLEN in PACKED.get(config.model_type, ()),
         stages=tuple(
             plan_stage(recipe.model, stage, getattr(mixture, stage.name), cluster, mfu, page) for stage in recipe.stages
         ),
@@ -168,7 +178,7 @@ def plan_stage(
 ) -> StagePlan:
     """One stage as its recipe has it, with alternatives where a GPU does not hold it.
 
-    `mfu` is what is reached with padded rows; what is not padding then takes the time that is left.
+    `mfu` is what is reached with padded rows; without padding it is more, as `packed_mfu` says.
     """
     require_precision(stage, cluster.device.name, cluster.device.capability)
     image_tokens = architecture(model, page).image_seq_length
@@ -182,8 +192,9 @@ def plan_stage(
         assumed_layout(each, parts, image_tokens, workload.longest, cluster.num_devices)
         for each in (stage, stage.model_copy(update={"pack_tokens": 0}))
     )
-    computed = (1 - rows.padding_share) / (1 - layout.padding_share)
-    hours = computed * flops / (cluster.num_devices * cluster.device.teraflops * 1e12 * mfu) / 3600
+    hours_at_peak = flops / (cluster.num_devices * cluster.device.teraflops * 1e12) / 3600
+    hours_of_rows, hours_of_packs = hours_at_peak / mfu, hours_at_peak / packed_mfu(mfu, rows.padding_share)
+    hours = hours_of_packs if stage.pack_tokens else hours_of_rows
     written = written_bytes(model, stage, page)
     return StagePlan(
         name=stage.name,
@@ -200,10 +211,17 @@ def plan_stage(
         else tuple(find_alternatives(model, stage, workload.longest, cluster.device, setup, page)),
         flops=flops,
         hours=hours,
+        hours_of_rows=hours_of_rows,
+        hours_of_packs=hours_of_packs,
         cost=hours * cluster.num_devices * cluster.device.price,
         model_bytes=written.model,
         checkpoint_bytes=written.checkpoint,
     )
+
+
+def packed_mfu(mfu: float, padding_of_rows: float) -> float:
+    """The share of the peak without padding, where with padded rows it is `mfu`; no more than was published."""
+    return min(mfu / (1 - padding_of_rows), max(mfu, MOST_MFU))
 
 
 @dataclass(frozen=True)
@@ -239,7 +257,9 @@ def setup_memory(
 
     def memory_of(tokens: int, num_samples: float) -> Memory:
         traced = _activations(built, tokens, setup.checkpointing)
-        return stage_memory(_count(built), replace(traced, fixed=traced.fixed + mask), setup, num_samples)
+        loss = _loss(built, ceil(num_samples * (tokens - config.image_seq_length)))
+        traced = replace(traced, fixed=traced.fixed + mask, loss=loss + mask)
+        return stage_memory(_count(built), traced, setup, num_samples)
 
     if not setup.pack_tokens:
         return memory_of(length, setup.micro_batch)
@@ -353,3 +373,4 @@ def _built(
 # By model, since each is built once.
 _count = cache(count_parameters)
 _activations = cache(trace_memory)
+_loss = cache(trace_loss)

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
@@ -24,6 +23,7 @@ from web2code.estimate.stand_ins import LayerCost, stand_ins
 from web2code.modelling.adapters import add_adapters
 from web2code.modelling.llava import empty_model
 from web2code.training.gradient_checkpointing import checkpoint_layers
+from web2code.training.loss import AnswerLoss
 from web2code.training.trainable import module_of, set_trainable
 
 # The peak of a micro batch is at most what the straight line between 1 and so many samples says.
@@ -34,13 +34,15 @@ MANY = 64
 class Activations:
     """Bytes beside what stays from step to step.
 
-    A sample adds `saved` for the backward pass and `transient` on top of that at the peak; `fixed` does not grow with
-    samples: gradients that are being made.
+    A sample adds `saved` for the backward pass and, while that goes through the layers, `transient` on top of that at
+    the peak; `fixed` does not grow with samples: gradients that are being made. The loss takes `loss` on top of `saved`
+    before, of all samples together.
     """
 
     saved: int
     transient: int
     fixed: int
+    loss: int = 0
 
 
 def stage_model(
@@ -57,7 +59,7 @@ def stage_model(
 
 
 def trace_memory(model: PreTrainedModel, length: int, checkpointing: bool, in_full: bool = False) -> Activations:
-    """Memory of samples of `length` tokens, the picture's included, of which all but these are learned.
+    """Memory of samples of `length` tokens, the picture's included, without that of their loss.
 
     Attention is PyTorch's fused kernel. A gradient counts while it is made and not longer. Of layers that are alike a
     few are run, or all of them `in_full`. The model is of use for nothing but traces afterwards.
@@ -69,6 +71,20 @@ def trace_memory(model: PreTrainedModel, length: int, checkpointing: bool, in_fu
     return Activations(saved, peak - saved, few[1] - peak)
 
 
+def trace_loss(model: PreTrainedModel, num_tokens: int) -> int:
+    """Bytes of the loss of so many learned tokens, forward and backward, at the peak.
+
+    The model is of use for nothing but traces afterwards.
+    """
+    with _without_content(model):
+        live = LiveBytes([*model.parameters(), *model.buffers()])
+        with live:
+            hidden = torch.zeros(num_tokens, model.lm_head.in_features, dtype=model.dtype, requires_grad=True)
+            targets = torch.zeros(num_tokens, dtype=torch.long)
+            AnswerLoss(model).cross_entropy(hidden, targets)[0].backward()
+    return live.peak
+
+
 def count_flops(model: PreTrainedModel, length: int, in_full: bool = False) -> int:
     """Floating-point operations of one sample's forward and backward pass, nothing computed twice.
 
@@ -78,7 +94,9 @@ def count_flops(model: PreTrainedModel, length: int, in_full: bool = False) -> i
     _set_checkpointing(model, False)
     counter = FlopCounterMode(display=False, custom_mapping=ATTENTION_FLOPS)
     with _without_content(model), counter, stand_ins(model, partial(_layer_flops, counter), in_full) as alike:
-        _loss(model, _forward(model, 1, length, apart=True)).backward()
+        hidden = _forward(model, 1, length, apart=True)
+        logits = model.lm_head(hidden[:, model.config.image_seq_length :])
+        logits.backward(torch.empty_like(logits))
     return counter.get_total_flops() + sum(group.repeats * group.cost.flops for group in alike if group.cost)
 
 
@@ -138,12 +156,13 @@ def _set_checkpointing(model: PreTrainedModel, on: bool) -> None:
 
 
 def _live_bytes(model: PreTrainedModel, batch: int, length: int, in_full: bool) -> tuple[int, int]:
-    """After the forward pass, and at the peak of the whole step."""
+    """After the forward pass, and at the peak of it and the backward pass."""
     live = LiveBytes([*model.parameters(), *model.buffers()])
     with live, stand_ins(model, live.layer_cost, in_full):
         hidden = _forward(model, batch, length)
         saved = live.now
-        _loss(model, hidden).backward()
+        # Stands for the loss: the states' whole gradient, which nothing but the backward pass holds.
+        hidden[:, -1].sum().backward()
     return saved, live.peak
 
 
@@ -184,12 +203,6 @@ def _seen(model: PreTrainedModel, batch: int, apart: bool) -> BaseModelOutputWit
     # Where a projector is trained, a gradient goes back as far as its output.
     trained = any(each.requires_grad for name, each in model.named_parameters() if module_of(name) == "projector")
     return BaseModelOutputWithPooling(pooler_output=torch.zeros(shape, dtype=model.dtype, requires_grad=trained))
-
-
-def _loss(model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
-    """As `web2code.training.loss.AnswerLoss`, all text learned."""
-    logits = model.lm_head(hidden[:, model.config.image_seq_length :].flatten(0, 1))
-    return functional.cross_entropy(logits.float(), torch.zeros(len(logits), dtype=torch.long), reduction="sum")
 
 
 def _drop_gradient(parameter: torch.Tensor) -> None:

@@ -71,14 +71,19 @@ def parse_overrides(pairs: list[str]) -> dict[str, Any]:
     """`["align.steps=5"]` as `{"align.steps": 5}`; values are read as YAML scalars.
 
     Raises:
-        ValueError: a pair has no `=`.
+        ValueError: a pair has no `=`, or its value is not YAML.
     """
     overrides = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator:
             raise ValueError(f"override {pair!r} has no '=': write it as key=value, for example align.steps=5")
-        overrides[key.strip()] = yaml.safe_load(value)
+        try:
+            overrides[key.strip()] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):  # the second of a date that is none
+            raise ValueError(
+                f"override {pair!r}: its value is not YAML: close what it opens, or put it in quotes"
+            ) from None
     return overrides
 
 

@@ -14,7 +14,7 @@ from web2code.config import LoraConfig
 from web2code.modelling.adapters import add_adapters
 from web2code.modelling.attention import register_varlen
 from web2code.modelling.llava import llava_config, model_class, shrunken
-from web2code.modelling.prompts import IGNORED
+from web2code.modelling.samples import IGNORED
 from web2code.recipes import RECIPES
 from web2code.training.gradient_checkpointing import checkpoint_layers
 from web2code.training.loss import AnswerLoss
@@ -29,7 +29,7 @@ def measure(case):
     stage = getattr(recipe, case["stage"])
     torch.manual_seed(0)
     register_varlen()
-    config = shrunken(llava_config(recipe.model))
+    config = toy_config(recipe, case)
     model = model_class(config)(config)
     if case["lora"]:
         add_adapters(model, LoraConfig(rank=8))
@@ -49,6 +49,13 @@ def measure(case):
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
             objective(**batch).backward()
     return {**states(model, optimizer), "peak": peak(profiled)}
+
+
+def toy_config(recipe, case):
+    """A recipe's model at toy widths, with a case's vocabulary."""
+    config = shrunken(llava_config(recipe.model))
+    config.text_config.vocab_size, config.image_token_index = case["vocab_size"], case["vocab_size"] - 1
+    return config
 
 
 def make_batch(config, micro_batch, length, dtype):

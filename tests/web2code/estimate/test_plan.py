@@ -30,10 +30,10 @@ def test_hours_and_cost_follow_from_operations(small):
     for stage in plan.stages:
         assert stage.fits
         assert not stage.alternatives
-        computed = (1 - stage.padding_of_rows) / (1 - stage.padding_share)
-        assert stage.hours == pytest.approx(computed * stage.flops / (8 * 100e12 * 0.5) / 3600)
+        assert stage.hours == pytest.approx(stage.flops / (8 * 100e12 * 0.5) / 3600)
     assert plan.cost == pytest.approx(plan.hours * 8 * 2.0)
-    assert plan_recipe(small(), cluster(8, 100), mfu=0.25).hours == pytest.approx(2 * plan.hours)
+    rows = plan_recipe(small({"instruct.pack_tokens": 0}), cluster(8, 100), mfu=0.25)
+    assert rows.hours == pytest.approx(2 * plan.hours)
 
 
 def test_the_global_batch_is_split_exactly(small):
@@ -100,6 +100,15 @@ def test_hours_are_of_what_is_computed(small):
     assert (packed.padding_share, packed.padding_of_rows) == (0, rows.padding_share)
     assert packed.hours == pytest.approx(rows.hours * (1 - rows.padding_share))
     assert 0 < rows.padding_share < 0.6
+    assert (rows.hours, packed.hours) == (packed.hours_of_rows, rows.hours_of_packs)
+
+
+@pytest.mark.parametrize("mfu", [0.42, 0.43, 0.6])
+def test_packing_gives_no_larger_share_of_the_peak_than_was_published(small, mfu):
+    packed = plan_recipe(small(), cluster(8, 100), mfu).stages[1]
+    assert mfu / (1 - packed.padding_of_rows) > 0.43
+    reached = packed.flops / (8 * 100e12) / 3600 / packed.hours
+    assert reached == pytest.approx(max(mfu, 0.43))
 
 
 def test_gpus_without_bfloat16_are_refused(small):
