@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +22,6 @@ from web2code.config import PretrainedModelConfig
 from web2code.modelling.backbones import VISION_TOWERS
 from web2code.modelling.base import save_checkpoint
 from web2code.modelling.crystalcoder import CrystalCoderConfig
-from web2code.modelling.crystalcoder.conversion import BUFFER
 from web2code.modelling.llava import assemble
 from web2code.modelling.published_weights import read_shards, rewrite_weights, shards_of
 from web2code.modelling.templates import Template
@@ -38,6 +38,8 @@ PROJECTORS: dict[str, dict[str, str]] = {
 PROJECTOR, TOWER = ".mm_projector.", ".vision_tower.vision_tower."
 # What old versions of transformers saved and today's compute.
 COMPUTED = ("rotary_emb.inv_freq", "embeddings.position_ids")
+# CrystalCoder's masks, published among the weights.
+BUFFER = re.compile(r"\.attn\.(masked_)?bias$")
 TOKENIZER = (
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
 )  # fmt: skip

@@ -161,8 +161,8 @@ def _llama3(role: str) -> Piece:
 
 
 TEMPLATES: dict[TemplateName, Template] = {
-    # LLaVA's stage 1: the image is the whole prompt and its caption the answer; ours ends with the end of sequence.
-    "plain": Template(name="plain", open=(BOS,), ask=(), close=(Text("\n", learned=True), EOS), images_only=True),
+    # LLaVA's stage 1 (its preprocess_plain): the image is the whole prompt, its caption the answer, and a line its end.
+    "plain": Template(name="plain", open=(BOS,), ask=(), close=(Text("\n", learned=True),), images_only=True),
     # Vicuna's without the system sentence, which a small context has no room for.
     "user_assistant": _vicuna("user_assistant"),
     # LLaVA's and LLaVAR-2's conversations (their conversation.py).

@@ -1,5 +1,6 @@
 import io
 import json
+from pickle import UnpicklingError
 
 import numpy as np
 import pytest
@@ -135,6 +136,29 @@ def test_what_is_no_such_checkpoint_is_refused_in_a_sentence(tmp_path):
         result = CliRunner().invoke(app, ["import", str(tmp_path / source), str(tmp_path / "imported")])
         assert result.exit_code == 2
         assert sentence in result.stderr
+
+
+def test_a_shard_that_is_not_there_is_named(tmp_path):
+    source, _ = publish(tmp_path, shards=2)
+    (source / "pytorch_model-00002-of-00002.bin").unlink()
+    with pytest.raises(ValueError, match=r"pytorch_model-00002-of-00002\.bin: download the whole checkpoint"):
+        import_checkpoint(source, tmp_path / "imported", TEMPLATES["vicuna_v1"])
+
+
+class Attack:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return type(self.path).touch, (self.path,)
+
+
+def test_pickled_code_is_not_run(tmp_path):
+    source, _ = publish(tmp_path)
+    torch.save({"model.embed_tokens.weight": Attack(tmp_path / "ran")}, source / "pytorch_model-00001-of-00001.bin")
+    with pytest.raises(UnpicklingError):
+        import_checkpoint(source, tmp_path / "imported", TEMPLATES["vicuna_v1"])
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_projector_of_another_size_is_refused(tmp_path):

@@ -201,6 +201,13 @@ def test_one_question_and_its_answer_are_learned_from_as_a_conversation_is(templ
     assert sample.tokens[: len(prompt)] == prompt
 
 
+def test_a_caption_is_learned_as_published():
+    """LLaVA's preprocess_plain: image, caption and line break, and no end of sequence."""
+    sample = build_sample(ours(), TEMPLATES["plain"], "Describe it.", "a page", image_tokens=4)
+    assert ours().decode(sample.tokens) == "<s>" + "<image>" * 4 + "a page\n"
+    assert sample.labels == [IGNORED] * 5 + sample.tokens[5:]
+
+
 def test_an_image_stands_before_the_first_question_only():
     said = about_image(("What is it?", "A page."), ("Whose?", None))
     assert [IMAGE in turn.question for turn in said.turns] == [True, False]

@@ -260,7 +260,7 @@ def test_the_adapters_of_a_recipe_are_all_that_it_trains():
 def test_a_model_that_is_not_known_to_keep_samples_apart_is_refused_with_packs(tmp_path):
     packs = {"instruct.pack_tokens": 4096}
     require_trainable(resolve("qwen25_vl_7b", packs))
-    processor, model = toy_internvl()
+    _processor, model = toy_internvl()
     model.config.save_pretrained(tmp_path)
     require_trainable(resolve("qwen25_vl_7b", {"model.name": str(tmp_path)}))
     with pytest.raises(ValueError, match=r"\(internvl\) is not known .* add --set instruct\.pack_tokens=0$"):
