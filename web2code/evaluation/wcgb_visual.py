@@ -47,9 +47,10 @@ class VisualScorer:
         self.candidate = lru_cache(RECENT)(self.rendered)
 
     def prepare(self, sample: Sample) -> None:
-        """Render a sample's reference, where it was not."""
+        """Start what draws a sample's answer, and render its reference, where it was not."""
+        html = sample.facts.get("html")
         for viewport in self.viewports_of(sample):
-            html = sample.facts.get("html")
+            self.windows(viewport)
             if html is not None and not self.references.has(html, viewport):
                 with contextlib.suppress(ReferenceFailedError):
                     self.reference(sample, viewport)
