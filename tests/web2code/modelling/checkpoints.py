@@ -99,3 +99,13 @@ def save_llava(folder, template, max_length=1024):
         model.get_input_embeddings().weight[model.config.image_token_id] = 0
     save_checkpoint(folder, model, tokenizer, template)
     return folder
+
+
+class Attack:
+    """Makes a file when it is read as a pickle."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return type(self.path).touch, (self.path,)

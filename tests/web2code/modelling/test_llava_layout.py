@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from tests.web2code.modelling.checkpoints import save_language_model, save_vision_tower
+from tests.web2code.modelling.checkpoints import Attack, save_language_model, save_vision_tower
 from web2code.cli import app
 from web2code.config import PretrainedModelConfig
 from web2code.modelling.base import load_template
@@ -143,14 +143,6 @@ def test_a_shard_that_is_not_there_is_named(tmp_path):
     (source / "pytorch_model-00002-of-00002.bin").unlink()
     with pytest.raises(ValueError, match=r"pytorch_model-00002-of-00002\.bin: download the whole checkpoint"):
         import_checkpoint(source, tmp_path / "imported", TEMPLATES["vicuna_v1"])
-
-
-class Attack:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return type(self.path).touch, (self.path,)
 
 
 def test_pickled_code_is_not_run(tmp_path):
