@@ -86,7 +86,9 @@ def require_attention(job: TrainJob) -> None:
     base = Path(job.where.home) / "artifacts" / "prepared" / job.prepared / "base"
     config = json.loads((base / "config.json").read_text())
     is_llava = config["model_type"] == "llava"
-    if config["text_config"]["model_type"] in KNOWN_LANGUAGE_MODELS if is_llava else not job.stage.pack_tokens:
+    packed = job.stage.pack_tokens > 0
+    is_settled = config["text_config"]["model_type"] in KNOWN_LANGUAGE_MODELS if is_llava else not packed
+    if is_settled:
         return
     from transformers import AutoConfig
 

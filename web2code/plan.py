@@ -46,10 +46,8 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 # What drawn pages give. Their shards are small, so that the cores of one machine are done at the same time.
 DRAWN_PARTS, DRAWN_SOURCES = ("DWCG", "captions", "WUB"), ("generated", "folder")
 PAGES_PER_SHARD = 64
-# What makes a recipe's model another one than its own, or has a model that is published whole trained in packs.
-CHANGED_MODEL = {
-    "model.language_model", "model.language_revision", "model.name", "model.revision", "instruct.pack_tokens",
-}  # fmt: skip
+# What makes a recipe's language model another one than its own, or has a model that is published whole packed.
+CHANGED_MODEL = {"model.language_model", "model.language_revision", "instruct.pack_tokens"}
 # Values of `Where` that whoever starts a run may choose.
 CHOOSABLE = (
     "cpus_per_worker", "gpu", "kept_checkpoints", "max_failures", "max_preemptions", "stall_seconds", "start_seconds",

@@ -84,6 +84,8 @@ def require_trainable(recipe: Recipe) -> None:
 
 
 def _require_image_text(model: ImageTextConfig, stage: StageConfig) -> None:
+    if not stage.pack_tokens:
+        return  # its configuration need not be read
     try:
         config = image_text_config(model.name, model.revision)
     except ValueError:
