@@ -3,13 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from PIL import Image, ImageDraw
-from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from web2code.evaluation.design2code import clip as clip_module
-from web2code.evaluation.design2code.blocks import Block
-from web2code.evaluation.design2code.clip import ClipEncoder, load_clip, without_text
+from tests.web2code.evaluation.clip import small_encoder
 from web2code.evaluation.design2code.layout import design2code_layout
 from web2code.evaluation.design2code.matching import SCORES
 from web2code.evaluation.design2code.scorer import STRUCTURE, VIEWPORT, Scorer, open_browsers
@@ -28,16 +23,6 @@ NAMES = {*SCORES, "elements", *STRUCTURE}
 def scorer():
     with open_browsers(2) as browsers:
         yield Scorer(browsers)
-
-
-@pytest.fixture(scope="module")
-def encoder():
-    torch.manual_seed(0)
-    config = CLIPVisionConfig(
-        image_size=32, patch_size=8, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        projection_dim=8,
-    )  # fmt: skip
-    return ClipEncoder(CLIPVisionModelWithProjection(config))
 
 
 def published():
@@ -120,45 +105,11 @@ def test_many_pairs_are_scored_in_order(scorer):
     assert together == [scorer.score(PAGE, candidate) for candidate in candidates]
 
 
-def test_with_clip_there_is_a_final_score_of_five(scorer, encoder):
+def test_with_clip_there_is_a_final_score_of_five(scorer):
     textless = "<html><body style='margin:0'><div style='background:#136;height:300px'></div></body></html>"
-    with_clip = Scorer(scorer.browsers, encoder)
+    with_clip = Scorer(scorer.browsers, small_encoder())
     values = with_clip.score(textless, textless).values
     assert values["clip"] == pytest.approx(1, abs=1e-4)
     assert values["final"] == pytest.approx(0.2 * values["clip"])
     assert "final" not in scorer.score(textless, textless).values
     assert with_clip.score(textless, "<html><![what[").values == dict.fromkeys({*NAMES, "clip", "final"}, 0.0)
-
-
-def test_clip_sees_pictures_that_differ(encoder):
-    drawn = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
-    one, same, other = (encoder.features(pixels, []) for pixels in (drawn, drawn, 255 - drawn))
-    assert float(one @ same) == pytest.approx(1, abs=1e-5)
-    assert float(one @ other) < 0.999
-
-
-def test_text_is_taken_out_of_the_picture():
-    pytest.importorskip("cv2", reason="OpenCV is not installed")
-    image = Image.new("RGB", (100, 60), "white")
-    ImageDraw.Draw(image).text((10, 20), "words", fill="black")
-    emptied = without_text(np.asarray(image), [Block("words", (0.05, 0.2, 0.6, 0.6), (0, 0, 0))])
-    assert emptied.min() == 255
-
-
-def test_without_opencv_one_sentence_says_what_to_install(monkeypatch, tmp_path):
-    monkeypatch.setattr(clip_module, "cv2", None)
-    with pytest.raises(ValueError, match="install opencv-python-headless"):
-        load_clip(tmp_path)
-
-
-def test_a_folder_without_a_checkpoint_is_a_user_mistake(monkeypatch, tmp_path):
-    monkeypatch.setattr(clip_module, "cv2", clip_module)
-    with pytest.raises(ValueError, match="no CLIP checkpoint"):
-        load_clip(tmp_path)
-
-
-def test_an_encoder_is_loaded_from_a_checkpoint(monkeypatch, tmp_path, encoder):
-    monkeypatch.setattr(clip_module, "cv2", clip_module)
-    encoder.model.save_pretrained(tmp_path)
-    pixels = np.random.default_rng(1).integers(0, 255, (40, 50, 3), dtype=np.uint8)
-    assert torch.allclose(load_clip(tmp_path).features(pixels, []), encoder.features(pixels, []))

@@ -57,15 +57,16 @@ def load(folder: Path) -> Iterator[Sample]:
 
 
 def require_whole_clip(folder: Path) -> None:
-    """Nothing, where a benchmark's folder has all that the CLIP score needs, or none of it.
+    """Nothing, where a benchmark's folder has the checkpoint that the CLIP score needs, or no folder for it.
 
     Raises:
-        ValueError: it has half of it.
+        ValueError: that folder holds none.
     """
-    if (folder / CLIP).is_dir():
-        from web2code.evaluation.design2code.clip import check_clip  # heavy: only this score needs it
-
-        check_clip(folder / CLIP)
+    if (folder / CLIP).is_dir() and not (folder / CLIP / "config.json").exists():
+        raise ValueError(
+            f"{folder / CLIP} holds no CLIP checkpoint: fetch openai/clip-vit-base-patch32 into it, or move the folder "
+            "away to score without it"
+        )
 
 
 def start_scorer(folders: Folders) -> PageScorer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -12,11 +13,6 @@ from transformers import CLIPVisionModelWithProjection
 
 from web2code.evaluation.design2code.blocks import Block
 from web2code.modelling.images import normalise
-
-try:
-    import cv2
-except ImportError:  # optional: nothing but this score needs it
-    cv2 = None  # type: ignore[assignment]
 
 INPAINT_RADIUS = 3
 
@@ -44,24 +40,8 @@ class ClipEncoder:
         return features / features.norm()
 
 
-def check_clip(folder: Path) -> None:
-    """Nothing, where a folder has what the score needs.
-
-    Raises:
-        ValueError: it holds no checkpoint, or OpenCV, which takes the text out, is not installed.
-    """
-    _require_opencv()
-    if not (folder / "config.json").exists():
-        raise ValueError(f"{folder} holds no CLIP checkpoint: fetch openai/clip-vit-base-patch32 into it")
-
-
 def load_clip(folder: Path, device: str = "cpu") -> ClipEncoder:
-    """The encoder of a CLIP checkpoint in transformers' form.
-
-    Raises:
-        ValueError: as `check_clip`.
-    """
-    check_clip(folder)
+    """The encoder of a CLIP checkpoint in transformers' form."""
     return ClipEncoder(CLIPVisionModelWithProjection.from_pretrained(folder, local_files_only=True).to(device))
 
 
@@ -69,18 +49,9 @@ def without_text(pixels: np.ndarray, blocks: Sequence[Block]) -> np.ndarray:
     """The picture with the blocks filled from around them, by Telea's method (2004, J. Graphics Tools 9:23-34)."""
     if not blocks:
         return pixels
-    _require_opencv()
     height, width, _ = pixels.shape
     mask = np.zeros((height, width), np.uint8)
     for block in blocks:
         left, top = int(block.box[0] * width), int(block.box[1] * height)
         mask[top : top + int(block.box[3] * height), left : left + int(block.box[2] * width)] = 255
     return cv2.inpaint(pixels, mask, INPAINT_RADIUS, cv2.INPAINT_TELEA)
-
-
-def _require_opencv() -> None:
-    if cv2 is None:
-        raise ValueError(
-            "the CLIP score takes text out with OpenCV: install opencv-python-headless, or move the folder clip/ away "
-            "to score without it"
-        )
