@@ -12,6 +12,8 @@ FENCE = re.compile(r"(^[ \t]*+)?(?<![`~])(`{3,}+|~{3,}+)([\w+#.-]*+)(?(1)|[ \t\r
 PAGE = re.compile(r"<!doctype html|<html", re.IGNORECASE)
 PAGE_OF_LINE = re.compile(rf"^[ \t]*+(?={PAGE.pattern})", re.IGNORECASE | re.MULTILINE)
 PAGE_END = re.compile("</html>", re.IGNORECASE)
+# What a browser makes a document of: the inside of one, and in a block called html any element.
+INSIDE, ELEMENT = (re.compile(rf"\s*+<{tag}", re.IGNORECASE) for tag in (r"(?:head|body)\b", "[a-z]"))
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,9 @@ def extract_html(text: str) -> str | None:
     """The document that an answer gives, without thoughts, markdown and words around it; None where there is none.
 
     It is that of the first fenced block called html that holds one, else of any block, else of the text around them:
-    from `<html` or the doctype to `</html>`, or as far as an answer that was cut off goes.
+    from `<html` or the doctype to `</html>`, or as far as an answer that was cut off goes. Where there is none, the first
+    block called html that starts with an element is taken, or a text that starts with the head or the body of a page:
+    browsers show them as they do a document.
     """
     text = without_thoughts(text)
     blocks = [] if PAGE.match(text.lstrip()) else list(fenced_blocks(text))
@@ -35,8 +39,12 @@ def extract_html(text: str) -> str | None:
         if start := PAGE.search(text, block.start, block.end):
             return _document(text, start.start(), block.end)
     # Beside blocks, words may mention a tag: what is no part of a sentence starts its line.
-    start = (PAGE_OF_LINE if blocks else PAGE).search(text)
-    return _document(text, start.end() if blocks else start.start(), len(text)) if start else None
+    if start := (PAGE_OF_LINE if blocks else PAGE).search(text):
+        return _document(text, start.end() if blocks else start.start(), len(text))
+    for block in blocks:
+        if block.label == "html" and ELEMENT.match(text, block.start, block.end):
+            return text[block.start : block.end].lstrip("\r\n")
+    return text if INSIDE.match(text) else None
 
 
 def without_thoughts(text: str) -> str:
