@@ -12,6 +12,7 @@ import numpy as np
 
 from web2code.config import GROUPS, EvaluationConfig, EvaluationRecord, Interval, PixelResult, SystemResult, Visual
 from web2code.evaluation.answers import extract_html
+from web2code.evaluation.benchmarks.verdicts import spoken
 from web2code.evaluation.measure import Measure, mean, ratio
 from web2code.evaluation.screenshots import Screenshot
 from web2code.evaluation.statistics import bootstrap_interval, difference, share_interval
@@ -194,7 +195,7 @@ def question_rows(system: str, rows: Sequence[dict[str, Any]], answers: dict[str
     for row in rows:
         for number, item in enumerate(row["questions"]):
             answer = answers[f"question/{row['id']}/{number}"]
-            outcome = parse_answer(answer)
+            outcome = parse_answer(spoken(answer))
             found.append({
                 "system": system, "id": row["id"], "question": item["question"], "gold": item["answer"],
                 "answer": answer, "outcome": outcome, "correct": outcome == item["answer"].lower(),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from web2code.config import Interval, Understanding
+from web2code.evaluation.benchmarks.verdicts import spoken
 from web2code.evaluation.measure import Measure, interval, ratio
 from web2code.evaluation.metrics.yes_no import balanced_accuracy, majority, parse_answer
 
@@ -20,11 +21,11 @@ def score_understanding(
 
     Args:
         gold: `Yes` or `No` for every question.
-        answers: what the model wrote.
+        answers: what the model wrote, thoughts included.
         pages: the page that each question is about.
     """
     truth = np.array([answer.lower() for answer in gold], str)
-    parsed = np.array([parse_answer(answer) for answer in answers], str)
+    parsed = np.array([parse_answer(spoken(answer)) for answer in answers], str)
     right, is_yes = truth == parsed, truth == "yes"
     numbers = {page: number for number, page in enumerate(dict.fromkeys(pages))}
 

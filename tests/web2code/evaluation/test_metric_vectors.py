@@ -14,7 +14,7 @@ from web2code.evaluation.metrics.anls import anls_lmms_eval
 from web2code.evaluation.metrics.containment import contains, contains_formula
 from web2code.evaluation.metrics.open_answers import open_match_lmms_eval
 from web2code.evaluation.metrics.relaxed import relaxed_match_lmms_eval
-from web2code.evaluation.metrics.vqa import vqa_accuracy
+from web2code.evaluation.metrics.vqa import vqa_accuracy_lmms_eval
 from web2code.evaluation.metrics.yes_no import parse_lmms_eval_mme
 
 PUBLISHED = Path(__file__).parents[4] / "shared" / "data" / "metric_vectors.json"
@@ -32,7 +32,10 @@ def scores(vectors, score):
 
 
 def test_vqa_accuracy(vectors):
-    assert not scores(vectors["textvqa_vqa_accuracy"], lambda one: vqa_accuracy(one["prediction"], one["answers"]))
+    def score(one):
+        return vqa_accuracy_lmms_eval(one["prediction"], one["answers"])
+
+    assert not scores(vectors["textvqa_vqa_accuracy"], score)
 
 
 def test_anls(vectors):

@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,13 +12,20 @@ from web2code.evaluation.metrics.choices import (
     matches_lmms_eval_scienceqa,
     matches_published_scienceqa,
 )
+from web2code.evaluation.metrics.composed import composed
 from web2code.evaluation.metrics.containment import contains, contains_formula, contains_words, long_truths
-from web2code.evaluation.metrics.exact import exact_match, exact_match_lmms_eval
+from web2code.evaluation.metrics.exact import exact_match, exact_match_lmms_eval, exact_match_of_values
 from web2code.evaluation.metrics.mathvista import equal, extract, matches_lmms_eval
 from web2code.evaluation.metrics.mme import pair_points
 from web2code.evaluation.metrics.open_answers import open_match, open_match_lmms_eval
 from web2code.evaluation.metrics.relaxed import relaxed_match, relaxed_match_lmms_eval
-from web2code.evaluation.metrics.vqa import CONTRACTIONS, normalise, vqa_accuracy, vqa_accuracy_lmms_eval_vqav2
+from web2code.evaluation.metrics.vqa import (
+    CONTRACTIONS,
+    normalise,
+    vqa_accuracy,
+    vqa_accuracy_lmms_eval,
+    vqa_accuracy_lmms_eval_vqav2,
+)
 from web2code.evaluation.metrics.yes_no import matches_published_wub, parse_answer, parse_lmms_eval_mme
 
 few = st.text("abcAB 1.", max_size=12)
@@ -78,6 +87,42 @@ def test_exact_match():
     assert not exact_match("left", "on the left")
 
 
+@pytest.mark.parametrize(
+    ("answer", "truth", "same"),
+    [
+        ("1050", "10.50", False), ("RM 10.50.", "rm 10.50", True), ("$9.00", "9.00", True), ("10,50", "1050", False),
+        ("1,050.00", "1050.00", True), ("25/12/2018", "25122018", False), ("no. 5", "No 5", True), ("A-1", "a1", True),
+        ("1-2", "12", False), (" TAN  WOON, YANN ", "tan woon yann", True),
+    ],
+)  # fmt: skip
+def test_of_a_value_the_signs_between_digits_count(answer, truth, same):
+    assert exact_match_of_values(answer, truth) == exact_match_of_values(truth, answer) == same
+
+
+ACCENTED = "Café Zoë"
+
+
+def test_a_letter_and_its_accent_are_one_character():
+    apart = unicodedata.normalize("NFD", ACCENTED)
+    assert apart != ACCENTED == composed(apart)
+    for one, other in ((ACCENTED, apart), (apart, ACCENTED)):
+        assert contains_words(f"It is {one}.", [other])
+        assert exact_match(one, other)
+        assert exact_match_of_values(one, other)
+        assert relaxed_match(one, other)
+        assert open_match(one, [other])
+        assert equal(one, other, "text", 0)
+        assert anls(one, [other]) == vqa_accuracy(one, [other] * 10) == 1
+        assert infer_choice(one, lettered(["tea", other])) == "B"
+    assert not contains(apart, [ACCENTED])
+    assert vqa_accuracy_lmms_eval(apart, [ACCENTED] * 10) == 0
+
+
+def test_other_characters_stay_other_ones():
+    assert not exact_match("m²", "m2")
+    assert composed("e" + "\u0301" * 31) == "e" + "\u0301" * 31
+
+
 def by_the_book(first, second):
     row = list(range(len(second) + 1))
     for i, a in enumerate(first, 1):
@@ -114,6 +159,9 @@ def test_spaces_change_what_lmms_eval_calls_anls_and_half_is_enough_there():
         ("$5", "5", True, False), ("Yes.", "yes", True, False), ("70", "70%", True, False), ("0.7", "70%", True, True),
         ("0.0", "0", True, False), ("0.01", "0", False, False), ("1_0", "10", False, True), ("nan", "5", False, False),
         ("10.", "10", True, True), ("-5", "5", False, False), ("Germany", "germany", True, True),
+        ("1 2", "12", False, False), ("1 000", "1000", True, False), ("1 00", "100", False, False),
+        ("€ 12", "12", True, False), ("12 %", "12%", True, True), ("-$5", "-5", True, False), ("5", "−5", False, False),
+        ("−5", "-5", True, False), ("1$2", "12", False, False), ("$ 1 234 567.5 ", "1,234,567.5", True, False),
     ],
 )  # fmt: skip
 def test_numbers_are_relaxed(answer, truth, ours, theirs):
@@ -130,6 +178,18 @@ def test_containment_of_letters_and_of_words():
     assert not contains("anything", [""])
     assert not contains_words("anything", ["", "the"])
     assert long_truths(["abc", "abcd"]) == ["abcd"]
+
+
+@settings(deadline=None)
+@given(st.one_of(st.text(), st.text("aAtheT #-.,:* \n'5")).filter(str.strip))
+def test_every_answer_contains_itself(text):
+    assert contains_words(text, [text])
+
+
+@pytest.mark.parametrize("truth", ["A", "#", "-", "The", "an", "?", "* *"])
+def test_a_truth_of_which_normalising_leaves_nothing_is_all_of_a_right_answer(truth):
+    assert contains_words(f" {truth.lower()}\n", [truth])
+    assert not contains_words(f"It is {truth}", [truth])
 
 
 @pytest.mark.parametrize(
@@ -186,6 +246,24 @@ def test_several_options_are_none(answer):
     ],
 )  # fmt: skip
 def test_answers_as_reasoning_models_write_them_are_read(answer, letter):
+    assert infer_choice(answer, ANIMALS) == letter
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("B\n\nExplanation: A is wrong because.", "B"), ("(B)\n\n(A) is wrong", "B"), ("B.\n\nOption A barks.", "B"),
+        ("Let me see. A is wrong, C too.\n\nB", "B"), ("### Answer\n**B**\n", "B"),
+        ("B\n\nA dog is not.\n\n**B**", "B"), ("Correct option: B (A is wrong)", "B"), ("The answer is $B$", "B"),
+        ("The correct option is A or B", None), ("Option B is the answer, A and C are not.", "B"),
+        ("Therefore, option B is right, whereas option A is not.", "B"), ("Option A is right of the cat", None),
+        ("Neither option A nor option B is right", None), ("Option B is right. Option A is correct.", None),
+        (r"The correct answer is $\mathbf{B}$.", "B"), (r"The answer is \(\text{B}\).", "B"),
+        (r"The answer is $\mathbf{B}$ or $\mathbf{C}$.", None), ("B</s>", "B"), ("<|assistant|>B<|im_end|>", "B"),
+        ("B or C", None), ("Not A. B.", None), ("A\n\nB", None), ("A\nB\nC", None), ("Which?\nA\nB\nC", None),
+    ],
+)  # fmt: skip
+def test_a_letter_on_a_line_of_its_own_or_called_right_is_the_answer(answer, letter):
     assert infer_choice(answer, ANIMALS) == letter
 
 

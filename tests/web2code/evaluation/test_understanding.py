@@ -3,6 +3,7 @@ import pytest
 from web2code.evaluation.answers import extract_html
 from web2code.evaluation.measure import mean
 from web2code.evaluation.statistics import bootstrap_interval, difference
+from web2code.evaluation.summary import question_rows
 from web2code.evaluation.understanding import parse_answer, score_understanding
 
 
@@ -15,6 +16,13 @@ from web2code.evaluation.understanding import parse_answer, score_understanding
 )  # fmt: skip
 def test_only_a_whole_word_is_an_answer(text, parsed):
     assert parse_answer(text) == parsed
+
+
+def test_thoughts_are_not_read():
+    result = score_understanding(["Yes"], ["<think>No footer? There is one.</think>\nYes"], ["a"], samples=20, seed=0)
+    assert result.accuracy == 1
+    page = {"id": "a", "questions": [{"question": "A footer?", "answer": "Yes"}]}
+    assert question_rows("", [page], {"question/a/0": "<think>No?</think>Yes"})[0]["correct"]
 
 
 def test_unparsed_answers_count_as_wrong():

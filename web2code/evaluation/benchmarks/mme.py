@@ -24,6 +24,8 @@ FETCH = (
 )
 COLUMNS = ("question_id", "image", "question", "answer", "category")
 MAX_NEW_TOKENS = 16
+# Questions about a picture.
+PAIR = 2
 
 
 def load(folder: Path) -> Iterator[Sample]:
@@ -37,9 +39,9 @@ def load(folder: Path) -> Iterator[Sample]:
     for sample in samples_of(rows, folder, FETCH, partial(_sample, folder)):
         about[sample.facts["pair"]] += 1
         yield sample
-        if about[sample.facts["pair"]] > 2:
+        if about[sample.facts["pair"]] > PAIR:
             break
-    if wrong := [pair for pair, times in about.items() if times != 2]:
+    if wrong := [pair for pair, times in about.items() if times != PAIR]:
         worst = max(wrong, key=lambda pair: about[pair])
         raise ValueError(f"{folder} has not two questions about {worst}, as MME has about each picture: {FETCH}")
 
@@ -63,11 +65,16 @@ def judge(sample: Sample, answer: str) -> Verdict:
 
 
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
-    """Points of perception and cognition, by our reading of answers and by lmms-eval's, and of each category."""
+    """Points of perception and cognition, by our reading of answers and by lmms-eval's, and of each category.
+
+    A question without its other, which was not asked, has no points.
+    """
     pairs = judged(samples, verdicts)
+    about = Counter(sample.facts["pair"] for sample in samples)
     by_pair: dict[str, list[tuple[Sample, Verdict]]] = defaultdict(list)
     for sample, given in pairs:
-        by_pair[sample.facts["pair"]].append((sample, given))
+        if about[sample.facts["pair"]] == PAIR:
+            by_pair[sample.facts["pair"]].append((sample, given))
 
     def points(name: str, categories: Sequence[str], key: str) -> Measure:
         """Units are the pairs of questions: drawn together, as they are scored."""
@@ -79,7 +86,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
         scale = CATEGORY_POINTS * len(categories)
         return Measure(name, tuple(kept), terms.reshape(len(kept), 2 * len(categories)), total_points, scale)
 
-    there = {sample.facts["category"] for sample in samples}
+    there = {group[0][0].facts["category"] for group in by_pair.values()}
     return (
         points("perception", PERCEPTION, "correct"),
         points("perception (lmms-eval)", PERCEPTION, "lmms-eval"),
@@ -92,4 +99,11 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
     )
 
 
-MME = Benchmark("mme", "MME", load, judge, measures, FETCH, published=(2_374,))
+def remark(samples: Sequence[Sample]) -> str:
+    """How many questions have no points, as the other one about their picture was not asked."""
+    about = Counter(sample.facts["pair"] for sample in samples)
+    num = sum(times != PAIR for times in about.values())
+    return f", not counting {num:,} of {len(about):,} pairs: not both of their questions were asked" if num else ""
+
+
+MME = Benchmark("mme", "MME", load, judge, measures, FETCH, published=(2_374,), remark=remark)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import wraps
 
+from web2code.evaluation.answers import without_thoughts
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
 
 # As LLaVA-1.5 was trained to understand them (arXiv 2310.03744).
@@ -17,15 +18,22 @@ Judge = Callable[[Sample, str], Verdict]
 
 
 def bounded(judge: Judge) -> Judge:
-    """The same judge, to whom an answer of more than `MAX_ANSWER` characters says nothing."""
+    """The same judge, who sees no thoughts, and to whom what has more than `MAX_ANSWER` characters says nothing."""
 
     @wraps(judge)
     def judged(sample: Sample, answer: str) -> Verdict:
-        if len(answer) > MAX_ANSWER:
-            return Verdict(sample.id, "unparsed", reason=f"the answer has {len(answer):,} characters")
-        return judge(sample, answer)
+        said = spoken(answer)
+        if len(said) > MAX_ANSWER:
+            return Verdict(sample.id, "unparsed", reason=f"the answer has {len(said):,} characters")
+        return judge(sample, said)
 
     return judged
+
+
+def spoken(answer: str) -> str:
+    """What an answer says besides its thoughts, and without white space around it where it has some."""
+    said = without_thoughts(answer)
+    return answer if said == answer else said.strip()
 
 
 def verdict(sample: Sample, unparsed: str, ours: Mapping[str, float], published: Mapping[str, float]) -> Verdict:

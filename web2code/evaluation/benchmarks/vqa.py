@@ -15,7 +15,7 @@ from web2code.evaluation.benchmarks.verdicts import SHORT, blank, bounded, verdi
 from web2code.evaluation.measure import Measure, parts
 from web2code.evaluation.metrics.containment import contains, contains_words, long_truths
 from web2code.evaluation.metrics.exact import exact_match, exact_match_lmms_eval
-from web2code.evaluation.metrics.vqa import vqa_accuracy, vqa_accuracy_lmms_eval_vqav2
+from web2code.evaluation.metrics.vqa import vqa_accuracy, vqa_accuracy_lmms_eval, vqa_accuracy_lmms_eval_vqav2
 
 FETCH_TEXTVQA = (
     "fetch the validation Parquet files of the dataset lmms-lab/textvqa (validation-*.parquet), or without its OCR "
@@ -49,9 +49,11 @@ def _textvqa(folder: Path, ocr: bool, number: int, row: Row) -> Sample:
 def judge_textvqa(sample: Sample, answer: str) -> Verdict:
     """By agreement with the annotators, and by containment."""
     known = sample.facts["answers"]
-    accuracy = vqa_accuracy(answer, known)
-    ours = {"accuracy": accuracy, "words": contains_words(answer, known)}
-    published = {"lmms-eval": accuracy, "substring": contains(answer, long_truths(known))}
+    ours = {"accuracy": vqa_accuracy(answer, known), "words": contains_words(answer, known)}
+    published = {
+        "lmms-eval": vqa_accuracy_lmms_eval(answer, known),
+        "substring": contains(answer, long_truths(known)),
+    }
     return verdict(sample, blank(answer), ours, published)
 
 
@@ -104,15 +106,15 @@ def load_gqa(folder: Path) -> Iterator[Sample]:
         rows = read_rows(folder, FETCH_GQA, columns, table=tables.GQA)
         return samples_of(rows, folder, FETCH_GQA, partial(_gqa, folder, {}))
     # A picture has thirty questions, and all 398 are 50 MB.
-    pictures = read_rows(folder / "testdev_balanced_images", FETCH_GQA, ("id", "image"))
+    pictures = read_rows(folder / "testdev_balanced_images", FETCH_GQA, ("id", "image"), "testdev")
     images = {row["id"]: row["image"] for row in pictures}
-    rows = read_rows(folder / "testdev_balanced_instructions", FETCH_GQA, columns)
+    rows = read_rows(folder / "testdev_balanced_instructions", FETCH_GQA, columns, "testdev")
     return samples_of(rows, folder, FETCH_GQA, partial(_gqa, folder, images))
 
 
 def _gqa(folder: Path, images: dict[str, Any], number: int, row: Row) -> Sample:
     image = picture(row.get("image") or images.get(row["imageId"]), folder)
-    return Sample(row["id"], (image,), question(row) + SHORT, MAX_NEW_TOKENS, {"answer": row["answer"]})
+    return Sample(row["id"], (image,), question(row) + SHORT, MAX_NEW_TOKENS, {"answer": truths(row["answer"])[0]})
 
 
 @bounded

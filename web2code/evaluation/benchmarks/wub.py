@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from web2code.data.images import ImageIndex, load_image
+from web2code.data.images import ImageIndex
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import Judged, average, columns, judged, outcomes, units
-from web2code.evaluation.benchmarks.files import Row, question, samples_of, yes_or_no
+from web2code.evaluation.benchmarks.files import Row, indexed_picture, question, samples_of, yes_or_no
 from web2code.evaluation.benchmarks.verdicts import bounded, verdict
 from web2code.evaluation.measure import Measure, by_cluster, ratio
 from web2code.evaluation.metrics.yes_no import balanced_accuracy, majority, matches_published_wub, parse_answer
@@ -32,18 +32,21 @@ def load(folder: Path) -> Iterator[Sample]:
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                try:
-                    yield json.loads(line)
-                except (json.JSONDecodeError, RecursionError):
-                    raise ValueError(f"{path}, line {number} is no JSON: {FETCH}") from None
+    try:
+        with open(path, encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip():
+                    try:
+                        yield json.loads(line)
+                    except (json.JSONDecodeError, RecursionError):
+                        raise ValueError(f"{path}, line {number} is no JSON: {FETCH}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no text in UTF-8: {FETCH}") from None
 
 
 def _sample(images: ImageIndex, number: int, row: Row) -> Sample:
     facts = {"answer": yes_or_no(row["A"])}
-    image = load_image(images.find(row["image"]))
+    image = indexed_picture(images, row["image"])
     return Sample(f"{row['image']}/{row['question_id']}", (image,), question(row, "Q"), MAX_NEW_TOKENS, facts)
 
 

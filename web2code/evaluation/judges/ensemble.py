@@ -23,16 +23,18 @@ class PanelAgreement:
 def joined(panel: Mapping[str, Verdict]) -> Verdict:
     """What several judges said of one answer, by judge: the mean of those that judged it; of one judge, its verdict.
 
-    `judges` says how many judged it, and `JUDGE: NAME` what each of them said.
+    `judges` says how many judged it, and `JUDGE: NAME` what each of them said. An answer that is missing may be judged
+    as an empty one: it stays a missing one, with the mean of what they said.
     """
-    verdicts = list(panel.values())
-    scored = {judge: verdict.values for judge, verdict in panel.items() if verdict.outcome == "scored"}
-    if len(panel) == 1 or not scored:
-        return verdicts[0]
-    rows = list(scored.values())
+    first, *others = panel.values()
+    judged = {judge: verdict for judge, verdict in panel.items() if verdict.values}
+    if not others or not judged:
+        return first
+    rows = [verdict.values for verdict in judged.values()]
     means = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0] if all(name in row for row in rows)}
-    each = {f"{judge}: {name}": value for judge, row in scored.items() for name, value in row.items()}
-    return Verdict(verdicts[0].id, "scored", means | {"judges": float(len(rows))} | each)
+    each = {f"{judge}: {name}": value for judge, one in judged.items() for name, value in one.values.items()}
+    outcome = next(iter(judged.values())).outcome
+    return Verdict(first.id, outcome, means | {"judges": float(len(rows))} | each)
 
 
 def panel_of(scores: Scores) -> Mapping[str, Scores]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from web2code.endpoint import Client, Question, Unanswered
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
+from web2code.evaluation.benchmarks.verdicts import spoken
 from web2code.evaluation.judges.repeats import mean_of_replies, repeated
 from web2code.evaluation.judges.scores import read_scores, scores_schema
 
@@ -42,6 +43,8 @@ class LlavaBenchJudge:
     def judge(self, sample: Sample, answer: str) -> Verdict:
         """The verdict on the answer to a question; a missing one is judged as empty, and its outcome is `no_answer`.
 
+        Thoughts are no part of an answer.
+
         `values` are the scores from 1 to 10 of `model` and `reference`, of the first order alone the two with
         `published` before them, and with both orders in `first` what an answer gained by standing first; then the
         number of `replies`, and with two or more of them `sd NAME`, the standard deviation of each over the replies.
@@ -49,11 +52,12 @@ class LlavaBenchJudge:
         Raises:
             EndpointError: the endpoint does not work, or has cost as much as it may; judging again goes on from there.
         """
+        said = spoken(answer)
         try:
-            replies = repeated(self.repeats, lambda key: self._values(key, sample, answer))
+            replies = repeated(self.repeats, lambda key: self._values(key, sample, said))
         except Unanswered as error:
             return Verdict(sample.id, "unjudged", reason=str(error))
-        return Verdict(sample.id, "scored" if answer.strip() else "no_answer", mean_of_replies(replies))
+        return Verdict(sample.id, "scored" if said.strip() else "no_answer", mean_of_replies(replies))
 
     def _values(self, key: str, sample: Sample, answer: str) -> dict[str, float]:
         """What one reply says, or one in each order."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from web2code.endpoint import Client, Question, Unanswered
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
-from web2code.evaluation.benchmarks.verdicts import LETTER
+from web2code.evaluation.benchmarks.verdicts import LETTER, spoken
 from web2code.evaluation.judges.repeats import mean_of_replies, spread
 from web2code.evaluation.measure import Measure, mean
 from web2code.evaluation.metrics.choices import infer_choice
@@ -34,6 +34,8 @@ ASK_AGAIN = (
 def judge(client: Client, sample: Sample, model: str, repeats: int = 1) -> Verdict:
     """A verdict on the answer of the model that sees; failures of the text model are among its values.
 
+    Thoughts of either are no part of what it says.
+
     `values` say which of `NAMES` were right, by our rule and by the published one, and whether the text model gave no
     reply that can be read where it was needed (`not judged`): each the mean over `repeats` times that it is asked, with
     `sd NAME`, the standard deviation over two or more.
@@ -41,20 +43,20 @@ def judge(client: Client, sample: Sample, model: str, repeats: int = 1) -> Verdi
     Raises:
         EndpointError: the endpoint does not work, or has cost as much as it may; asking again goes on from there.
     """
-    verdicts = [_judge_once(client, f"repeat {number}", sample, model) for number in range(repeats)]
+    verdicts = [_judge_once(client, f"repeat {number}", sample, spoken(model)) for number in range(repeats)]
     return Verdict(sample.id, "scored", mean_of_replies([one.values for one in verdicts]))
 
 
 def _judge_once(client: Client, key: str, sample: Sample, model: str) -> Verdict:
     options = sample.facts["options"]
-    text_model = _reply(client, key, ASK + sample.prompt.removesuffix(LETTER), str.strip)
+    text_model = _reply(client, key, ASK + sample.prompt.removesuffix(LETTER), _said)
     again = ""
     if infer_choice(model, options) != infer_choice(text_model, options):
         answers = {"student who saw the picture": model, "student who did not": text_model}
         shown = {"question": sample.prompt.removesuffix(LETTER)}
         shown |= {student: text[:MAX_ANSWER_CHARS] for student, text in answers.items()}
         question = ASK_AGAIN + json.dumps(shown, ensure_ascii=False)
-        again = _reply(client, key, question, lambda text: _readable(text, options))
+        again = _reply(client, key, question, lambda reply: _readable(reply, options))
     return verdict(sample, model, text_model, again)
 
 
@@ -92,10 +94,15 @@ def _reply(client: Client, key: str, text: str, parse: Callable[[str], str]) -> 
         return ""
 
 
-def _readable(text: str, options: Mapping[str, str]) -> str:
-    if not infer_choice(text, options):
+def _said(reply: str) -> str:
+    return spoken(reply).strip()
+
+
+def _readable(reply: str, options: Mapping[str, str]) -> str:
+    said = _said(reply)
+    if not infer_choice(said, options):
         raise ValueError("the reply names no choice")
-    return text
+    return said
 
 
 def _published(sample: Sample, model: str, text_model: str, again: str) -> dict[str, float]:

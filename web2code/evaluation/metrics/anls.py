@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from web2code.evaluation.metrics.composed import composed
+
 THRESHOLD = 0.5
 
 
 def anls(answer: str, truths: Sequence[str]) -> float:
     """The best similarity of the answer to one of the truths, 0 unless above one half (arXiv 1905.13648, eq. 1)."""
-    found = _plain(answer)
-    scores = [_similarity(found, truth, max(len(found), len(truth))) for truth in map(_plain, truths)]
+    found, *known = (_plain(composed(text)) for text in (answer, *truths))
+    scores = [_similarity(found, truth, max(len(found), len(truth))) for truth in known]
     best = max(scores, default=0.0)
     return best if best > THRESHOLD else 0.0
 

@@ -6,21 +6,32 @@ import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 
+from web2code.evaluation.metrics.composed import composed
 from web2code.evaluation.metrics.exact import exact_match_lmms_eval
 
 AROUND = " .,:;!?*()[]{}<>\"'`#"
+AROUND_LETTER = AROUND + "$\\"
 # Letters that are words of English: one that a word follows on its line names no option by itself.
 WORDS = ("A", "I")
 # A letter that names an option: no part of a word (`C++`, `e-mail`, `D.C.`), nor an article.
 LETTER = r"(?![AIai] (?!(?:and|or|because|since|as)\b)\w)[A-Za-z]\b(?!\+|['’-]\w|\.\w\b)"
-OPENING = r"[*(\[\"']{0,3}"
+OPENING, CLOSING = r"[*(\[{$\\\"']{0,4}", r"[*)\]}$\\.\"']{0,4}"
 # One letter more; after a comma alone it begins no clause.
-ALSO = rf"[*)\].\"']{{0,3}}(?:,? (?:and|or) |, ?(?!\w (?!(?:and|or)\b)\w)| ?[/&] ?){OPENING}{LETTER}"
-STATED = re.compile(rf"\b(?i:answer(?:\sis)?(?:\soption)?)\b[*:>]*\s?{OPENING}({LETTER}(?:{ALSO})*)")
+ALSO = rf"{CLOSING}(?:,? (?:and|or) |, ?(?!\w (?!(?:and|or)\b)\w)| ?[/&] ?){OPENING}{LETTER}"
+STATED = re.compile(
+    rf"\b(?i:(?:answer|(?:correct|right|best) (?:option|choice))(?:\sis)?(?:\soption)?)\b[*:>]*\s?"
+    rf"{OPENING}({LETTER}(?:{ALSO})*)"
+)
+# That an option is right, if it is not one of several.
+CALLED_RIGHT = re.compile(
+    rf"(?<!or )(?<!and )\b(?i:option|choice) {OPENING}([A-Za-z])\b{CLOSING} is "
+    r"(?:(?:the )?(?:right|correct)\b(?!-| of| to)|the (?:best|answer)\b)"
+)
 LEADING = re.compile(rf"[*(\[]{{0,3}}([A-Z])(?:\*{{0,2}}[.):\]]|\*\*)(?!{ALSO})")
 BRACKETED = re.compile(rf"\(([A-Z](?=\))(?:{ALSO})*)")
 BOXED = re.compile(r"\\boxed ?\{((?:[^{}]|\{[^{}]*\})*)\}")
-FONT = re.compile(r"\\(?:text|math)[a-z]*(?=\{)")
+# What is no part of an answer's words: fonts of LaTeX, and tokens that end a turn or begin one.
+SHELL = re.compile(r"\\(?:text|math)[a-z]*(?=\{)|</?s>|<\|\w+\|>")
 # In lmms-eval's rule for MMBench, `A` names no option in a sentence of more words than this.
 FEW_WORDS = 3
 SCIENCEQA_LETTERS = ("A", "B", "C", "D", "E")
@@ -46,20 +57,25 @@ def infer_choice(answer: str, options: Mapping[str, str]) -> str | None:
     """The letter of the option that an answer names, or None where it names none or several; never a guess.
 
     In this order: a letter alone; an option's text alone; what the last `\\boxed{...}` names; `answer is B` (the last
-    one, which decides, also where it is `B or C`); a letter that leads (`B. ...`); one letter in brackets; one lone
-    letter; one option whose words are in the answer. An article is no letter.
+    one, which decides, also where it is `B or C`); a letter alone on the first or the last line (which decides, too);
+    a letter that leads (`B. ...`); one option that is called right; one letter in brackets; one lone letter; one option
+    whose words are in the answer. An article is no letter.
     """
-    lines = [" ".join(line.split()) for line in answer.splitlines() if line.strip()]
+    lines = [" ".join(line.split()) for line in SHELL.sub("", answer).splitlines() if line.strip()]
     text = " ".join(lines)
-    if (alone := text.strip(AROUND).upper()) in options:
+    if (alone := text.strip(AROUND_LETTER).upper()) in options:
         return alone
     plain = {letter: _plain(option) for letter, option in options.items() if _plain(option)}
     stated = [_letters(found) & options.keys() for found in STATED.findall("\n".join(lines))]
     last = next(filter(None, reversed(stated)), set())
+    own = _on_own_line(lines, options)
     candidates = [{letter for letter, option in plain.items() if option == _plain(text)}, _boxed(text, options), last]
-    if not last:
+    if own and not last:
+        candidates.append(own)
+    elif not last:
         candidates += [
             _leading(lines) & options.keys(),
+            _letters(" ".join(CALLED_RIGHT.findall(text))) & options.keys(),
             _letters(" ".join(BRACKETED.findall(text))) & options.keys(),
             _lone_letters(lines, options),
             _longest_contained(_plain(text), plain),
@@ -125,8 +141,14 @@ def _letters(found: str) -> set[str]:
 
 def _boxed(text: str, options: Mapping[str, str]) -> set[str]:
     boxes = BOXED.findall(text)
-    letter = infer_choice(FONT.sub("", boxes[-1]), options) if boxes else None
+    letter = infer_choice(boxes[-1], options) if boxes else None
     return {letter} if letter else set()
+
+
+def _on_own_line(lines: Sequence[str], options: Mapping[str, str]) -> set[str]:
+    """Letters that are all of their lines, where the first line or the last is such a one."""
+    alone = [line.strip(AROUND_LETTER).upper() for line in lines]
+    return set(alone) & options.keys() if {*alone[:1], *alone[-1:]} & options.keys() else set()
 
 
 def _leading(lines: Sequence[str]) -> set[str]:
@@ -140,9 +162,9 @@ def _lone_letters(lines: Sequence[str], options: Mapping[str, str]) -> set[str]:
     found, words_of_english = set[str](), set[str]()
     for line in lines:
         *words, end = line.split()
-        found.add(end.strip(AROUND))
+        found.add(end.strip(AROUND_LETTER))
         for word in words:
-            (words_of_english if word.lstrip(AROUND) in WORDS else found).add(word.strip(AROUND))
+            (words_of_english if word.lstrip(AROUND_LETTER) in WORDS else found).add(word.strip(AROUND_LETTER))
     found &= options.keys()
     return found | (words_of_english & {"A"} & options.keys()) if found else found
 
@@ -158,4 +180,4 @@ def _longest_contained(text: str, options: Mapping[str, str]) -> set[str]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(word.strip(AROUND) for word in text.casefold().split())
+    return " ".join(word.strip(AROUND) for word in SHELL.sub("", composed(text)).casefold().split())

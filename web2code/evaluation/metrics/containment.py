@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from web2code.evaluation.metrics.composed import composed
 from web2code.evaluation.metrics.vqa import normalise
 
 # Full-width characters of Chinese and Japanese texts, as their ASCII twins.
@@ -29,10 +30,11 @@ def contains_formula(answer: str, truths: Sequence[str]) -> bool:
 def contains_words(answer: str, truths: Sequence[str]) -> bool:
     """Whether the words of a true answer stand in the answer one after the other, both normalised as in VQA.
 
-    After LLaVAR's script (arXiv 2306.17107), whose word boundaries do not see signs such as the `$` of `$5`.
+    After LLaVAR's script (arXiv 2306.17107), whose word boundaries do not see signs such as the `$` of `$5`. A true
+    answer of which normalising leaves nothing (`A`, `#`) has to be all of the answer.
     """
-    found = f" {_words(answer)} "
-    return any(f" {truth} " in found for truth in map(_words, truths) if truth)
+    found, whole = f" {_words(answer)} ", _plain(answer)
+    return any(f" {words} " in found if (words := _words(truth)) else whole == _plain(truth) != "" for truth in truths)
 
 
 def long_truths(truths: Sequence[str]) -> list[str]:
@@ -41,7 +43,11 @@ def long_truths(truths: Sequence[str]) -> list[str]:
 
 
 def _words(text: str) -> str:
-    return " ".join(word.strip(AROUND) for word in normalise(text).split())
+    return " ".join(filter(None, (word.strip(AROUND) for word in normalise(composed(text)).split())))
+
+
+def _plain(text: str) -> str:
+    return " ".join(composed(text).lower().split())
 
 
 def _fold(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from web2code.evaluation.metrics.anls import levenshtein
 from web2code.evaluation.metrics.choices import infer_choice, lettered
+from web2code.evaluation.metrics.composed import composed
 
 AnswerType = Literal["text", "integer", "float", "list"]
 # A minus sign is one unless something is subtracted: 3-5 holds 3 and 5.
@@ -41,7 +42,7 @@ def equal(found: str, truth: str, answer_type: AnswerType, precision: int) -> bo
         items, wanted = _items(found), _items(truth)
         return items is not None and items == wanted
     if answer_type == "text":
-        return found == truth
+        return composed(found) == composed(truth)
     value, target = _number(found), _number(truth)
     if value is None or target is None:
         return False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from web2code.evaluation.metrics.composed import composed
+
 INDICATORS = ("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ")
 TRIVIAL = set(":,.!?;'")
 # As in MMMU's eval_utils.py, written so that a number is tried from its first digit alone.
@@ -90,4 +92,4 @@ def _normalised(text: str) -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
-    return " ".join(word.strip(AROUND) for word in text.casefold().split())
+    return " ".join(word.strip(AROUND) for word in composed(text).casefold().split())

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 
+from web2code.evaluation.metrics.composed import composed
+
 TOLERANCE = 0.05
-NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,2})?")
-CURRENCIES = str.maketrans("", "", "$€£¥ ")
+CURRENCY = "[$€£¥ ]*+"
+DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d{1,3}(?: \d{3})+|\d+)"
+NUMBER = re.compile(rf"{CURRENCY}([-+]?){CURRENCY}((?:{DIGITS}(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{{1,2}})?){CURRENCY}")
 
 
 def relaxed_match(answer: str, truth: str) -> bool:
     """Whether a number is within 5 % of the true one, or a text equals the true one (arXiv 2203.10244, section 5.1).
 
-    Thousands separators, currency signs, a final full stop and white space around do not matter; `70`, `70%` and `0.7`
-    all answer `70%`, and only a zero answers zero.
+    Thousands separators (commas or spaces), currency signs around the number, a final full stop and white space around
+    do not matter; `70`, `70%` and `0.7` all answer `70%`, and only a zero answers zero.
     """
-    first, second = (" ".join(text.split()).removesuffix(".") for text in (answer, truth))
+    first, second = (_plain(text) for text in (answer, truth))
     found, wanted = _number(first), _number(second)
     if found is None or wanted is None:
         return first.lower() == second.lower()
@@ -35,9 +38,14 @@ def _close(found: float, wanted: float) -> bool:
     return abs(found - wanted) / abs(wanted) <= TOLERANCE if wanted else found == 0
 
 
+def _plain(text: str) -> str:
+    """Without white space around and a final full stop; U+2212 is a minus sign as well."""
+    return " ".join(composed(text).replace("\N{MINUS SIGN}", "-").split()).removesuffix(".")
+
+
 def _number(text: str) -> float | None:
-    plain = text.removesuffix("%").translate(CURRENCIES)
-    return float(plain.replace(",", "")) if NUMBER.fullmatch(plain) else None
+    found = NUMBER.fullmatch(text.removesuffix("%"))
+    return float(found[1] + found[2].replace(",", "").replace(" ", "")) if found else None
 
 
 def _lmms_eval_number(text: str) -> float | None:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from statistics import mean
 
+from web2code.evaluation.metrics.composed import composed
+
 # What is written without one of its apostrophes is set right. The one that is set wrong is in the published table too.
 WITH_APOSTROPHES = """
     ain't aren't can't could've couldn't couldn't've didn't doesn't don't hadn't hadn't've hasn't haven't he'd he'd've
@@ -33,10 +35,12 @@ MAX_PERIODS = int(re.UNICODE)
 
 
 def vqa_accuracy(answer: str, truths: Sequence[str]) -> float:
-    """Mean over annotators of min(1, others who gave this answer / 3), after normalising all of them.
+    """Mean over annotators of min(1, others who gave this answer / 3), after normalising all of them."""
+    return vqa_accuracy_lmms_eval(composed(answer), [composed(truth) for truth in truths])
 
-    As TextVQA's rule in lmms-eval (textvqa/utils.py, _task_utils/vqa_eval_metric.py), after visualqa.org.
-    """
+
+def vqa_accuracy_lmms_eval(answer: str, truths: Sequence[str]) -> float:
+    """The same as lmms-eval has it for TextVQA (textvqa/utils.py, _task_utils/vqa_eval_metric.py)."""
     return _agreement(normalise(answer), [normalise(truth) for truth in truths])
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.web2code.evaluation.benchmarks.public_files import png
 from web2code.config import Endpoint
 from web2code.endpoint import Client
 from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
@@ -140,6 +141,14 @@ def test_repeats_are_asked_in_both_orders(chat, tmp_path):
     assert (found.values["model"], found.values["sd model"], found.values["first"]) == (5.0, 0.0, 0.0)
 
 
+def test_thoughts_are_not_judged(chat, tmp_path):
+    chat.reply = scores(9, 1)
+    judging = judge(chat.url, tmp_path)
+    assert judging.judge(question(0), "<think>A tram?</think>\n\nA bicycle.").outcome == "scored"
+    assert judging.judge(question(0), "<think>A tram?</think>\n").outcome == "no_answer"
+    assert [asked(body)["answer_2"] for body in chat.seen] == ["A bicycle.", ""]
+
+
 def test_a_missing_answer_is_told_from_a_bad_one(chat, tmp_path):
     chat.reply = scores(9, 1)
     judging = judge(chat.url, tmp_path)
@@ -164,7 +173,7 @@ def write_files(folder, variant):
     names = [f"{number:012d}.jpg" if coco else f"{number:03d}.jpg" for number in range(variant.num // 3)]
     contexts, questions = [], []
     for number, name in enumerate(names):
-        (folder / "images" / (f"COCO_val2014_{name}" if coco else name)).write_bytes(b"picture %d" % number)
+        (folder / "images" / (f"COCO_val2014_{name}" if coco else name)).write_bytes(png(number))
         boxes = [{"category": "bus", "bbox": [0.1, 0.2, 0.3, 0.4]}]
         said = {"captions": ["A red bus.", "A street."], "instances": boxes} if coco else {"caption": "A red bus."}
         contexts.append({"id": number, "image": name, **said})
@@ -186,10 +195,21 @@ def test_the_public_files_are_read(tmp_path, variant, context):
     benchmark = llava_bench(variant)
     samples = list(benchmark.load(tmp_path))
     assert len(samples) == variant.num
-    assert (samples[4].id, samples[4].images, samples[4].prompt) == ("4", (b"picture 1",), "What?")
+    assert (samples[4].id, samples[4].images, samples[4].prompt) == ("4", (png(1),), "What?")
     assert samples[4].facts == {"category": "detail", "context": context, "reference": "Answer 4"}
     figures = benchmark.measures(samples, [verdict(sample.id, 5, 10) for sample in samples])
     assert (figures[0].name, figures[0].value) == ("relative score", 50.0)
+
+
+def test_a_text_may_have_a_line_separator_and_a_file_a_byte_order_mark(tmp_path):
+    write_files(tmp_path, IN_THE_WILD)
+    path = tmp_path / IN_THE_WILD.references
+    text = path.read_text().replace("Answer 4", "one\u2028two") + "\n"
+    path.write_text(text, encoding="utf-8-sig")
+    assert load(IN_THE_WILD, tmp_path)[4].facts["reference"] == "one\u2028two"
+    path.write_text(text, encoding="utf-16")
+    with pytest.raises(ValueError, match=rf"{IN_THE_WILD.references} is no text in UTF-8: fetch"):
+        load(IN_THE_WILD, tmp_path)
 
 
 def test_a_file_that_is_missing_or_cut_off_is_named_with_what_to_fetch(tmp_path):

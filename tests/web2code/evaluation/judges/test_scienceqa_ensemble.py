@@ -112,6 +112,18 @@ def test_the_text_model_answers_and_where_the_two_differ_reads_both_answers(chat
     assert len(chat.seen) == 6 + 2 + 2 * 3
 
 
+def test_thoughts_of_neither_model_count(chat, tmp_path):
+    def thoughtful(text):
+        return f"<think>{says('C')}</think>\n\n{text}"
+
+    chat.reply = lambda body: thoughtful(says("B") if "Two students" in text_of(body) else says("A"))
+    client = Client("judge", Endpoint(url=chat.url, retries=0), "m", 0.0, 512, tmp_path)
+    one = judge(client, sample("x", answer="B"), thoughtful(says("B")))
+    assert not any("<think>" in text_of(body) for body in chat.seen)
+    assert one.values["model"] == one.values["model (published)"] == one.values["judge (published)"] == 1
+    assert (one.values["text model"], one.values["judge"]) == (0, 1)
+
+
 def test_a_text_model_that_fails_leaves_the_models_answers(chat, tmp_path):
     client = Client("judge", Endpoint(url=chat.url, retries=0, concurrency=1), "m", 0.0, 512, tmp_path)
     chat.script = [500, says("A")]
