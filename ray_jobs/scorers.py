@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import count, cycle, islice
@@ -13,19 +13,20 @@ from typing import Any
 
 import psutil
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ray_jobs.deadline import Deadline
 from ray_jobs.deaths import reason_of, was_taken_away
-from web2code.evaluation.benchmarks.benchmark import Benchmark, Folders, PageScorer, Sample, Verdict
+from web2code.evaluation.benchmarks.benchmark import SCORER_RAISED, Benchmark, Folders, PageScorer, Sample, Verdict
 from web2code.evaluation.journal import Journal
 
 # A scorer has browsers of its own, and threads that keep them busy.
 THREADS = 4
 # Engines, whose processes have 15, go before.
 NICENESS = 19
-# Of scorers, since one last gave a verdict; each that a page caused tells of that page, so that asking again goes on.
+# Of scorers, or errors in them, since one last gave a verdict; each that a page caused tells of that page, so that
+# asking again goes on.
 MAX_DEATHS = 16
 CLOSE_SECONDS = 30
 # The last resort, more than four pages at once take on one core: rendering, and what is computed, have limits as well.
@@ -118,8 +119,9 @@ def end(actors: list[Any]) -> None:
 class Scorers:
     """Scorers for those benchmarks whose answers are pages; each verdict is kept in a journal as it comes.
 
-    A scorer that dies is replaced. What it may have died of is scored again, one answer after another, each by a scorer
-    of its own: one that ends that one too is told by its verdict.
+    A scorer that dies is replaced. What it may have died of, or what one raised an error for, is scored again, one
+    answer after another, each by a scorer of its own: one that ends that one too, or has it raise an error, is told by
+    its verdict. Errors become verdicts where a benchmark has a score: before, the machine may lack what all need.
 
     Args:
         folders: by benchmark, where its scorers work.
@@ -145,6 +147,7 @@ class Scorers:
         self.turn = count()
         self.suspects: deque[Task] = deque()
         self.deaths = 0
+        self.raised: dict[str, list[Verdict]] = defaultdict(list)
 
     def __enter__(self) -> Scorers:
         return self
@@ -154,6 +157,8 @@ class Scorers:
     ) -> None:
         alone = [task.actor for task in self.running.values() if task.alone]
         end([*alone, *(actor for actors in self.actors.values() for actor in actors)])
+        if not error:
+            self._require_scores()
 
     def prepare(self, samples: Iterator[tuple[str, Sample]]) -> None:
         """Have scorers do ahead what they can, of as many samples as they keep up with; each with what asks for it.
@@ -225,10 +230,13 @@ class Scorers:
             if getattr(error, "actor_init_failed", False):
                 raise RuntimeError(f"a scorer does not start: {reason_of(error)}") from None
             self._take_death(ref, task, error)
+        except RayTaskError as error:
+            self._take_error(ref, task, error)
         else:
             self.deaths = 0
             del self.running[ref]
             self._keep(task.name, verdict)
+            self._keep_raised(task.name)
             if task.alone:
                 end([task.actor])
         self._isolate()
@@ -246,9 +254,38 @@ class Scorers:
             end([task.actor])
         else:
             self._replace(task.name, task.actor)
+        self._count(reason)
+
+    def _take_error(self, ref: Any, task: Task, error: RayTaskError) -> None:
+        """Name what a scorer of its own raised an error for, or give it one."""
+        del self.running[ref]
+        if not task.alone:
+            self.suspects.append(task)
+            return
+        end([task.actor])
+        reason = " ".join(f"{type(error.cause).__name__}: {error.cause}".split())[:200]
+        self.raised[task.name].append(Verdict(task.sample.id, "failed", reason=f"{SCORER_RAISED} {reason}"))
+        self._keep_raised(task.name)
+        self._count(reason)
+
+    def _keep_raised(self, name: str) -> None:
+        """Write down what scorers raised errors for, once there is a score."""
+        entries = self.journals[name].entries.values() if name in self.raised else ()
+        if any(entry["outcome"] == "scored" for entry in entries):
+            for verdict in self.raised.pop(name):
+                self._keep(name, verdict)
+
+    def _require_scores(self) -> None:
+        for name, verdicts in self.raised.items():
+            told = f"{verdicts[0].id}: {verdicts[0].reason}"
+            raise RuntimeError(f"{name}: no answer has a score, and for {len(verdicts)} there was an error; {told}")
+
+    def _count(self, reason: str) -> None:
+        """One more death or error; not without end."""
         self.deaths += 1
-        if self.deaths > MAX_DEATHS:
-            raise RuntimeError(f"scorers died {self.deaths} times without a verdict; the last time: {reason}")
+        times = max([self.deaths, *map(len, self.raised.values())])
+        if times > MAX_DEATHS:
+            raise RuntimeError(f"scorers failed {times} times without a verdict; the last time: {reason}")
 
     def _isolate(self) -> None:
         """Give the next suspect to a scorer of its own, once the one before is done with."""
@@ -268,7 +305,7 @@ class Scorers:
             try:
                 self._keep(name, ray.get(ref))
                 self.deaths = 0
-            except RayActorError:
+            except (RayActorError, RayTaskError):
                 unfinished.append(task)
         self.suspects.extend(unfinished[:THREADS])
         for task in unfinished[THREADS:]:

@@ -62,9 +62,9 @@ def test_a_page_that_ends_its_scorer_is_found_and_named(local_ray, tmp_path):
     assert all(journal[name]["values"]["length"] == len(texts[name]) for name in texts if name != "page7")
 
 
-def score(journal, folder, texts):
+def score(journal, folder, texts, scorer=Length):
     """Have answers scored by one scorer, those that the journal does not have yet."""
-    benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=Length)}
+    benchmarks = {"wcgb": replace(BENCHMARKS["wcgb"], scorer=scorer)}
     with one_scorer(benchmarks, folder, journal) as scorers:
         for name, text in texts.items():
             scorers.take("wcgb", Sample(name, (), "", 4), text)
@@ -108,13 +108,56 @@ def test_pages_that_end_their_scorers_far_apart_are_all_named(local_ray, tmp_pat
 def test_where_every_page_ends_its_scorer_each_attempt_goes_on_from_the_one_before(local_ray, tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_DEATHS", 3)
     texts = dict.fromkeys(("page0", "page1", "page2", "page3", "page4", "page5"), "poison")
-    with pytest.raises(RuntimeError, match="scorers died 4 times without a verdict"):
+    with pytest.raises(RuntimeError, match="scorers failed 4 times without a verdict"):
         score(Journal(tmp_path / "verdicts.jsonl"), tmp_path, texts)
     first = failed(Journal(tmp_path / "verdicts.jsonl"))
     assert 0 < len(first) < len(texts)
-    with pytest.raises(RuntimeError, match="scorers died 4 times without a verdict"):
+    with pytest.raises(RuntimeError, match="scorers failed 4 times without a verdict"):
         score(Journal(tmp_path / "verdicts.jsonl"), tmp_path, texts)
     assert failed(Journal(tmp_path / "verdicts.jsonl")) > first
+
+
+class Wrong(Length):
+    """Raises an error for one kind of answer, for another once, and for a third as long as something is missing."""
+
+    def score(self, sample, text):
+        if text == "blank":
+            return Verdict(sample.id, "unparsed", reason="no page")
+        if text == "wrong":
+            raise KeyError("no\nsuch key")
+        if text == "lacking" and not (self.folders.kept / "there").exists():
+            raise ValueError("no Chromium on PATH")
+        if text == "busy" and not (self.folders.kept / "busy").exists():
+            (self.folders.kept / "busy").touch()
+            raise OSError("too many open files")
+        return super().score(sample, text)
+
+
+def test_a_page_that_a_scorer_raises_an_error_for_again_is_named_and_no_other_is_lost(local_ray, tmp_path):
+    texts = dict.fromkeys(("page0", "page1", "page2", "page3"), "text") | {"page1": "wrong", "page2": "busy"}
+    journal = Journal(tmp_path / "verdicts.jsonl")
+    score(journal, tmp_path, texts, Wrong)
+    assert journal.entries.keys() == texts.keys()
+    assert failed(journal) == {"page1"}
+    assert journal["page1"]["reason"] == r"its scorer raised KeyError: 'no\nsuch key'"
+
+
+def test_where_no_answer_has_a_score_errors_end_the_evaluation_and_are_no_verdicts(local_ray, tmp_path, monkeypatch):
+    texts = {"page0": "blank", "page1": "lacking", "page2": "lacking"}
+    with pytest.raises(
+        RuntimeError, match=r"no answer has a score, .* page[12]: its scorer raised .* Chromium on PATH"
+    ):
+        score(Journal(tmp_path / "verdicts.jsonl"), tmp_path, texts, Wrong)
+    monkeypatch.setattr(module, "MAX_DEATHS", 0)
+    with pytest.raises(RuntimeError, match=r"scorers failed 1 times without a verdict.*Chromium on PATH"):
+        score(Journal(tmp_path / "verdicts.jsonl"), tmp_path, texts, Wrong)
+    (tmp_path / "there").touch()
+    journal = Journal(tmp_path / "verdicts.jsonl")
+    assert journal.entries.keys() == {"page0"}
+    score(journal, tmp_path, texts, Wrong)
+    assert {name: entry["outcome"] for name, entry in journal.entries.items()} == {
+        "page0": "unparsed", "page1": "scored", "page2": "scored",
+    }  # fmt: skip
 
 
 class Endless(Length):

@@ -10,13 +10,18 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from PIL import Image
 
 from web2code.data.sample import ImageFile
 
+# What is decoded anywhere, as Pillow calls it: of whatever else it reads, some start other programs, or are little used
+# and little tested.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"}
+# The last of a PNG file's chunks, with its checksum.
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 # The largest picture that is decoded: a page of 1920 pixels' width may be 33,000 high.
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 64 * 1024**2
@@ -92,14 +97,14 @@ def load_image(image: ImageFile | bytes) -> bytes:
 
 
 def image_size(data: bytes) -> tuple[int, int]:
-    """Width and height, from the header alone, of a picture that is safe to decode.
+    """Width and height, from the header alone, of a picture that is safe to decode; a PNG must also have its end.
 
     Raises:
-        ValueError: it is no picture, or has more than `MAX_PIXELS`; the message is a countable reason.
+        ValueError: it is none of `FORMATS`, or has more than `MAX_PIXELS`; the message is a countable reason.
     """
     try:
         # `open` reads the header; Pillow's own guard would only warn below twice its limit.
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
     except Image.DecompressionBombError:
         raise ValueError("image has too many pixels") from None
@@ -107,6 +112,8 @@ def image_size(data: bytes) -> tuple[int, int]:
         raise ValueError("image does not decode") from None
     if width * height > MAX_PIXELS:
         raise ValueError("image has too many pixels")
+    if data.startswith(PNG_START) and data.rfind(PNG_END) < 0:
+        raise ValueError("image does not decode")
     return width, height
 
 
@@ -118,20 +125,26 @@ def decode_image(data: bytes) -> Image.Image:
     """
     image_size(data)
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, EOFError):
         raise ValueError("image does not decode") from None
 
 
+def is_left_by_macos(path: PurePath) -> bool:
+    """Whether a file is what macOS puts beside each one that it packs or copies, by the same name but for its start."""
+    return path.name.startswith("._") or "__MACOSX" in path.parts
+
+
 def _pictures(place: Path) -> Iterable[tuple[str, ImageFile]]:
     if place.is_dir():
         for path in sorted(place.rglob("*")):
-            if path.suffix.lower() in SUFFIXES:
+            if path.suffix.lower() in SUFFIXES and not is_left_by_macos(path.relative_to(place)):
                 yield path.relative_to(place).as_posix(), ImageFile(path)
     elif place.exists():
         for entry in _archive(str(place)).infolist():
-            if PurePosixPath(entry.filename).suffix.lower() in SUFFIXES:
+            name = PurePosixPath(entry.filename)
+            if name.suffix.lower() in SUFFIXES and not is_left_by_macos(name):
                 yield entry.filename, ImageFile(place, entry.filename)
     else:
         raise ValueError(f"{place} is missing: it holds the pictures; download it")

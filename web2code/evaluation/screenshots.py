@@ -9,10 +9,9 @@ from urllib.parse import quote
 
 from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "WEBP")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+from web2code.data.images import FORMATS, MAX_PIXELS, SUFFIXES, is_left_by_macos
+
 MAX_BYTES = 30_000_000
-MAX_PIXELS = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,8 @@ def read_screenshots(folder: str) -> list[Screenshot]:
     if not folder:
         return []
     paths = sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES)
-    return [_read(path, quote(str(path.relative_to(folder)), safe=" ()+,=@")) for path in paths]
+    names = {path: path.relative_to(folder) for path in paths}
+    return [_read(path, quote(str(name), safe=" ()+,=@")) for path, name in names.items() if not is_left_by_macos(name)]
 
 
 def write_screenshots(screenshots: list[Screenshot], folder: Path) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from web2code.data.images import FORMATS, MAX_PIXELS
+
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
@@ -16,19 +18,21 @@ Channels = tuple[float, float, float]
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 HALF = (0.5, 0.5, 0.5)
-MAX_PIXELS = 64_000_000
 
 
 def decoded(encoded: bytes) -> Image.Image:
-    """A picture in RGB.
+    """A picture in RGB: the first frame, as it is stored, without transparency.
 
     Raises:
         ValueError: it has more than `MAX_PIXELS` pixels, which is refused before decoding.
+        OSError: it is none of `FORMATS`, or damaged.
     """
-    with Image.open(io.BytesIO(encoded)) as opened:
+    with Image.open(io.BytesIO(encoded), formats=FORMATS) as opened:
         if opened.width * opened.height > MAX_PIXELS:
             raise ValueError(f"a picture of {opened.width}x{opened.height} pixels is over the limit of {MAX_PIXELS}")
-        return opened.convert("RGB")
+        picture = opened.convert("RGB")
+    picture.info.clear()  # processors would turn it as its EXIF says, which no training has done
+    return picture
 
 
 def square_pixels(png: bytes, size: int, mean: Channels = CLIP_MEAN) -> np.ndarray:

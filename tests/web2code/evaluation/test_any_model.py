@@ -1,6 +1,7 @@
 """A public model is asked through its own processor and chat template."""
 
 import json
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -26,6 +27,33 @@ def test_answers_in_a_batch_are_those_alone_and_a_bad_picture_fails_alone(tmp_pa
     assert [replies[one.key].text for one in asked] == [engine.batches.answer([one])[0] for one in asked]
     assert replies["bad"].error
     assert not any(replies[one.key].error for one in asked)
+
+
+class Full:
+    """A model on a GPU that another job fills: it has room for one request, and for none called `large`."""
+
+    def __init__(self):
+        self.batch, self.was_freed = lambda: None, []
+
+    def answer(self, requests):
+        self.was_freed.append(self.batch() is None)
+        held = torch.zeros(1)
+        self.batch = weakref.ref(held)
+        if len(requests) > 1 or requests[0].key == "large":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return ["fine"]
+
+
+def test_a_batch_that_had_no_room_holds_none_while_its_requests_are_answered_alone(tmp_path):
+    engine = TransformersEngine.__new__(TransformersEngine)
+    engine.batches = Full()
+    inbox = Inbox()
+    inbox.put([Request(key, (), "word", 5) for key in ("small", "large", "last")])
+    inbox.close()
+    replies = [reply for replies in engine.stream(inbox) for reply in replies]
+    assert [(reply.key, reply.text) for reply in replies] == [("small", "fine"), ("large", ""), ("last", "fine")]
+    assert replies[1].error.startswith("OutOfMemoryError: ")
+    assert engine.batches.was_freed == [True] * 4
 
 
 def test_a_model_answers_greedily_whatever_its_generation_config_says(tmp_path):

@@ -94,6 +94,20 @@ def test_with_clip_the_published_mean_comes_first_and_what_failed_counts(folder)
     assert "CLIP" in {measure.name for measure in others}
 
 
+def test_with_clip_the_published_mean_is_there_where_every_page_failed(folder):
+    figures = {}
+    for clip in (False, True):
+        if clip:
+            (folder / "clip").mkdir()
+            (folder / "clip" / "config.json").write_text("{}")
+        samples = list(load(folder))
+        found = measures(samples, [Verdict(sample.id, "failed", reason="x") for sample in samples])
+        figures[clip] = [(measure.name, measure.value) for measure in found]
+    assert figures[True][0] == ("Design2Code", 0)
+    assert ("CLIP", 0) in figures[True]
+    assert not {("Design2Code", 0), ("CLIP", 0)} & {*figures[False]}
+
+
 def test_by_layout_the_same_page_is_right_and_another_is_not(folder, tmp_path):
     samples = list(load(folder))
     answers = [f"```html\n{PAGE.format(1)}\n```", " \n", "<html><body><p>else</p></body></html>"]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # failed: an answer that could not be scored (its page did not render); unjudged: the model that judges gave no verdict.
 # All four score 0 and stay in the denominator.
 Outcome = Literal["scored", "unparsed", "failed", "no_answer", "unjudged"]
+# How the reason begins of what failed because of an error in the code, and not because of its page.
+SCORER_RAISED = "its scorer raised"
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Sample:
     """One thing that a model is asked.
 
     Args:
-        images: encoded pictures (PNG, JPEG, WebP) in the order of the prompt; there may be none.
+        images: encoded pictures (`data.images.FORMATS`) in the order of the prompt; there may be none.
         prompt: the text of the question without image tokens; the engine applies the model's own template.
         facts: what scoring needs: right answers, choices, category, reference HTML.
     """
@@ -110,7 +112,7 @@ class Benchmark:
         model_judge: has a model judge answers.
         answers_of: the benchmark whose answers are scored or judged, where nothing is asked anew.
         published: how many samples the published splits have, where that is known.
-        remark: what the title adds about the samples, where not all kinds of files allow the same figures.
+        remark: what the title adds about the samples, where they do not allow all figures, or not all of them count.
     """
 
     name: str

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Folders, PageScorer, Sample, Verdict
+from web2code.evaluation.benchmarks.files import checked
 from web2code.evaluation.measure import Measure, mean, parts
 
 PLACEHOLDER = "rick.jpg"
@@ -40,7 +41,9 @@ PARTS = frozenset(("block", "text", "position", "colour", "clip"))
 
 
 def load(folder: Path) -> Iterator[Sample]:
-    """A sample for each page of the test set, in the order of their numbers; `facts["html"]` is the reference.
+    """A sample for each page of the test set, in the order of their numbers.
+
+    `facts["html"]` is the reference, and `facts["clip"]` says whether the files allow the CLIP score.
 
     Raises:
         ValueError: the folder has no page, one without its screenshot or of more than `MAX_BYTES`, or half of CLIP.
@@ -49,24 +52,27 @@ def load(folder: Path) -> Iterator[Sample]:
     if not pages:
         raise ValueError(f"{folder} has no page N.html: {FETCH}")
     _content(folder / PLACEHOLDER)
-    require_whole_clip(folder)
+    clip = has_clip(folder)
     for path in sorted(pages, key=lambda path: int(path.stem)):
         html, screenshot = (_content(path.with_suffix(suffix)) for suffix in (".html", ".png"))
-        facts = {"html": html.decode("utf-8", "replace")}
-        yield Sample(path.stem, (screenshot,), PROMPT, MAX_NEW_TOKENS, facts)
+        facts = {"html": html.decode("utf-8", "replace"), "clip": clip}
+        shown = checked(screenshot, str(path.with_suffix(".png")), FETCH)
+        yield Sample(path.stem, (shown,), PROMPT, MAX_NEW_TOKENS, facts)
 
 
-def require_whole_clip(folder: Path) -> None:
-    """Nothing, where a benchmark's folder has the checkpoint that the CLIP score needs, or no folder for it.
+def has_clip(folder: Path) -> bool:
+    """Whether a benchmark's folder has the checkpoint that the CLIP score needs.
 
     Raises:
-        ValueError: that folder holds none.
+        ValueError: it has a folder for it that holds none.
     """
-    if (folder / CLIP).is_dir() and not (folder / CLIP / "config.json").exists():
+    found = (folder / CLIP).is_dir()
+    if found and not (folder / CLIP / "config.json").exists():
         raise ValueError(
             f"{folder / CLIP} holds no CLIP checkpoint: fetch openai/clip-vit-base-patch32 into it, or move the folder "
             "away to score without it"
         )
+    return found
 
 
 def start_scorer(folders: Folders) -> PageScorer:
@@ -94,9 +100,9 @@ def layout_measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> t
 
 
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
-    """The mean of each value over all pages; what failed counts 0. Those of CLIP only where it was asked."""
+    """The mean of each value over all pages; what failed counts 0. Those of CLIP where the files allow them."""
     units = [sample.id for sample in samples]
-    with_clip = any("clip" in verdict.values for verdict in verdicts)
+    with_clip = any(sample.facts.get("clip") for sample in samples) or any("clip" in one.values for one in verdicts)
     found = {
         name: mean(title, units, [verdict.values.get(name, 0.0) for verdict in verdicts])
         for name, title in MEASURES.items()

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from web2code.data.images import ImageIndex, load_image
+from web2code.data.images import ImageIndex
 from web2code.evaluation.benchmarks import tables
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes
 from web2code.evaluation.benchmarks.files import (
     Row,
     configuration_folder,
+    indexed_picture,
     picture,
     question,
     read_json,
@@ -27,10 +28,10 @@ from web2code.evaluation.metrics.containment import contains, contains_words, lo
 
 FETCH = (
     "fetch the validation Parquet files of the dataset lmms-lab/DocVQA ({part}/validation-*.parquet), or "
-    "DocVQA_VAL.tsv or InfoVQA_VAL.tsv of VLMEvalKit, and put them into the folder"
+    "{table}_VAL.tsv of VLMEvalKit, and put them into the folder"
 )
-# Configurations of that dataset.
-PARTS = ("DocVQA", "InfographicVQA")
+# Configurations of that dataset, and what VLMEvalKit calls them.
+PARTS = {"DocVQA": "DocVQA", "InfographicVQA": "InfoVQA"}
 COLUMNS = ("questionId", "question", "answers", "image")
 STVQA_FILE = "train_task_3.json"
 FETCH_STVQA = (
@@ -42,7 +43,7 @@ MAX_NEW_TOKENS = 32
 
 def load(folder: Path, part: str) -> Iterator[Sample]:
     """Samples of the validation split in the order of the files."""
-    fetch = FETCH.format(part=part)
+    fetch = FETCH.format(part=part, table=PARTS[part])
     place = configuration_folder(folder, fetch, part, [other for other in PARTS if other != part])
     rows = read_rows(place, fetch, COLUMNS, "validation", tables.DOCUMENTS)
     return samples_of(rows, folder, fetch, partial(_sample, folder))
@@ -66,7 +67,7 @@ def load_stvqa(folder: Path) -> Iterator[Sample]:
 
 def _stvqa(images: ImageIndex, number: int, row: Row) -> Sample:
     facts = {"answers": truths(row["answers"])}
-    image = load_image(images.find(row["file_path"]))
+    image = indexed_picture(images, row["file_path"])
     return Sample(str(row.get("question_id", number)), (image,), question(row) + SHORT, MAX_NEW_TOKENS, facts)
 
 
@@ -91,7 +92,7 @@ def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Me
 
 
 def _benchmark(name: str, title: str, part: str, published: int) -> Benchmark:
-    fetch = FETCH.format(part=part)
+    fetch = FETCH.format(part=part, table=PARTS[part])
     return Benchmark(name, title, partial(load, part=part), judge, measures, fetch, published=(published,))
 
 

@@ -9,13 +9,13 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from web2code.data.images import MAX_BYTES, load_image
+from web2code.data.images import FORMATS, MAX_BYTES, MAX_PIXELS, ImageIndex, image_size, is_left_by_macos, load_image
 from web2code.data.sample import ImageFile
 from web2code.evaluation.benchmarks.benchmark import Sample
 
@@ -32,6 +32,10 @@ MAX_LIST = 10_000
 # A file of several, as the hub names them: its split, its number and how many there are.
 SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?\.parquet")
 MAX_NAMED = 20
+# How the name of a file or a folder of the hub begins that belongs to one split.
+SPLIT = re.compile(r"(train|validation|val|dev|testdev|testmini|test)(?=[-.]|$)")
+# Words in a table's name that tell of which split, language or version of a benchmark it is.
+VARIANT = re.compile(r"TRAIN|VALIDATION|VAL|DEV|TESTDEV|TEST|MINI|EN|CN|CC|AR|PT|RU|TR|KO|MASK|V\d+")
 # What tables have where there is nothing.
 NOTHING = ("", "nan", None)
 
@@ -41,24 +45,58 @@ def read_rows(
 ) -> Iterator[Row]:
     """Rows of every `.parquet` and `.tsv` file below a folder: files by path, rows as they stand.
 
-    Where some files' names begin with `split`, as those of one split do on the hub, the others are left out. In a row
-    of a table `image` is the picture, or a list of several, from base64 or from the files that `image_path` names.
-    `table` says how one is read that lacks some of the columns, as VLMEvalKit's do.
+    Files of other splits than `split`, and tables of other variants than `fetch` names, are left out. In a row of a
+    table `image` is the picture, or a list of several, from base64 or from the files that `image_path` names. `table`
+    says how one is read that lacks some of the columns, as VLMEvalKit's do.
 
     Raises:
         ValueError: there is no such file, one is not whole or lacks a column, shards are missing, or there is more than
             one set of files; the sentence ends with what to fetch.
     """
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix in (".parquet", ".tsv")]
-    files = [path for path in files if split and path.name.startswith(split)] or files
-    if not files:
+    there = [path for path in sorted(folder.rglob("*")) if path.suffix in (".parquet", ".tsv")]
+    there = [path for path in there if not is_left_by_macos(path.relative_to(folder))]
+    if not there:
         raise ValueError(f"{folder} holds no .parquet or .tsv file: {fetch}")
+    files = _published(there, folder, fetch, split)
     _require_one_whole_set(files, folder, fetch)
     for path in files:
         if path.suffix == ".parquet":
             yield from _read_parquet(path, fetch, columns)
         else:
             yield from _read_table(path, fetch, columns, table)
+
+
+def _published(files: Sequence[Path], folder: Path, fetch: str, split: str) -> list[Path]:
+    """Parquet files of the split, else tables of the variant that `fetch` names, else files whose names tell of none.
+
+    Raises:
+        ValueError: all are of other splits, languages or versions.
+    """
+    wanted = _variants(" ".join(re.findall(r"\w+(?=\.tsv)", fetch)))
+    of_split, tables, neutral = list[Path](), list[Path](), list[Path]()
+    for path in files:
+        if path.suffix == ".tsv":
+            told = _variants(path.stem)
+            if told <= wanted:
+                (tables if told else neutral).append(path)
+        elif (named := _split_of(path.relative_to(folder))) == split:
+            of_split.append(path)
+        elif not named or not split:
+            neutral.append(path)
+    if not (found := of_split or tables or neutral):
+        other = files[0].relative_to(folder)
+        raise ValueError(f"{folder} holds {other}, which is another split, language or version: {fetch}")
+    return found
+
+
+def _split_of(path: Path) -> str:
+    """The split that a file is named after, or else the nearest of its folders; empty where none is named."""
+    found = next(filter(None, map(SPLIT.match, reversed(path.parts))), None)
+    return "" if found is None else "validation" if found[1] == "val" else found[1]
+
+
+def _variants(name: str) -> set[str]:
+    return {word for word in re.split(r"[\W_]+", name.upper()) if VARIANT.fullmatch(word)}
 
 
 def configuration_folder(folder: Path, fetch: str, name: str, others: Sequence[str] = ()) -> Path:
@@ -216,15 +254,43 @@ def picture(cell: Any, folder: Path) -> bytes:
     """The encoded picture of a row's cell: bytes, or the hub's pair of `bytes` and `path`.
 
     Raises:
-        ValueError: there is none, it is too large, or it lies outside the folder.
+        ValueError: there is none, it is too large, it lies outside the folder, or as `checked`.
     """
-    data = cell.get("bytes") if isinstance(cell, dict) else cell
-    if data is None and isinstance(cell, dict) and cell.get("path"):
-        data = _read_inside(folder, cell["path"])
+    data, name = (cell.get("bytes"), cell.get("path") or "") if isinstance(cell, dict) else (cell, "")
+    if data is None and name:
+        data = _read_inside(folder, name)
     if not isinstance(data, bytes) or not data:
         raise ValueError("there is no picture")
     if len(data) > MAX_BYTES:
         raise ValueError(f"the picture has {len(data):,} bytes, more than {MAX_BYTES:,}")
+    return checked(data, name)
+
+
+def indexed_picture(images: ImageIndex, name: str) -> bytes:
+    """The encoded picture that a record names.
+
+    Raises:
+        ValueError: it is not there, several fit equally, it is too large, or as `checked`.
+    """
+    try:
+        data = load_image(images.find(name))
+    except ValueError as error:
+        raise ValueError(f"picture {name}: {error}") from None
+    return checked(data, name)
+
+
+def checked(data: bytes, name: str = "", fetch: str = "") -> bytes:
+    """An encoded picture that every engine decodes, as far as its header and the end of a PNG tell.
+
+    Raises:
+        ValueError: it is of another format, too large, or cut off; the sentence ends with what to fetch.
+    """
+    try:
+        image_size(data)
+    except ValueError as error:
+        needed = f"it has to be a whole {', '.join(FORMATS[:-1])} or {FORMATS[-1]} of {MAX_PIXELS:,} pixels at most"
+        named = f"picture {name}".rstrip()
+        raise ValueError("; ".join(filter(None, (f"{named}: {error}: {needed}", fetch)))) from None
     return data
 
 
@@ -246,9 +312,20 @@ def truths(cell: Any) -> tuple[str, ...]:
         ValueError: there is none, as in the splits whose answers are kept back.
     """
     found = tuple(str(one) for one in (cell if isinstance(cell, list | tuple) else [cell]) if one is not None)
-    if not found or found in (("",), ("?",)):
+    if not found or found in (("",), ("?",), ("nan",)):
         raise ValueError("there is no answer, as in splits whose answers are not published")
     return found
+
+
+def true_letter(cell: Any, options: Mapping[str, str]) -> str:
+    """The true answer of a question with lettered options.
+
+    Raises:
+        ValueError: it is the letter of none.
+    """
+    if cell not in options:
+        raise ValueError(f"the true answer is {str(cell)[:20]!r}, the letter of no option")
+    return str(cell)
 
 
 def yes_or_no(cell: str) -> str:

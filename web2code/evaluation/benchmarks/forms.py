@@ -7,15 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from web2code.data.images import ImageIndex, load_image
+from web2code.data.images import ImageIndex, is_left_by_macos
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Sample, Verdict
 from web2code.evaluation.benchmarks.figures import average, containment, judged, outcomes
-from web2code.evaluation.benchmarks.files import Row, question, read_json, samples_of
+from web2code.evaluation.benchmarks.files import Row, indexed_picture, question, read_json, samples_of
 from web2code.evaluation.benchmarks.verdicts import blank, bounded, verdict
 from web2code.evaluation.measure import Measure
 from web2code.evaluation.metrics.anls import anls
 from web2code.evaluation.metrics.containment import contains, contains_words, long_truths
-from web2code.evaluation.metrics.exact import exact_match
+from web2code.evaluation.metrics.exact import exact_match_of_values
 
 FETCH_FUNSD = (
     "fetch dataset.zip of FUNSD and unpack its testing_data (annotations/*.json and images/*.png) into the folder"
@@ -84,15 +84,23 @@ def _entities(folder: Path) -> Iterator[Row]:
 
 
 def _files(folder: Path, pattern: str, part: str, fetch: str) -> list[Path]:
-    """The files of the part that is for testing, or all where no folder has its name."""
-    files = sorted(folder.rglob(pattern))
+    """The files of the part that is for testing, or where no folder has its name, those that are not for training.
+
+    Raises:
+        ValueError: there is none.
+    """
+    names = [path.relative_to(folder) for path in sorted(folder.rglob(pattern))]
+    there = [name for name in names if not is_left_by_macos(name)]
+    files = [name for name in there if part in name.parts] or [
+        name for name in there if not any(parent.startswith("train") for parent in name.parts[:-1])
+    ]
     if not files:
-        raise ValueError(f"{folder} holds no {pattern}: {fetch}")
-    return [path for path in files if part in path.relative_to(folder).parts] or files
+        raise ValueError(f"{folder} holds no {pattern}" + (" for testing" if there else "") + f": {fetch}")
+    return [folder / name for name in files]
 
 
 def _sample(images: ImageIndex, number: int, row: Row) -> Sample:
-    image = load_image(images.find(row["image"].as_posix()))
+    image = indexed_picture(images, row["image"].as_posix())
     return Sample(row["id"], (image,), question(row), MAX_NEW_TOKENS, {"answers": (row["answer"],)})
 
 
@@ -102,7 +110,7 @@ def judge(sample: Sample, answer: str) -> Verdict:
     known = sample.facts["answers"]
     ours = {
         "words": contains_words(answer, known),
-        "exact": any(exact_match(answer, truth) for truth in known),
+        "exact": any(exact_match_of_values(answer, truth) for truth in known),
         "anls": anls(answer, known),
     }
     return verdict(sample, blank(answer), ours, {"substring": contains(answer, long_truths(known))})

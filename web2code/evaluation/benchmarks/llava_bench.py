@@ -18,7 +18,7 @@ import numpy as np
 
 from web2code.config import JudgeConfig
 from web2code.evaluation.benchmarks.benchmark import Answered, Benchmark, Sample, Verdict
-from web2code.evaluation.benchmarks.files import Row, picture, question, read_rows, samples_of
+from web2code.evaluation.benchmarks.files import Row, checked, picture, question, read_rows, samples_of, truths
 from web2code.evaluation.judges.repeats import spread
 from web2code.evaluation.measure import Measure, mean, ratio
 
@@ -107,7 +107,7 @@ def load(variant: Variant, folder: Path) -> list[Sample]:
 def _of_table(folder: Path, number: int, row: Row) -> Sample:
     if row["category"] not in CATEGORIES:
         raise ValueError(f"there is no category {row['category']!r}")
-    facts = {"category": row["category"], "context": row["caption"], "reference": row["gpt4_ans"]}
+    facts = {"category": row["category"], "context": row["caption"], "reference": truths(row["gpt4_ans"])[0]}
     return Sample(row["index"], (picture(row["image"], folder),), question(row), MAX_NEW_TOKENS, facts)
 
 
@@ -173,8 +173,14 @@ def _rows(variant: Variant, folder: Path, name: str, *keys: str) -> list[dict[st
     path = folder / name
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path} is missing, or larger than {MAX_BYTES} bytes: {_fetch(variant)}")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no text in UTF-8: {_fetch(variant)}") from None
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
@@ -189,7 +195,7 @@ def _picture(variant: Variant, folder: Path, name: str) -> bytes:
     # COCO's own files have a prefix that the questions leave out.
     for path in (folder / "images" / name, folder / "images" / f"COCO_val2014_{name}"):
         if Path(name).name == name and path.is_file() and path.stat().st_size <= MAX_BYTES:
-            return path.read_bytes()
+            return checked(path.read_bytes(), str(path), _fetch(variant))
     raise ValueError(f"{folder / 'images'} lacks {name}: {_fetch(variant)}")
 
 

@@ -20,6 +20,7 @@ from web2code.evaluation.benchmarks.files import (
     question,
     read_rows,
     samples_of,
+    true_letter,
     truths,
 )
 from web2code.evaluation.benchmarks.verdicts import LETTER, SHORT, blank, bounded, lettered_lines, verdict
@@ -58,10 +59,11 @@ def load(folder: Path) -> Iterator[Sample]:
 
 def _sample(folder: Path, number: int, row: Row) -> Sample:
     subject = row["id"].partition("_")[2].rpartition("_")[0]
-    options = lettered(parse_list(row["options"]))
+    options, choice = lettered(parse_list(row["options"])), row["question_type"] == "multiple-choice"
     known = truths(listed(row["answer"]))
+    if choice:
+        known = tuple(true_letter(one, options) for one in known)
     facts = {"answers": known, "options": options, "kind": row["question_type"], "domain": DOMAIN_OF[subject]}
-    choice = facts["kind"] == "multiple-choice"
     prompt = f"{question(row)}\n" + (f"{lettered_lines(options)}\n{LETTER}" if choice else SHORT)
     named = sorted(set(REFERENCE.findall(prompt))) or [digit for digit in "1234567" if row.get(f"image_{digit}")]
     images = tuple(picture(row[f"image_{digit}"], folder) for digit in named)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
 
-from web2code.evaluation.benchmarks.files import NOTHING, Row, listed, parse_list
+from web2code.evaluation.benchmarks.files import NOTHING, Row, listed, parse_list, true_letter
+from web2code.evaluation.metrics.choices import lettered
 
 # What questions with yes or no end in there, in whose place the model's own ask stands.
 YES_NO_ASK = " Please answer yes or no."
@@ -42,10 +43,7 @@ def chosen(row: Row) -> int:
     Raises:
         ValueError: the answer is no letter of an option.
     """
-    place = ascii_uppercase.find(row["answer"] or " ")
-    if not 0 <= place < len(options(row)):
-        raise ValueError(f"the true answer is {row['answer'][:20]!r}, the letter of no option")
-    return place
+    return ascii_uppercase.index(true_letter(row["answer"], lettered(options(row))))
 
 
 def _ai2d(row: Row) -> Iterator[Row]:

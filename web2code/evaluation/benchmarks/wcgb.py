@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from web2code.config import ASPECTS, GROUPS, JudgeConfig, Viewport
-from web2code.data.images import ImageIndex, image_size, load_image
+from web2code.data.images import ImageIndex, image_size, is_left_by_macos, load_image
 from web2code.data.pages import read_pages
 from web2code.data.shards import RECORD
 from web2code.evaluation.benchmarks import design2code
@@ -35,13 +38,13 @@ def load(folder: Path) -> Iterator[Sample]:
     `PICTURES`, else in the folder: `facts["screenshot"]` is what an answer is compared with, pixel by pixel.
 
     Raises:
-        ValueError: the folder holds none of these, or a page lacks one of its two files.
+        ValueError: the folder holds none of these, a page lacks one of its two files, or has no usable one.
     """
     if (folder / RECORD).exists():
-        yield from (_sample(row["id"], row["image"], row["html"]) for row in read_pages(folder, "eval"))
+        for row in read_pages(folder, "eval"):
+            yield _sample(row["id"], row["image"], row["html"], f"page {row['id']} of {folder}")
         return
-    documents = {path.stem: path for path in sorted(folder.glob("*.html"))}
-    pictures = {path.stem: path for path in sorted(folder.glob("*.png"))}
+    documents, pictures = (_by_name(folder.glob(pattern)) for pattern in ("*.html", "*.png"))
     if not documents and (screenshots := _screenshots(folder)):
         yield from screenshots
         return
@@ -51,10 +54,8 @@ def load(folder: Path) -> Iterator[Sample]:
         should = "should be a dataset, or hold NAME.png and NAME.html for each page"
         raise ValueError(f"wcgb: {folder} {should}: {what}; {FETCH}")
     for name, path in documents.items():
-        try:
-            yield _sample(name, pictures[name].read_bytes(), path.read_text(encoding="utf-8", errors="replace"))
-        except ValueError as error:
-            raise ValueError(f"wcgb: {pictures[name]}: {error}; take its screenshot again") from None
+        html = path.read_text(encoding="utf-8", errors="replace")
+        yield _sample(name, pictures[name].read_bytes(), html, str(pictures[name]))
 
 
 def load_with_html(folder: Path) -> Iterator[Sample]:
@@ -63,14 +64,14 @@ def load_with_html(folder: Path) -> Iterator[Sample]:
     Raises:
         ValueError: the folder holds screenshots alone, or as `load`, or half of CLIP.
     """
-    design2code.require_whole_clip(folder)
+    clip = design2code.has_clip(folder)
     for sample in load(folder):
         if _is_screenshot(sample):
             raise ValueError(
                 f"wcgb_design2code: {folder} holds screenshots without their HTML, which Design2Code's scores need: "
                 "put NAME.html beside each NAME.png, or leave this benchmark out"
             )
-        yield sample
+        yield replace(sample, facts=sample.facts | {"clip": clip})
 
 
 def measures(samples: Sequence[Sample], verdicts: Sequence[Verdict]) -> tuple[Measure, ...]:
@@ -139,18 +140,23 @@ def model_judge(client: Client, judge: JudgeConfig, one: Answered) -> Verdict:
     return WcgbJudge(client, judge.repeats, judge.max_side).judge(page)
 
 
-def _sample(name: str, image: bytes, html: str) -> Sample:
-    return Sample(name, (image,), CODE_PROMPT, MAX_NEW_TOKENS, {"html": html, "viewport": _viewport(image)})
+def _sample(name: str, image: bytes, html: str, where: str) -> Sample:
+    return Sample(name, (image,), CODE_PROMPT, MAX_NEW_TOKENS, {"html": html, "viewport": _viewport(image, where)})
+
+
+def _by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(paths) if not is_left_by_macos(path)}
 
 
 def _screenshots(folder: Path) -> list[Sample]:
     archive = folder / PICTURES
-    index = ImageIndex([archive if archive.is_file() else folder])
-    return [_screenshot(name, load_image(index.find(name))) for name in index.names()]
+    place = archive if archive.is_file() else folder
+    index = ImageIndex([place])
+    return [_screenshot(name, load_image(index.find(name)), f"{place / name}") for name in index.names()]
 
 
-def _screenshot(name: str, image: bytes) -> Sample:
-    facts = {"screenshot": image, "viewport": _viewport(image), "reference": "screenshot"}
+def _screenshot(name: str, image: bytes, where: str) -> Sample:
+    facts = {"screenshot": image, "viewport": _viewport(image, where), "reference": "screenshot"}
     return Sample(PurePosixPath(name).stem, (image,), CODE_PROMPT, MAX_NEW_TOKENS, facts)
 
 
@@ -159,9 +165,22 @@ def _is_screenshot(sample: Sample) -> bool:
     return sample.facts.get("reference") == "screenshot"
 
 
-def _viewport(image: bytes) -> dict[str, int]:
-    width, height = image_size(image)
-    return {"width": width, "height": min(height, width)}
+def _viewport(image: bytes, where: str) -> dict[str, int]:
+    """The window that a page has in its screenshot.
+
+    Raises:
+        ValueError: this is no whole picture, or pages are not rendered in such a window.
+    """
+    try:
+        width, height = image_size(image)
+        found = {"width": width, "height": min(height, width)}
+        Viewport(**found)
+    except ValidationError:
+        size, needed = f"{width:,} x {height:,} pixels", "windows are 64 to 4,096 pixels wide and no less than 64 high"
+        raise ValueError(f"wcgb: {where} has {size}: {needed}; take its screenshot again, or leave it out") from None
+    except ValueError as error:
+        raise ValueError(f"wcgb: {where}: {error}; take its screenshot again, or leave it out") from None
+    return found
 
 
 WCGB = Benchmark(

@@ -14,7 +14,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Request:
-    """One question: encoded pictures (PNG, JPEG, WebP), then a text; the model's own template is the engine's task."""
+    """One question: encoded pictures (`data.images.FORMATS`), then a text; the model's template is the engine's."""
 
     key: str
     images: tuple[bytes, ...]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any, Protocol
 
 import torch
 import transformers
-from PIL import Image
 from transformers import AutoModelForImageTextToText, ProcessorMixin
 
 from web2code.config import WeightsType
@@ -18,8 +16,8 @@ from web2code.evaluation.engines.engine import Inbox, Reply, Request
 from web2code.modelling.base import PROMPTING
 from web2code.modelling.generation import Generator, greedy, loading_type
 from web2code.modelling.image_text import load_processor
+from web2code.modelling.images import decoded
 
-MAX_PIXELS = 64_000_000
 # Requests in a batch, for models that are not of this project.
 BATCH = 8
 
@@ -69,14 +67,15 @@ class TransformersEngine:
         try:
             texts = self.batches.answer(requests)
         except Exception as error:
-            if len(requests) == 1:
-                yield Reply(requests[0].key, error=f"{type(error).__name__}: {error}"[:300])
-                return
-            for request in requests:
-                yield from self._answer([request])
+            reason = f"{type(error).__name__}: {error}"[:300]
+        else:
+            yield from (Reply(request.key, text) for request, text in zip(requests, texts, strict=True))
             return
-        for request, text in zip(requests, texts, strict=True):
-            yield Reply(request.key, text)
+        if len(requests) == 1:
+            yield Reply(requests[0].key, error=reason)
+            return
+        for request in requests:  # only here, for an error that is being handled keeps what its batch held in memory
+            yield from self._answer([request])
 
 
 class OwnCheckpoint:
@@ -163,12 +162,5 @@ def _loaded(model: str, revision: str, dtype: WeightsType, device: str) -> tuple
 
 def conversation(request: Request) -> list[dict]:
     """A request as chat templates take it."""
-    pictures = [{"type": "image", "image": _picture(data)} for data in request.images]
+    pictures = [{"type": "image", "image": decoded(data)} for data in request.images]
     return [{"role": "user", "content": [*pictures, {"type": "text", "text": request.prompt}]}]
-
-
-def _picture(data: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP"))
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"a picture of {image.width}x{image.height} pixels is over the limit of {MAX_PIXELS}")
-    return image.convert("RGB")

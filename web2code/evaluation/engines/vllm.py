@@ -1,15 +1,19 @@
 """vLLM: every request goes in at once, and the engine batches them token by token.
 
-Runs in the environment that `make vllm` makes: besides the seam, only vLLM and what it brings are imported.
+Runs in the environment that `make vllm` makes: besides the seam, and names of formats that travel with what is pickled,
+only vLLM and what it brings are imported.
 """
 
 from __future__ import annotations
 
-import base64
+import io
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from PIL import Image
+
+from web2code.data.images import FORMATS
 from web2code.evaluation.engines.engine import Inbox, Reply, Request
 
 # Replies are gathered for so long: handing one over takes a millisecond of the process that answers.
@@ -68,18 +72,16 @@ class VllmEngine:
 
 
 def _messages(request: Request) -> list[dict[str, Any]]:
-    pictures = [
-        {"type": "image_url", "image_url": {"url": f"data:{_kind(image)};base64,{base64.b64encode(image).decode()}"}}
-        for image in request.images
-    ]
+    pictures = [{"type": "image_pil", "image_pil": _decoded(image)} for image in request.images]
     return [{"role": "user", "content": [*pictures, {"type": "text", "text": request.prompt}]}]
 
 
-def _kind(image: bytes) -> str:
-    """The media type by a file's first bytes."""
-    if image.startswith(b"\xff\xd8"):
-        return "image/jpeg"
-    return "image/webp" if image[8:12] == b"WEBP" else "image/png"
+def _decoded(image: bytes) -> Image.Image:
+    """As `web2code.modelling.images.decoded`: vLLM itself would put transparency on white, and turn what EXIF turns."""
+    with Image.open(io.BytesIO(image), formats=FORMATS) as opened:
+        picture = opened.convert("RGB")
+    picture.info.clear()
+    return picture
 
 
 def _first_line(error: Exception) -> str:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from web2code.config import Interval
+from web2code.config import GROUPS, Interval
 from web2code.evaluation.benchmarks.benchmark import Verdict
 from web2code.evaluation.results import Row
 
 Scores = Mapping[str, Mapping[str, float]]
+PIXELS = "overall, with similarity of pixels"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,17 @@ def agreement(first: Scores, second: Scores, names: Sequence[str], samples: int,
         if len(pages) >= 3 and _varies(one) and _varies(other):
             found[name] = correlations(one, other, samples, seed)
     return found
+
+
+def agreement_with_computed(judged: Scores, computed: Scores, samples: int, seed: int) -> dict[str, Agreement]:
+    """Agreement of a judge with the computed scores, by name.
+
+    Of pages whose reference is a screenshot alone `similarity` is computed and nothing else: it stands beside the
+    judge's overall.
+    """
+    pixels = {page: {PIXELS: scores["similarity"]} for page, scores in computed.items() if "similarity" in scores}
+    overall = {page: {PIXELS: scores["overall"]} for page, scores in judged.items() if "overall" in scores}
+    return agreement(judged, computed, GROUPS, samples, seed) | agreement(overall, pixels, (PIXELS,), samples, seed)
 
 
 def correlations(first: np.ndarray, second: np.ndarray, samples: int, seed: int) -> Agreement:

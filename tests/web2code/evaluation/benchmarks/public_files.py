@@ -207,15 +207,17 @@ def mmmu(folder):
 
 
 def mmbench_rows():
-    """Two questions, the first in two rotations that share a picture."""
+    """Two questions, each in two rotations that share a picture."""
     base = {"hint": "", "category": "ocr", "l2-category": "fine perception", "source": "x", "split": "dev"}
     encoded = [base64.b64encode(png(seed)).decode() for seed in range(2)]
     return [
         {"index": "7", "question": "What?", **base, "A": "cat", "B": "dog", "C": "", "answer": "A",
          "image": encoded[0]},
-        {"index": "8", "question": "Who?", **base, "hint": "See.", "A": "he", "B": "she", "C": "it",
-         "answer": "C", "image": encoded[1]},
+        {"index": "8", "question": "Who?", **base, "hint": "See.", "A": "he", "B": "she", "C": "",
+         "answer": "B", "image": encoded[1]},
         {"index": "1000007", "question": "What?", **base, "A": "dog", "B": "cat", "C": "", "answer": "B", "image": "7"},
+        {"index": "1000008", "question": "Who?", **base, "hint": "See.", "A": "she", "B": "he", "C": "",
+         "answer": "A", "image": "8"},
     ]  # fmt: skip
 
 
@@ -268,7 +270,7 @@ FILES = {
     "gqa": (gqa, 2),
     "infovqa": (documents, 2),
     "mathvista": (mathvista, 4),
-    "mmbench": (mmbench, 3),
+    "mmbench": (mmbench, 4),
     "mme": (mme, 56),
     "mmmu": (mmmu, 2),
     "ocrbench": (ocrbench, 5),

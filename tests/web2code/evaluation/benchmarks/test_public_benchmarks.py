@@ -93,6 +93,17 @@ def test_a_blank_answer_is_unparsed_and_worth_nothing(files):
     assert not next(iter(figures.values()))
 
 
+def test_thoughts_are_no_part_of_an_answer(files):
+    benchmark, folder, _ = files
+    samples = list(benchmark.load(folder))
+    for thought in ("<think>no; A is wrong, 7</think>\n\n", "yes? B?\n</think>\n", f"<think>{'hm ' * 9000}</think>"):
+        thoughtful = judged(benchmark, samples, lambda sample, thought=thought: thought + right(sample))
+        assert thoughtful == judged(benchmark, samples, right)
+    assert {one.outcome for one in judged(benchmark, samples, lambda sample: f"<think>{right(sample)}</think>")} == {
+        "unparsed"
+    }
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_an_empty_folder_says_what_to_fetch(name, tmp_path):
     with pytest.raises(ValueError, match="folder") as raised:

@@ -24,7 +24,8 @@ HOSTILE = [
     for length in (16_384, 16_000)
     for unit in (
         "1", "1,", "111,", "1.", "1e", "-", "[", "[1,", "a", "a ", " ", "(A", "A ", "answer ", "answer(", ".\n", "=",
-        "so is ", "\\", "İ", "''", "The answer is ", "<", "yes no ",
+        "so is ", "\\", "İ", "''", "The answer is ", "<", "yes no ", "<think>", "<think></think", "$", "{$", "$ ",
+        "option B is ", "\\mathbf{", "\u0301\u0316", "A\n", "1 000", "<|a",
     )
 ]  # fmt: skip
 
@@ -139,11 +140,37 @@ def test_lmms_eval_earns_by_chance_in_mmmu_what_we_do_not():
 
 def test_one_wrong_rotation_spoils_a_question_of_mmbench(loaded):
     samples = loaded["mmbench"]
-    assert [sample.facts["question"] for sample in samples] == [7, 8, 7]
-    found = figures("mmbench", samples, ["A", "C", "A"])
+    assert [sample.id for sample in samples] == ["7", "1000007", "8", "1000008"]
+    found = figures("mmbench", samples, ["A", "A", "B", "A"])
     assert found["accuracy"] == 0.5
-    assert found["accuracy, each rotation"] == pytest.approx(2 / 3)
-    assert len(next(iter(BENCHMARKS["mmbench"].measures(samples, [Verdict("", "no_answer")] * 3))).units) == 2
+    assert found["accuracy, each rotation"] == 0.75
+    assert len(next(iter(BENCHMARKS["mmbench"].measures(samples, [Verdict("", "no_answer")] * 4))).units) == 2
+
+
+def test_a_question_of_mmbench_counts_in_all_its_rotations_or_not_at_all(loaded):
+    benchmark, samples = BENCHMARKS["mmbench"], loaded["mmbench"]
+    three, one = figures("mmbench", samples[:3], ["A", "A", "B"]), figures("mmbench", samples[:1], ["A"])
+    assert (three["accuracy"], three["accuracy, each rotation"]) == (0, pytest.approx(2 / 3))
+    assert one["accuracy, each rotation"] == 1
+    assert not {"accuracy", "accuracy (lmms-eval)", "accuracy, ocr"} & one.keys()
+    assert benchmark.remark(samples) == benchmark.remark(samples[:2]) == ""
+    assert benchmark.remark(samples[:3]).startswith(", not counting 1 of 2 questions:")
+
+
+def test_a_question_of_mme_without_its_other_has_no_points(loaded):
+    benchmark, samples = BENCHMARKS["mme"], loaded["mme"]
+    answers = [sample.facts["answer"] for sample in samples]
+    found = figures("mme", samples[:3], ["no", "no", answers[2]])
+    assert (found["existence"], found["accuracy"]) == (50, pytest.approx(2 / 3))
+    assert "count" not in figures("mme", samples[:5], answers[:5])
+    assert benchmark.remark(samples) == ""
+    assert benchmark.remark(samples[:5]).startswith(", not counting 1 of 3 pairs:")
+
+
+def test_lmms_eval_draws_from_a_to_e_in_mmbench():
+    facts = {"answer": "A", "options": {"A": "x", "B": "y"}, "question": 0, "rotation": 0}
+    drawn = [BENCHMARKS["mmbench"].judge(Sample(str(number), (), "", 8, facts), "hm") for number in range(2000)]
+    assert sum(verdict.values["lmms-eval"] for verdict in drawn) / 2000 == pytest.approx(0.2, abs=0.03)
 
 
 def test_rotations_share_a_picture_and_cells_may_have_megabytes(tmp_path):
@@ -153,8 +180,8 @@ def test_rotations_share_a_picture_and_cells_may_have_megabytes(tmp_path):
     rows[0]["image"] = base64.b64encode(large).decode()
     write_table(tmp_path / "MMBench_DEV_EN.tsv", rows)
     samples = list(BENCHMARKS["mmbench"].load(tmp_path))
-    assert samples[0].images == samples[2].images == (large,)
-    assert samples[1].prompt.startswith("See.\nWho?\nA. he\nB. she\nC. it\n")
+    assert samples[0].images == samples[1].images == (large,)
+    assert samples[2].prompt.startswith("See.\nWho?\nA. he\nB. she\nAnswer")
 
 
 def test_pictures_of_a_table_may_be_files_beside_it_and_nowhere_else(tmp_path):
@@ -226,6 +253,17 @@ def test_a_line_of_wub_that_is_not_as_published_is_named(tmp_path, line):
     assert BENCHMARKS["wub"].fetch in str(raised.value)
 
 
+def test_questions_of_wub_may_begin_with_a_byte_order_mark_and_other_encodings_are_named(tmp_path):
+    FILES["wub"][0](tmp_path)
+    path = tmp_path / "Web2Code_eval.jsonl"
+    text = path.read_text()
+    path.write_text(text, encoding="utf-8-sig")
+    assert len(list(BENCHMARKS["wub"].load(tmp_path))) == 3
+    path.write_text(text, encoding="utf-16")
+    with pytest.raises(ValueError, match=r"Web2Code_eval\.jsonl is no text in UTF-8: fetch"):
+        list(BENCHMARKS["wub"].load(tmp_path))
+
+
 @pytest.mark.parametrize(
     "form", [[1], [{"id": 1}], [{"id": 1, "text": "x", "label": "question", "linking": [[1]]}], None]
 )
@@ -238,6 +276,12 @@ def test_a_form_that_is_not_as_published_is_named(tmp_path, form):
 
 def test_values_of_a_form_are_joined(loaded):
     assert [sample.facts["answers"] for sample in loaded["funsd"]] == [("1 May 2020",)] * 2
+
+
+def test_a_decimal_point_is_part_of_a_total(loaded):
+    total = next(sample for sample in loaded["sroie"] if sample.id.endswith("total"))
+    answers = ("9.00", "$9.00.", "900", "9,00")
+    assert [BENCHMARKS["sroie"].judge(total, answer).values["exact"] for answer in answers] == [1, 1, 0, 0]
 
 
 def test_receipts_may_lie_beside_their_texts(tmp_path):
@@ -300,7 +344,7 @@ def test_rows_are_read_as_they_are_needed(tmp_path):
 @pytest.mark.parametrize("name", FILES)
 def test_a_hostile_answer_is_judged_in_under_a_second(loaded, name):
     for sample in loaded[name][:4]:
-        for answer in ("a" * LONG, "1" * LONG, "(A) yes 1, " * (LONG // 11), *HOSTILE):
+        for answer in ("a" * LONG, "1" * LONG, "(A) yes 1, " * (LONG // 11), "<think>a" * (LONG // 8), *HOSTILE):
             started = time.perf_counter()
             verdict = BENCHMARKS[name].judge(sample, answer)
             assert time.perf_counter() - started < 1
@@ -382,7 +426,8 @@ def test_missing_shards_are_named(tmp_path):
         list(BENCHMARKS["docvqa"].load(tmp_path))
 
 
-def test_a_file_without_rotations_is_not_circular(tmp_path):
-    write_table(tmp_path / "MMBench.tsv", mmbench_rows()[:2])
-    with pytest.raises(ValueError, match="no rotation"):
+@pytest.mark.parametrize(("num", "missing"), [(2, "1000007, 1000008"), (3, "1000008")])
+def test_rotations_that_are_missing_are_named(tmp_path, num, missing):
+    write_table(tmp_path / "MMBench.tsv", mmbench_rows()[:num])
+    with pytest.raises(ValueError, match=f"it lacks index {missing}; fetch"):
         list(BENCHMARKS["mmbench"].load(tmp_path))

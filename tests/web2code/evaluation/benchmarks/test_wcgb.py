@@ -1,10 +1,12 @@
 """WCGB's pages, from a dataset or from a folder of files."""
 
+import io
 import re
 import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.web2code.data.small import drawing, page, sample, write_dataset
 from web2code.config import Viewport
@@ -59,7 +61,7 @@ def test_scores_that_need_the_html_are_refused_where_there_are_screenshots_alone
     with pytest.raises(ValueError, match=told):
         list(by_blocks.load(tmp_path))
     (tmp_path / "n1.html").write_text(page(1))
-    assert list(by_blocks.load(tmp_path)) == list(WCGB.load(tmp_path))
+    assert [one.id for one in by_blocks.load(tmp_path)] == [one.id for one in WCGB.load(tmp_path)]
     (tmp_path / "clip").mkdir()
     with pytest.raises(ValueError, match="clip"):
         list(by_blocks.load(tmp_path))
@@ -70,6 +72,45 @@ def test_one_page_without_its_html_is_still_an_error(tmp_path):
     for number in (1, 2):
         (tmp_path / f"n{number}.png").write_bytes(drawing(number))
     with pytest.raises(ValueError, match=r"n2 has only one of its two files.*Web2Code_image_eval\.zip"):
+        list(WCGB.load(tmp_path))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_macos_leaves_beside_pictures_is_none(tmp_path, packed):
+    left = {"__MACOSX/images/._n1.png": b"\0\5\26\7", "._n1.png": b"\0\5\26\7", ".DS_Store": b"\0"}
+    for name, content in {"n1.png": drawing(1), **left}.items():
+        if packed:
+            with zipfile.ZipFile(tmp_path / "Web2Code_image_eval.zip", "a") as archive:
+                archive.writestr(name, content)
+        else:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(content)
+    assert [one.id for one in WCGB.load(tmp_path)] == ["n1"]
+    (tmp_path / "n1.html").write_text(page(1))
+    (tmp_path / "._n1.html").write_bytes(b"\0\5\26\7")
+    (tmp_path / "n1.png").write_bytes(drawing(1))
+    assert [one.id for one in WCGB.load(tmp_path)] == ["n1"]
+
+
+def sized(width, height):
+    stream = io.BytesIO()
+    Image.new("L", (width, height)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("picture", "reason"), [
+    (b"no picture", "n2.png: image does not decode"),
+    (drawing(2)[:-20], "n2.png: image does not decode"),
+    (sized(5120, 2880), "n2.png has 5,120 x 2,880 pixels: windows are 64 to 4,096 pixels wide"),
+    (sized(400, 20), "n2.png has 400 x 20 pixels: windows are 64 to 4,096 pixels wide and no less than 64 high"),
+], ids=["text", "cut", "wide", "low"])  # fmt: skip
+@pytest.mark.parametrize("with_html", [False, True])
+def test_a_picture_that_no_page_can_be_compared_with_is_named(tmp_path, picture, reason, with_html):
+    (tmp_path / "n1.png").write_bytes(drawing(1))
+    (tmp_path / "n2.png").write_bytes(picture)
+    for number in (1, 2) if with_html else ():
+        (tmp_path / f"n{number}.html").write_text(page(number))
+    with pytest.raises(ValueError, match=f"wcgb: .*{reason}.*; take its screenshot again, or leave it out"):
         list(WCGB.load(tmp_path))
 
 

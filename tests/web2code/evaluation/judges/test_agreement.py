@@ -66,6 +66,15 @@ def test_a_panel_gives_the_mean_of_those_that_judged():
     assert panel_of(scores_of([alone])) == {}
 
 
+def test_a_panel_judges_a_missing_answer_together():
+    said = [Verdict("a", "no_answer", {"model": 1.0, "reference": reference}) for reference in (5.0, 9.0)]
+    both = joined({"one": said[0], "other": said[1]})
+    assert (both.outcome, both.values["reference"], both.values["judges"]) == ("no_answer", 7.0, 2.0)
+    later = joined({"one": Verdict("a", "unjudged", reason="no reply"), "other": said[1]})
+    assert (later.outcome, later.values["reference"], later.values["judges"]) == ("no_answer", 9.0, 1.0)
+    assert joined(dict.fromkeys(("one", "other"), Verdict("a", "unjudged"))).outcome == "unjudged"
+
+
 def test_agreement_of_a_panel_is_told_for_each_score():
     rng = np.random.default_rng(1)
     truth = rng.uniform(2, 8, 80)
