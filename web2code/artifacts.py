@@ -32,9 +32,14 @@ def sha256_of(path: Path) -> str:
 
 def replace_text(path: Path, text: str) -> None:
     """Write a small file so that a kill leaves the old one or the new one, never half; its folder is made."""
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """The same of bytes. Of several that write one file at the same time, each writes it whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
+    unfinished.write_bytes(content)
     os.replace(unfinished, path)
 
 

@@ -26,6 +26,7 @@ from PIL import Image
 from web2code.artifacts import replace_text
 from web2code.config import Endpoint
 from web2code.endpoint_errors import EndpointError, Unanswered
+from web2code.endpoint_http import WholeReplies
 from web2code.evaluation.journal import Journal
 
 Item = TypeVar("Item")
@@ -34,6 +35,10 @@ T = TypeVar("T")
 TRIES = 3
 # So many questions in a row without any answer, and the endpoint is down rather than the question hard.
 DOWN_AFTER = 8
+# Statuses by which an endpoint refuses all that it is asked: the key, the bill, the model, the address.
+REFUSES_ALL = (401, 402, 403, 404, 405)
+# Statuses below 500 by which it refuses nothing: asked later, it may answer.
+LATER = (408, 409, 429)
 # What a dry run counts with; endpoints cut pictures up in their own ways.
 TOKENS_PER_CHAR = 0.3
 PIXELS_PER_TOKEN = 750
@@ -91,8 +96,9 @@ class Question:
     @property
     def messages(self) -> list[dict[str, Any]]:
         """The question as the protocol has it."""
-        content = self.parts[0] if self.plain else [_content_part(part) for part in self.parts]
-        system = [{"role": "system", "content": self.system}] if self.system else []
+        parts = [_content_part(part) for part in self.parts]
+        content = parts[0]["text"] if self.plain else parts
+        system = [{"role": "system", "content": _sendable(self.system)}] if self.system else []
         return [*system, {"role": "user", "content": content}]
 
     @property
@@ -105,7 +111,7 @@ class Client:
     """Asks a chat model, with a rate limit, retries, a cache, and a meter of what it costs.
 
     `not_taken` are the settings that the endpoint refused and gave its replies without: the temperature, or none.
-    `meter` tells of this run, `spent` also of what was paid for before.
+    `meter` tells of this run, `spent` also of what was paid for before. After an `EndpointError` nothing more is asked.
 
     Args:
         role: who the model is in messages: the writer, the judge.
@@ -128,6 +134,7 @@ class Client:
         self._lock = threading.Lock()
         self._next_at = 0.0
         self._failures = 0
+        self._ended = ""
         self._refusals: Counter[str] = Counter()  # in a row, by system text
         self._knows_schemas = True
         self.not_taken: set[str] = set()
@@ -137,6 +144,7 @@ class Client:
             api_key=os.environ.get(endpoint.key_variable) or "none",
             max_retries=endpoint.retries,
             timeout=endpoint.timeout_seconds,
+            http_client=WholeReplies(endpoint.url, endpoint.timeout_seconds),
         )
 
     def ask(self, key: str, question: Question, parse: Callable[[str], T]) -> T:
@@ -147,7 +155,11 @@ class Client:
             EndpointError: the endpoint does not work, or has cost as much as it may.
         """
         for attempt in range(TRIES):
-            reply = self._reply(key, question, attempt)
+            try:
+                reply = self._reply(key, question, attempt)
+            except EndpointError as error:
+                self._ended = str(error)
+                raise
             try:
                 return parse(reply)
             except (ValueError, KeyError, TypeError):
@@ -173,17 +185,18 @@ class Client:
         settings = [self.temperature, self.max_tokens]
         identity = [self.endpoint.url, self.model, *settings, key, question.identity, attempt]
         path = self.cache / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()}.json"
-        if path.exists():
+        if path.exists() and (kept := _kept(path)):
             with self._lock:
                 self.meter.from_cache += 1
                 self._refusals[question.system] = 0
-            kept = json.loads(path.read_text())
             self.not_taken.update(kept.get("not_taken", ()))
             return kept["reply"]
         if self.dry_run:
             with self._lock:
                 self.meter.add(question.tokens, self.max_tokens // 2, self.endpoint)
             raise Unanswered("dry run: not asked")
+        if self._ended:
+            raise EndpointError(self._ended)
         if self.endpoint.max_cost and self.spent.cost >= self.endpoint.max_cost:
             raise EndpointError(
                 f"the {self.role} has cost {self.spent.cost:.2f}, and max_cost is {self.endpoint.max_cost:.2f}: raise "
@@ -192,26 +205,34 @@ class Client:
         self._wait_for_turn()
         answer = self._complete(question)
         reply = _text(answer)
-        self._pay(_usage(answer, "prompt_tokens"), _usage(answer, "completion_tokens"))
+        tokens = _usage(answer, "prompt_tokens"), _usage(answer, "completion_tokens")
+        self._pay(*tokens)
         if not reply.strip() and _is_cut_off(answer):
             raise Unanswered(f"{self.role}'s reply was cut off at {self.max_tokens} tokens, before any answer")
         self.not_taken.update({"temperature"} - self._settings.keys())
         replace_text(path, json.dumps({"reply": reply, "not_taken": sorted(self.not_taken)}))
+        if self.endpoint.max_cost and reply.strip() and not any(tokens):
+            raise EndpointError(
+                f"{self.endpoint.url} does not tell what tokens a reply took, so that max_cost would never be reached: "
+                "run without it to go on"
+            )
         return reply
 
     def _complete(self, question: Question) -> Any:
         try:
             answer = self._create(question)
-        except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-            raise EndpointError(f"{self.endpoint.url} refuses {self.model}: {error.message}") from None
-        except openai.BadRequestError as error:
-            self._count_refusal(question, error.message)
-            raise Unanswered(f"{self.role} refused the request") from None
+        except openai.APIStatusError as error:
+            status = error.status_code
+            if status in REFUSES_ALL:
+                raise EndpointError(f"{self.endpoint.url} refuses {self.model}: {error.message}") from None
+            if status < 500 and status not in LATER:
+                self._count_refusal(question, error.message)
+                raise Unanswered(f"{self.role} refused the request (status {status})") from None
+            self._count_failure(error.message)
+            raise Unanswered(f"{self.role} did not answer") from None
         except (openai.OpenAIError, ValueError) as error:
             self._count_failure(type(error).__name__)
             raise Unanswered(f"{self.role} did not answer") from None
-        if not hasattr(answer, "choices"):
-            raise Unanswered(f"{self.role} did not answer")
         with self._lock:
             self._failures = self._refusals[question.system] = 0
         return answer
@@ -254,12 +275,12 @@ class Client:
                 "and run again to go on"
             ) from None
 
-    def _count_failure(self, kind: str) -> None:
+    def _count_failure(self, message: str) -> None:
         with self._lock:
             self._failures += 1
         if self._failures >= DOWN_AFTER:
             raise EndpointError(
-                f"{self.endpoint.url} did not answer {self._failures} requests in a row ({kind}): see whether it is "
+                f"{self.endpoint.url} did not answer {self._failures} requests in a row ({message}): see whether it is "
                 "up, and run again to go on"
             ) from None
 
@@ -290,9 +311,23 @@ def _settings_in_place_of(settings: dict[str, Any], refusal: str) -> dict[str, A
     return settings
 
 
+def _kept(path: Path) -> dict[str, Any]:
+    """What was kept in a file; nothing where a machine that went down left it empty or half."""
+    try:
+        kept = json.loads(path.read_text())
+        return kept if isinstance(kept["reply"], str) else {}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _sendable(text: str) -> str:
+    """A text with every half of a surrogate pair replaced: UTF-8 holds none."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _content_part(part: str | bytes) -> dict[str, Any]:
     if isinstance(part, str):
-        return {"type": "text", "text": part}
+        return {"type": "text", "text": _sendable(part)}
     url = "data:image/png;base64," + base64.b64encode(part).decode()
     return {"type": "image_url", "image_url": {"url": url}}
 
@@ -305,20 +340,14 @@ def _estimated_tokens(part: str | bytes) -> float:
 
 
 def _text(answer: Any) -> str:
-    """The reply's text; none where the answer has another form than the protocol's."""
-    try:
-        content = answer.choices[0].message.content
-    except (AttributeError, IndexError, KeyError, TypeError):
-        return ""
+    """The reply's text; none where its message has another form than the protocol's."""
+    content = answer.choices[0].message.content
     return content if isinstance(content, str) else ""
 
 
 def _is_cut_off(answer: Any) -> bool:
     """Whether the limit of tokens ended the reply."""
-    try:
-        return answer.choices[0].finish_reason == "length"
-    except (AttributeError, IndexError, KeyError, TypeError):
-        return False
+    return getattr(answer.choices[0], "finish_reason", "") == "length"
 
 
 def _usage(answer: Any, name: str) -> int:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 HANG = object()
-# A reply's text; a status, or one with a message; a whole body; None for a closed connection; HANG for none at all; or
-# what makes one of these from the request.
-Step = str | int | tuple[int, str] | bytes | None | object | Callable[[dict[str, Any]], Any]
+# A reply's text; a status, or one with a message; a whole body, plain or by gzip, or its parts as they come; None for a
+# closed connection; HANG for none at all; or what makes one of these from the request.
+Step = str | int | tuple[int, str] | bytes | Iterator[bytes] | None | object | Callable[[dict[str, Any]], Any]
 USAGE = {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150}
 
 
@@ -55,13 +56,25 @@ class Handler(BaseHTTPRequestHandler):
             self.send(step[0], json.dumps({"error": {"message": step[1]}}).encode())
         elif isinstance(step, bytes):
             self.send(200, step)
+        elif isinstance(step, Iterator):
+            self.send_parts(step)
         else:
             self.send(200, completion(str(step)))
+
+    def send_parts(self, parts: Iterator[bytes]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        with suppress(OSError):  # whoever asked hung up
+            for part in parts:
+                self.wfile.write(part)
 
     def send(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        if body.startswith(b"\x1f\x8b"):
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Retry-After-Ms", "5")  # the client would wait half a second and more
         self.end_headers()
         self.wfile.write(body)

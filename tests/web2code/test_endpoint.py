@@ -1,5 +1,6 @@
 """The client of an endpoint, against a real server that misbehaves."""
 
+import gzip
 import io
 import json
 import time
@@ -10,7 +11,7 @@ from PIL import Image
 from tests.web2code.chat import HANG, completion
 from web2code.config import Endpoint
 from web2code.endpoint import DOWN_AFTER, Client, EndpointError, Question, Unanswered
-from web2code.evaluation.engines.engine import generate
+from web2code.evaluation.engines.engine import Inbox, Request, generate
 from web2code.evaluation.engines.openai import OpenAIEngine
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "number"}}, "required": ["a"], "additionalProperties": False}
@@ -73,6 +74,124 @@ def test_an_endpoint_that_hangs_is_asked_again_and_then_counted(chat, tmp_path):
     assert time.monotonic() - start < 2
 
 
+def test_a_reply_that_is_not_whole_in_time_is_asked_for_again(chat, tmp_path):
+    """As an endpoint sends blanks to keep a connection, so that no single part is late."""
+
+    def dripping(body):
+        for _ in range(50):
+            yield b"\n"
+            time.sleep(0.1)
+        yield completion("late")
+
+    chat.script = [dripping] * 3
+    start = time.monotonic()
+    with pytest.raises(Unanswered, match="judge did not answer"):
+        client(chat.url, tmp_path, timeout_seconds=0.3, retries=0).ask("", Question(("a",)), str)
+    assert client(chat.url, tmp_path, timeout_seconds=0.3, retries=2).ask("", Question(("a",)), str) == "Hello."
+    assert time.monotonic() - start < 4
+
+
+def test_a_reply_that_is_too_large_is_not_read_to_its_end(chat, tmp_path):
+    sent = []
+
+    def blanks(body):
+        for _ in range(200):
+            sent.append(1_000_000)
+            yield b" " * 1_000_000
+        yield completion("Hello.")
+
+    chat.reply = blanks
+    with pytest.raises(Unanswered, match="judge did not answer"):
+        client(chat.url, tmp_path, timeout_seconds=20, retries=0).ask("", Question(("a",)), str)
+    assert sum(sent) < 50_000_000
+
+
+def test_replies_in_parts_or_compressed_are_read(chat, tmp_path):
+    chat.script = [iter([b"\n" * 8, completion("parts"), b"\n"]), gzip.compress(completion("gzip"))]
+    asking = client(chat.url, tmp_path, retries=0)
+    assert [asking.ask(key, Question(("a",)), str) for key in "ab"] == ["parts", "gzip"]
+
+
+GATEWAYS_ERRORS = [
+    {"error": {"code": 429, "message": "Rate limit exceeded"}, "choices": None},
+    {"error": "the model is loading"},
+    {"choices": [{"error": {"code": "502", "message": "upstream"}, "message": {"content": "half"}}]},
+    {"choices": [{"index": 0, "finish_reason": "error"}]},
+]
+
+
+@pytest.mark.parametrize("answer", GATEWAYS_ERRORS)
+def test_an_error_with_the_status_of_a_success_is_asked_again_and_never_kept(chat, tmp_path, answer):
+    chat.script = [json.dumps(answer).encode()] * 3
+    with pytest.raises(Unanswered, match="judge did not answer"):
+        client(chat.url, tmp_path, retries=1).ask("", Question(("a",)), str)
+    assert client(chat.url, tmp_path, retries=1).ask("", Question(("a",)), str) == "Hello."
+    assert len(chat.seen) == 4
+
+
+def test_errors_with_the_status_of_a_success_end_the_work_as_others_do(chat, tmp_path):
+    chat.reply = b"<html>Sign in</html>"
+    asking = client(chat.url, tmp_path, retries=0)
+    for number in range(DOWN_AFTER - 1):
+        with pytest.raises(Unanswered):
+            asking.ask(str(number), Question(("a",)), str)
+    with pytest.raises(EndpointError, match=r"did not answer 8 requests in a row \(.*the reply is no JSON\)"):
+        asking.ask("last", Question(("a",)), str)
+    chat.reply = b'{"error": {"code": 402, "message": "Insufficient credits"}}'
+    with pytest.raises(EndpointError, match=r"refuses m: .*402 - Insufficient credits"):
+        client(chat.url, tmp_path).ask("", Question(("a",)), str)
+
+
+def test_an_endpoint_that_ended_the_work_is_asked_nothing_more(chat, tmp_path):
+    chat.script = [401]
+    asking = client(chat.url, tmp_path)
+    for _ in range(2):
+        with pytest.raises(EndpointError, match="refuses m"):
+            asking.ask("", Question(("a",)), str)
+    assert len(chat.seen) == 1
+
+
+def test_an_engine_whose_endpoint_refuses_it_stops_asking(chat, tmp_path):
+    chat.reply = 401
+    inbox = Inbox()
+    inbox.put([Request(str(number), (), f"word {number}", 10) for number in range(256)])
+    inbox.close()
+    with pytest.raises(EndpointError, match="refuses m"):
+        list(OpenAIEngine(Endpoint(url=chat.url, retries=0), "m", tmp_path).stream(inbox))
+    assert len(chat.seen) < 20
+
+
+def test_an_engine_does_not_wait_for_what_hangs_when_its_endpoint_refuses_it(chat, tmp_path):
+    chat.script = [HANG] * 4
+    chat.reply = 401
+    inbox = Inbox()
+    inbox.put([Request(str(number), (), f"word {number}", 10) for number in range(20)])
+    inbox.close()
+    start = time.monotonic()
+    with pytest.raises(EndpointError, match="refuses m"):
+        list(OpenAIEngine(Endpoint(url=chat.url, timeout_seconds=5, retries=0), "m", tmp_path).stream(inbox))
+    assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("left", ["", '{"reply": "Hel', "\0\0\0\0", "[]", '{"not_taken": []}'])
+def test_a_reply_that_was_kept_in_part_is_asked_for_again(chat, tmp_path, left):
+    client(chat.url, tmp_path).ask("", Question(("a",)), str)
+    [kept] = tmp_path.iterdir()
+    kept.write_text(left)
+    assert client(chat.url, tmp_path).ask("", Question(("a",)), str) == "Hello."
+    assert client(chat.url, tmp_path).ask("", Question(("a",)), str) == "Hello."
+    assert len(chat.seen) == 2
+
+
+def test_halves_of_surrogate_pairs_are_replaced_where_they_are_sent(chat, tmp_path):
+    asking = client(chat.url, tmp_path)
+    for question in (Question(("cut \ud83d off",)), Question(("a", "cut \ud83d off"), "be \udc00 exact")):
+        assert asking.ask("", question, str) == "Hello."
+    plain, (system, user) = (body["messages"] for body in chat.seen)
+    assert plain[0]["content"] == user["content"][1]["text"] == "cut \ufffd off"
+    assert system["content"] == "be \ufffd exact"
+
+
 @pytest.mark.parametrize("body", [
     b"[]", b"7", b"null", b"{}", b'{"choices": []}', b'{"choices": "x"}', b'{"choices": [7]}', b'{"choices": [{}]}',
     b'{"choices": [{"message": {"content": ["a"]}}], "usage": {"prompt_tokens": "many"}}',
@@ -99,11 +218,12 @@ def test_one_refused_question_is_counted_and_refusing_all_ends_the_work(chat, tm
         asking.ask("last", Question(("a",)), str)
 
 
-def test_questions_that_differ_in_length_may_all_be_refused(chat, tmp_path):
-    chat.reply = 400
+@pytest.mark.parametrize("status", [400, 413, 422, 431])
+def test_questions_that_differ_in_length_may_all_be_refused(chat, tmp_path, status):
+    chat.reply = status
     asking = client(chat.url, tmp_path, alike=False)
     for number in range(10):
-        with pytest.raises(Unanswered, match="judge refused the request"):
+        with pytest.raises(Unanswered, match=rf"judge refused the request \(status {status}\)"):
             asking.ask(str(number), Question(("a",)), str)
 
 
@@ -201,6 +321,15 @@ def test_no_key_is_sent_but_the_one_that_is_named(chat, tmp_path, monkeypatch):
     assert chat.keys == {"m": {"none"}}
     client(chat.url, tmp_path, key_variable="OTHER_KEY").ask("", Question(("b",)), str)
     assert chat.keys == {"m": {"none", "other"}}
+
+
+def test_a_limit_of_cost_that_would_never_be_reached_is_refused(chat, tmp_path):
+    with pytest.raises(ValueError, match="max_cost needs input_price or output_price"):
+        client(chat.url, tmp_path, input_price=0, max_cost=0.01)
+    chat.reply = json.dumps(json.loads(completion("Hello.")) | {"usage": None}).encode()
+    with pytest.raises(EndpointError, match="does not tell what tokens a reply took"):
+        client(chat.url, tmp_path, max_cost=0.01).ask("", Question(("a",)), str)
+    assert client(chat.url, tmp_path).ask("", Question(("b",)), str) == "Hello."
 
 
 def test_what_was_paid_for_before_counts_toward_what_may_be_paid(chat, tmp_path):

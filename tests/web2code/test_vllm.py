@@ -26,7 +26,7 @@ from web2code.modelling.generation import Generator
 from web2code.modelling.images import normalise, square_pixels
 from web2code.modelling.prompts import answer_text, conversation_prompt, question_about, stop_ids
 from web2code.modelling.templates import TEMPLATES
-from web2code.services import HOST, free_port, start_service, stop_service, wait_until_up
+from web2code.services import HOST, free_ports, start_service, stop_service, wait_until_up
 
 PYTHON = Path(sys.prefix) / "vllm" / "bin" / "python"
 ENVIRONMENT = {
@@ -54,7 +54,7 @@ def serving(folder, checkpoint, context):
     """vLLM with what a checkpoint is exported to."""
     if not PYTHON.exists():
         pytest.skip("vLLM is not installed: make vllm")
-    port = free_port()
+    port = free_ports(1)[0]
     export_checkpoint(checkpoint, folder / "small")
     options = {
         "--model": str(folder / "small"), "--served-model-name": "small", "--host": HOST, "--port": str(port),
@@ -151,7 +151,7 @@ def test_nonsense_of_a_real_server_becomes_rows_with_a_reason_and_is_paid_for(se
 
 def test_more_than_the_model_can_hold_is_a_row_with_a_reason(server, tmp_path):
     made = code_pair("x", writer(server, tmp_path, max_tokens=2 * CONTEXT), seed=0)
-    assert made.reason == "writer refused the request"
+    assert made.reason == "writer refused the request (status 400)"
 
 
 def test_a_model_that_is_not_served_ends_the_build_with_a_sentence(server, tmp_path):

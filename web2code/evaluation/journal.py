@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ class Journal:
             content = path.read_bytes()
             whole = content[: content.rfind(b"\n") + 1]
             if whole != content:
-                path.write_bytes(whole)
+                os.truncate(path, len(whole))
             self.entries = {line["key"]: line for line in map(json.loads, whole.splitlines())}
         path.parent.mkdir(parents=True, exist_ok=True)
 

@@ -10,6 +10,7 @@ Figures are functions of the rows alone, so that a later comparison computes the
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import re
 from collections import Counter
@@ -21,7 +22,7 @@ import pydantic
 from PIL import Image
 from pydantic import Field, StringConstraints
 
-from web2code.artifacts import replace_text
+from web2code.artifacts import replace_bytes, replace_text
 from web2code.config import Config
 from web2code.data.images import decode_image
 from web2code.evaluation.benchmarks.benchmark import Benchmark, Outcome, Sample, Verdict
@@ -251,7 +252,7 @@ def read_scores(folder: Path) -> Scores:
     try:
         return Scores.model_validate_json(read_text(path))
     except pydantic.ValidationError as error:
-        raise ValueError(f"{path}: {_first(error)}; evaluate again") from None
+        raise ValueError(f"{path}: {_first(error)}; evaluate again, into another folder") from None
 
 
 def write_rows(folder: Path, name: str, rows: Iterable[Row]) -> None:
@@ -312,10 +313,9 @@ def keep_picture(folder: Path, data: bytes) -> str | None:
             return None
         width = min(PICTURE_SIZE[0], image.width)
         image = image.resize((width, max(1, round(image.height * width / image.width))), Image.Resampling.BOX)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
-        image.crop((0, 0, width, min(image.height, PICTURE_SIZE[1]))).save(unfinished, "WEBP", quality=80, method=2)
-        unfinished.replace(path)
+        stream = io.BytesIO()
+        image.crop((0, 0, width, min(image.height, PICTURE_SIZE[1]))).save(stream, "WEBP", quality=80, method=2)
+        replace_bytes(path, stream.getvalue())
     return name
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -118,6 +119,14 @@ def test_pictures_are_small_and_kept_once(tmp_path):
         assert np.abs(np.asarray(image.convert("RGB"))[5, 5].astype(int) - (7, 80, 160)).max() < 8
     assert keep_picture(tmp_path, b"no picture") is None
     assert read_picture(tmp_path, None) == b""
+
+
+def test_a_picture_that_several_keep_at_once_is_kept_by_each(tmp_path):
+    shots = [picture(shade, width=300, height=200) for shade in range(20) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        names = set(pool.map(lambda shot: keep_picture(tmp_path, shot), shots))
+    assert len(names) == 20
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {f"{name}.webp" for name in names}
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a" * 31, "A" * 32])

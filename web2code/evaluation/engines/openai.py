@@ -34,12 +34,15 @@ class OpenAIEngine:
             EndpointError: the endpoint does not work, or has cost as much as it may.
         """
         running: set[Future[Reply]] = set()
-        with ThreadPoolExecutor(self.endpoint.concurrency) as pool:
+        pool = ThreadPoolExecutor(self.endpoint.concurrency)
+        try:
             while (bundle := inbox.take(wait=not running)) is not None or running:
-                running |= {pool.submit(self._answer, request) for request in bundle or ()}
+                running |= {pool.submit(self._answer, self._client(one.max_new_tokens), one) for one in bundle or ()}
                 done, running = wait(running, timeout=0.05, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield [future.result()]
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # what hangs would be waited for, one after another
 
     def version(self) -> str:
         """The model and the server's name, and which of the usual settings the server does not take."""
@@ -47,8 +50,7 @@ class OpenAIEngine:
         without = f", without {' and '.join(changed)}" if changed else ""
         return f"{self.model} at {urlsplit(self.endpoint.url).netloc.rpartition('@')[2]}{without}"
 
-    def _answer(self, request: Request) -> Reply:
-        client = self.clients.setdefault(request.max_new_tokens, self._client(request.max_new_tokens))
+    def _answer(self, client: Client, request: Request) -> Reply:
         try:
             pictures = tuple(scaled_png(image, MAX_SIDE) for image in request.images)
             return Reply(request.key, client.ask("", Question((*pictures, request.prompt)), str.strip))
@@ -56,4 +58,6 @@ class OpenAIEngine:
             return Reply(request.key, error=str(error))
 
     def _client(self, max_tokens: int) -> Client:
-        return Client("model", self.endpoint, self.model, 0.0, max_tokens, self.cache)
+        if max_tokens not in self.clients:
+            self.clients[max_tokens] = Client("model", self.endpoint, self.model, 0.0, max_tokens, self.cache)
+        return self.clients[max_tokens]
