@@ -31,7 +31,10 @@ from web2code.rendering import chromium_version
 # Requests that are answered together where an engine batches them: always the same ones, whatever was done before.
 BUNDLE = {"vllm": 1, "transformers": 16, "openai": 1}
 # What may differ between two evaluations of one model whose scores stand side by side.
-CHANGING = ("date", "hardware", "benchmarks", "judges")
+CHANGING = ("model", "engine", "date", "hardware", "benchmarks", "judges")
+ELSEWHERE = "name another folder with --out"
+# How the error of a request begins for which a GPU had no room; another job's share of it may be free by the next run.
+OUT_OF_MEMORY = "OutOfMemoryError: "
 
 
 def main(job: BenchmarkJob) -> Scores:
@@ -40,12 +43,13 @@ def main(job: BenchmarkJob) -> Scores:
     Results among the artifacts are committed, and then whole; a folder that was asked for may get further benchmarks.
 
     Raises:
-        ValueError: files of a benchmark are missing or damaged, two of its samples have one name, or the cluster has no
-            room for the engines.
+        ValueError: files of a benchmark are missing or damaged, two of its samples have one name, the folder of results
+            is another model's, or the cluster has no room for the engines.
         EndpointError: the endpoint that answers, or the one that judges, does not work or has cost as much as it may.
     """
     if not job.where.out and (done := read_record(job.output(), Scores)):
         return done
+    require_own(job)
     wanted = {name: wanted_answers(job, name) for name in asked_anew(job)}
     for name in job.benchmarks:
         if name not in wanted:  # what looks at another one's answers may need more of its files
@@ -71,10 +75,49 @@ def main(job: BenchmarkJob) -> Scores:
     return found
 
 
+def require_own(job: BenchmarkJob) -> None:
+    """Nothing, where what the folder of results holds stands beside what is asked now.
+
+    Raises:
+        ValueError: it is of another model or engine, or benchmarks that are not asked now were scored otherwise.
+    """
+    out = Path(job.output())
+    if (out / SCORES).exists():
+        require_beside(out, read_scores(out), job)
+    for path in out.glob("answers-*-*-*.jsonl"):
+        if path.stem.split("-")[2] != model_digest(job):
+            told = f"{path} has answers of another model, or by other settings (engine, dtype, max-length)"
+            raise ValueError(f"{told} than {job.name} is asked with: {ELSEWHERE}")
+
+
+def require_beside(out: Path, before: Scores, job: BenchmarkJob) -> None:
+    """As `require_own`, for scores that are there."""
+    engine = job.engine.kind if job.engine.kind != "openai" else ""  # what a server serves is in `checkpoint`
+    if (before.checkpoint, before.precision) != (job.checkpoint, job.engine.dtype) or engine not in before.engine:
+        raise ValueError(
+            f"{out} holds the results of {before.model} ({before.checkpoint or 'imported'}) by {before.engine}, dtype "
+            f"{before.precision}, and not of {job.name} ({job.checkpoint}) by {job.engine.kind}, dtype "
+            f"{job.engine.dtype}: {ELSEWHERE}"
+        )
+    lost = [name for name in before.benchmarks if name not in job.benchmarks]
+    if lost and (changed := differing(before, blank_scores(job, ""))):
+        raise ValueError(
+            f"{out} holds {', '.join(lost)}, scored with another {' and another '.join(changed)}: ask for the same "
+            f"benchmarks again as well, or {ELSEWHERE}"
+        )
+
+
+def differing(before: Scores, scores: Scores) -> list[str]:
+    """Which settings keep two evaluations of one model from standing side by side."""
+    return [
+        name for name in Scores.model_fields if name not in CHANGING and getattr(before, name) != getattr(scores, name)
+    ]
+
+
 def folders_of(job: BenchmarkJob, name: str) -> Folders:
-    """Where the scorers of a benchmark work."""
-    kept = Path(job.where.home) / "cache" / "references"
-    return Folders(Path(job.output()) / "renderings" / name, Path(job.where.folders[name]), kept)
+    """Where the scorers of a benchmark work; pictures lie apart by the digest of the verdicts that they belong to."""
+    pictures = Path(job.output()) / "renderings" / f"{name}-{verdicts_digest(job, name)}"
+    return Folders(pictures, Path(job.where.folders[name]), Path(job.where.home) / "cache" / "references")
 
 
 def num_scorers(job: BenchmarkJob, any_to_ask: bool) -> int:
@@ -127,9 +170,14 @@ def rendered_samples(job: BenchmarkJob, scorers: Scorers) -> Iterator[tuple[str,
             yield name, sample
 
 
+def model_digest(job: BenchmarkJob) -> str:
+    """The model and how it is run, wherever its weights lie."""
+    return digest([job.checkpoint, job.identity()["engine"]])[:16]
+
+
 def answers_digest(job: BenchmarkJob, name: str) -> str:
     """What all answers depend on: the model and the files, and not how they are scored."""
-    return digest([job.checkpoint, job.engine.model_dump(), job.benchmarks[name], code_digest(("modelling",))])[:16]
+    return digest([model_digest(job), job.benchmarks[name], code_digest(("modelling",))])[:16]
 
 
 def request_digest(sample: Sample) -> str:
@@ -140,7 +188,7 @@ def request_digest(sample: Sample) -> str:
 
 def answers_so_far(job: BenchmarkJob, name: str, wanted: dict[str, str]) -> Journal:
     """The answers that are there already, without those to what is no longer asked, or not in these words."""
-    journal = Journal(Path(job.output()) / f"answers-{name}-{answers_digest(job, name)}.jsonl")
+    journal = Journal(Path(job.output()) / f"answers-{name}-{model_digest(job)}-{answers_digest(job, name)}.jsonl")
     known = journal.entries
     journal.entries = {
         key: known[key]
@@ -151,15 +199,20 @@ def answers_so_far(job: BenchmarkJob, name: str, wanted: dict[str, str]) -> Jour
 
 
 def is_final(job: BenchmarkJob, reply: dict[str, Any]) -> bool:
-    """Whether there is no use in asking again: an endpoint that did not answer may do so another time."""
-    return not reply["error"] or job.engine.kind != "openai"
+    """Whether there is no use in asking again; what an endpoint or a full GPU did not answer, it may another time."""
+    return not reply["error"] or (job.engine.kind != "openai" and not reply["error"].startswith(OUT_OF_MEMORY))
 
 
 def verdicts_so_far(job: BenchmarkJob, name: str, replies: dict[str, Journal]) -> Journal:
-    """The verdicts that are there already on the answers that are."""
+    """The verdicts that are there already on the answers that are, each with its picture."""
     journal = Journal(Path(job.output()) / f"verdicts-{name}-{verdicts_digest(job, name)}.jsonl")
     answers = replies[BENCHMARKS[name].answers_of or name]
-    journal.entries = {key: entry for key, entry in journal.entries.items() if key in answers}
+    pictures = folders_of(job, name).pictures
+    journal.entries = {
+        key: entry
+        for key, entry in journal.entries.items()
+        if key in answers and (entry["outcome"] != "scored" or (pictures / f"{key}.png").exists())
+    }
     return journal
 
 
@@ -243,16 +296,11 @@ def is_there(name: str, key: str, replies: dict[str, Journal], verdicts: dict[st
 def write(job: BenchmarkJob, replies: dict[str, Journal], verdicts: dict[str, Journal], judges: Judges) -> Scores:
     """The rows of every benchmark, and `scores.json`, beside what the same model was asked there before."""
     out = Path(job.output())
-    scores = Scores(
-        model=job.name, checkpoint=job.checkpoint, engine=engine_of(job, replies), precision=job.engine.dtype,
-        evaluator=f"web2code {version('web2code')}, {chromium_version()}", code=code_digest(job.code), seed=job.seed,
-        date=datetime.now(UTC).isoformat(timespec="seconds"), hardware=hardware(),
-        bootstrap_samples=job.bootstrap_samples,
-    )  # fmt: skip
-    if (out / SCORES).exists():
-        before = read_scores(out)
-        if dict(before) | dict.fromkeys(CHANGING) == dict(scores) | dict.fromkeys(CHANGING):
-            scores = Scores.model_validate(dict(scores) | {"benchmarks": before.benchmarks, "judges": before.judges})
+    scores = blank_scores(job, engine_of(job, replies))
+    if (out / SCORES).exists() and not differing(before := read_scores(out), scores):
+        scores = Scores.model_validate(dict(scores) | {"benchmarks": before.benchmarks, "judges": before.judges})
+        if before.benchmarks.keys() - job.benchmarks.keys():
+            scores = Scores.model_validate(dict(scores) | {"engine": engine_of(job, replies, before.engine)})
     for name, dataset in job.benchmarks.items():
         benchmark = BENCHMARKS[name]
         judged = judges.verdicts(name)
@@ -267,10 +315,20 @@ def write(job: BenchmarkJob, replies: dict[str, Journal], verdicts: dict[str, Jo
     return scores
 
 
-def engine_of(job: BenchmarkJob, replies: dict[str, Journal]) -> str:
-    """What answered, with its version, or where several did with each of theirs."""
+def blank_scores(job: BenchmarkJob, engine: str) -> Scores:
+    """What is known of an evaluation before any figure is."""
+    return Scores(
+        model=job.name, checkpoint=job.checkpoint, engine=engine, precision=job.engine.dtype,
+        evaluator=f"web2code {version('web2code')}, {chromium_version()}", code=code_digest(job.code), seed=job.seed,
+        date=datetime.now(UTC).isoformat(timespec="seconds"), hardware=hardware(),
+        bootstrap_samples=job.bootstrap_samples,
+    )  # fmt: skip
+
+
+def engine_of(job: BenchmarkJob, replies: dict[str, Journal], before: str = "") -> str:
+    """What answered, with its version, or where several did with each of theirs; `before` answered what is kept."""
     found = {entry["engine"] for journal in replies.values() for entry in journal.entries.values()}
-    return "; ".join(sorted(found - {""})) or job.engine.kind
+    return "; ".join(sorted({*found, *before.split("; ")} - {""})) or job.engine.kind
 
 
 def sources(name: str) -> tuple[str, str]:

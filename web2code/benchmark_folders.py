@@ -9,20 +9,30 @@ from pathlib import Path
 def find_folders(given: Mapping[str, str], data: Path) -> dict[str, Path]:
     """The folder of each benchmark: the one given, or else the one of its name in `data`.
 
+    Benchmarks about the same answers have one folder, whichever of them it is given for.
+
     Raises:
-        ValueError: a benchmark is not known, or its folder is not there.
+        ValueError: a benchmark is not known, its folder is not there, or another one is given for the same answers.
     """
     from web2code.evaluation.benchmarks import BENCHMARKS  # reading them takes a second that --help should not
 
+    if unknown := [key for key in given if key not in BENCHMARKS]:
+        raise ValueError(f"no benchmark is called {unknown[0]!r}: there are {', '.join(sorted(BENCHMARKS))}")
+    sources = {key: BENCHMARKS[key].answers_of or key for key in given}
+    named: dict[str, str] = {}
+    for key in filter(given.get, given):
+        first = named.setdefault(sources[key], key)
+        if Path(given[first]).resolve() != Path(given[key]).resolve():
+            raise ValueError(
+                f"{first}={given[first]} and {key}={given[key]} are about the same answers, those to {sources[key]}: "
+                "give one folder"
+            )
     folders: dict[str, Path] = {}
-    for key, folder in given.items():
-        if key not in BENCHMARKS:
-            raise ValueError(f"no benchmark is called {key!r}: there are {', '.join(sorted(BENCHMARKS))}")
-        source = BENCHMARKS[key].answers_of or key
-        folders[key] = Path(folder) if folder else folders.get(source, data / source)
-        folders.setdefault(source, folders[key])
-        if not folders[key].is_dir():
-            raise ValueError(f"{key}: {folders[key]} is not there: make it, and {BENCHMARKS[key].fetch}")
+    for key, source in sources.items():
+        folder = Path(given[named[source]]) if source in named else data / source
+        folders |= {key: folder, source: folder}
+        if not folder.is_dir():
+            raise ValueError(f"{key}: {folder} is not there: make it, and {BENCHMARKS[key].fetch}")
     return folders
 
 

@@ -23,6 +23,7 @@ from web2code.import_command import import_
 from web2code.interchange_command import app as interchange_app
 from web2code.leaderboard_command import leaderboard
 from web2code.mistakes import fail
+from web2code.options import parse_folders, require_unused
 from web2code.plan import home_folder
 from web2code.plan_command import plan
 from web2code.recipes import RECIPES, parse_overrides
@@ -49,13 +50,25 @@ app.add_typer(interchange_app, name="results")
 console = Console()
 
 
+@app.callback()
+def check_home() -> None:
+    """Refuse a home that is no folder, whatever the command."""
+    try:
+        home_folder()
+    except ValueError as error:
+        fail(error)
+
+
 @app.command()
 def run(
+    context: typer.Context,
     recipe: Annotated[str, typer.Option(help="Name of a recipe; `web2code recipes` lists them.")] = "tiny",
     set: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a value, e.g. instruct.steps=50.")
     ] = None,
-    pages: Annotated[str | None, typer.Option(help="Train on this folder of HTML documents.")] = None,
+    pages: Annotated[
+        str | None, typer.Option(help="Folder of HTML documents to train on; beside --source, to judge on alone.")
+    ] = None,
     screenshots: Annotated[str | None, typer.Option(help="Also show the model this folder of screenshots.")] = None,
     source: Annotated[
         list[str] | None,
@@ -81,13 +94,16 @@ def run(
     What is done already is not done again: after a kill, the same command goes on.
     """
     try:
+        if gpus:
+            require_unused(context, ["workers"], "one process trains on each of --gpus: leave it out")
         overrides, chosen = parse_overrides(set or []), parse_overrides(where or [])
+        sources, benchmarks = parse_folders(source or []), parse_folders(benchmark or [])
     except ValueError as error:
         fail(error)
     parameters = {
         "recipe": recipe, "overrides": overrides, "pages": pages or None, "screenshots": screenshots or None,
-        "sources": _folders(source), "workers": workers, "gpus": gpus, "where": chosen or None,
-        "benchmarks": _folders(benchmark) or None,
+        "sources": sources, "workers": workers, "gpus": gpus, "where": chosen or None,
+        "benchmarks": benchmarks or None,
     }  # fmt: skip
     status = _call([sys.executable, "-P", "-m", "flows", json.dumps(parameters)])
     if status == 0:
@@ -126,11 +142,6 @@ def recipes() -> None:
         "which --set instruct.pack_tokens=0 trains; `web2code plan RECIPE` tells what either takes.",
         highlight=False,
     )
-
-
-def _folders(texts: list[str] | None) -> dict[str, str]:
-    """`["wub=FOLDER", "mme"]` as `{"wub": "FOLDER", "mme": ""}`."""
-    return {name: folder for name, _, folder in (text.partition("=") for text in texts or [])}
 
 
 def _call(command: list[str]) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import pydantic
 import typer
@@ -15,6 +16,8 @@ from rich.table import Table
 
 from web2code.config import (
     BuildJob,
+    CheckName,
+    Contamination,
     DataConfig,
     Endpoint,
     SelectionConfig,
@@ -22,11 +25,14 @@ from web2code.config import (
     SourceConfig,
     ValidationConfig,
     ValidationRecord,
+    Viewport,
     Where,
     WriterConfig,
     digest_tree,
 )
+from web2code.evaluate_command import find_model
 from web2code.mistakes import fail
+from web2code.options import parse_folders, require_unused
 from web2code.plan import home_folder, source_folder
 from web2code.programs import run_program
 
@@ -37,10 +43,16 @@ app = typer.Typer(no_args_is_help=True, help="Build, validate, select, compare a
 console = Console()
 
 Folder = Annotated[Path, typer.Argument(help="Folder of a dataset that `build` made.")]
+# Options of `build` that only a model that writes has a use for.
+WRITERS = (
+    "writer_url", "writer_key", "writer_licence", "requests_per_minute", "concurrency", "input_price", "output_price",
+    "max_cost",
+)  # fmt: skip
 
 
 @app.command()
 def build(
+    context: typer.Context,
     source: Annotated[
         list[str],
         typer.Option(
@@ -50,11 +62,13 @@ def build(
     out: Annotated[Path, typer.Option(help="Folder of the dataset.")] = Path("dataset"),
     part: Annotated[list[str] | None, typer.Option(help="Take only these parts of the sources; repeatable.")] = None,
     mixture: Annotated[str, typer.Option(help="Take the parts of this mixture, e.g. dwcg+dwu.")] = "",
-    max_samples: Annotated[int, typer.Option(help="Records or pages taken from each source; 0 takes all.")] = 0,
+    max_samples: Annotated[
+        int, typer.Option(help="Records or pages taken from each source; 0 takes all, and of `written` 1,000.")
+    ] = 0,
     eval_share: Annotated[float, typer.Option(help="Share of pages that are held out.")] = 0.0,
     tokenizer: Annotated[str, typer.Option(help="Tokenizer that counts tokens: a folder or a public name.")] = "",
     scrub: Annotated[bool, typer.Option(help="Replace e-mail addresses and telephone numbers.")] = False,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(help="Another seed writes and refines otherwise.")] = 0,
     viewport: Annotated[str, typer.Option(help="Window in which pages are rendered.")] = "1280x720",
     writer_model: Annotated[str, typer.Option(help="Model that writes new data; without one, procedures do.")] = "",
     writer_url: Annotated[str, typer.Option(help="OpenAI-compatible endpoint, e.g. http://127.0.0.1:8000/v1.")] = "",
@@ -71,9 +85,12 @@ def build(
     from web2code.data.sources import SOURCES  # reading its parts takes a second that --help should not
 
     try:
-        folders = dict(_source(text, SOURCES) for text in source)
+        if not writer_model:
+            require_unused(context, WRITERS, "without --writer-model no model writes: name one, or leave it out")
+        elif not writer_url:
+            raise ValueError("--writer-model is asked at --writer-url: give both or neither")
+        folders = {name: _resolved(name, folder, SOURCES) for name, folder in parse_folders(source).items()}
         parts = _parts(part or [], mixture, {name: SOURCES[name].parts for name in folders})
-        width, _, height = viewport.partition("x")
         data = DataConfig(
             sources=tuple(
                 SourceConfig(
@@ -84,7 +101,7 @@ def build(
                 if parts[name]
             ),
             writer=WriterConfig(model=writer_model, licence=writer_licence),
-            viewport={"width": int(width), "height": int(height or 0)},
+            viewport=_viewport(viewport),
             tokenizer=tokenizer, scrub=scrub, seed=seed,
         )  # fmt: skip
         where = Where(
@@ -111,17 +128,22 @@ def validate(
     context: Annotated[int, typer.Option(help="Tokens of a training sequence.")] = 2048,
     image_tokens: Annotated[int, typer.Option(help="Tokens that a picture takes.")] = 576,
     max_quarantined: Annotated[float, typer.Option(help="Share of rows above which the data is bad.")] = 0.02,
-    contamination: Annotated[str, typer.Option(help="either: picture or text is alike; both: both are.")] = "either",
+    contamination: Annotated[
+        Contamination, typer.Option(help="either: picture or text is alike; both: both are.")
+    ] = "either",
     block: Annotated[list[str] | None, typer.Option(help="A check that only counts by default; repeatable.")] = None,
 ) -> None:
     """Judge a dataset: rows that fail a check are quarantined, and too many of them are an error."""
     try:
-        defaults = ValidationConfig()
+        defaults, checks = ValidationConfig(), get_args(CheckName)
+        for name in block or []:
+            if name not in checks:
+                raise ValueError(f"--block {name}: choose one of {', '.join(checks)}")
         gate = ValidationConfig(
             context=context, image_tokens=image_tokens, max_quarantined=max_quarantined, contamination=contamination,
             warn=tuple(name for name in defaults.warn if name not in (block or [])),
-        )  # type: ignore[arg-type]  # fmt: skip
-    except pydantic.ValidationError as error:
+        )  # fmt: skip
+    except (ValueError, pydantic.ValidationError) as error:
         fail(error)
     job = {
         "folder": str(folder.resolve()), "home": str(home_folder()), "gate": gate.model_dump(),
@@ -135,32 +157,36 @@ def validate(
 def select(
     folder: Folder,
     model: Annotated[
-        str, typer.Option(help="Causal language model or image-text-to-text model: folder or public name.")
+        str, typer.Option(help="Causal language model or image-text-to-text model: folder, registered or public name.")
     ],
     score: Annotated[
-        list[str] | None, typer.Option(help="ifd, vfd, mifd or ffd; repeatable. The first decides.")
+        list[str] | None, typer.Option(help="ifd, vfd, mifd or ffd; repeatable. The first decides, by default ifd.")
     ] = None,
     percentiles: Annotated[str, typer.Option(help="Keep this window of percentiles, e.g. 10-90.")] = "",
     ratios: Annotated[str, typer.Option(help="Keep this window of scores, e.g. 0.2-1.")] = "",
     part: Annotated[list[str] | None, typer.Option(help="Score only these parts; repeatable.")] = None,
     max_tokens: Annotated[int, typer.Option(help="Longer texts are not scored.")] = 2048,
-    batch_size: Annotated[int, typer.Option()] = 8,
+    batch_size: Annotated[int, typer.Option(help="Texts that are scored at once.")] = 8,
     workers: Annotated[int, typer.Option(help="Scorers at once; 0 means one for each core or GPU.")] = 0,
-    gpus_per_worker: Annotated[float, typer.Option()] = 0.0,
+    gpus_per_worker: Annotated[float, typer.Option(help="GPUs of each scorer; a share of one is possible.")] = 0.0,
 ) -> None:
     """Score samples by instruction-following difficulty and keep a window of them."""
     scores = score or ["ifd"]
     try:
-        low, _, high = (ratios or percentiles or "0-100").partition("-")
+        if percentiles and ratios:
+            raise ValueError("--percentiles and --ratios are each a window: give one of them")
+        window = _window("--ratios", ratios) if ratios else _window("--percentiles", percentiles or "0-100")
+        found = find_model(model)
         selection = SelectionConfig(
-            scores=tuple(scores), keep=scores[0], model=model, by="ratio" if ratios else "percentile",
-            window=(float(low), float(high)), parts=tuple(part or []), max_tokens=max_tokens, batch_size=batch_size,
+            scores=tuple(scores), keep=scores[0], model=found.model, revision=found.revision,
+            by="ratio" if ratios else "percentile", window=window, parts=tuple(part or []), max_tokens=max_tokens,
+            batch_size=batch_size,
         )  # type: ignore[arg-type]  # fmt: skip
     except (ValueError, pydantic.ValidationError) as error:
         fail(error)
     job = SelectionJob(
-        home=str(home_folder()), folder=str(folder.resolve()), selection=selection, num_workers=workers,
-        gpus_per_worker=gpus_per_worker,
+        home=str(home_folder()), folder=str(folder.resolve()), selection=selection, checkpoint=found.checkpoint,
+        num_workers=workers, gpus_per_worker=gpus_per_worker,
     )  # fmt: skip
     run_program("ray_jobs.select_data", job.model_dump_json())
 
@@ -261,9 +287,22 @@ def _show_verdict(record: ValidationRecord) -> None:
     console.print(f"Data Docs  {record.data_docs}", soft_wrap=True, highlight=False)
 
 
-def _source(text: str, sources: Mapping[str, Source]) -> tuple[str, str]:
-    name, _, folder = text.partition("=")
-    return name, str(Path(folder).resolve()) if source_folder(name, folder, sources) else ""
+def _resolved(name: str, folder: str, sources: Mapping[str, Source]) -> str:
+    return str(Path(folder).resolve()) if source_folder(name, folder, sources) else ""
+
+
+def _viewport(text: str) -> Viewport:
+    if not (found := re.fullmatch(r"(\d+)x(\d+)", text)):
+        raise ValueError(f"--viewport {text}: write it as WIDTHxHEIGHT, e.g. 1280x720")
+    return Viewport(width=int(found[1]), height=int(found[2]))
+
+
+def _window(option: str, text: str) -> tuple[float, float]:
+    low, _, high = text.partition("-")
+    try:
+        return float(low), float(high)
+    except ValueError:
+        raise ValueError(f"{option} {text}: write it as LOW-HIGH, e.g. 10-90") from None
 
 
 def _parts(wanted: list[str], mixture: str, known: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

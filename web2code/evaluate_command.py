@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -28,7 +29,8 @@ from web2code.config import (
 )
 from web2code.hub import fetch
 from web2code.mistakes import fail
-from web2code.plan import home_folder
+from web2code.options import parse_folders, require_unused
+from web2code.plan import BENCHMARKS_FOLDER, home_folder
 from web2code.programs import run_program
 
 if TYPE_CHECKING:
@@ -37,12 +39,18 @@ if TYPE_CHECKING:
 console = Console()
 # The main figure comes first; all are in the folder.
 SHOWN = 6
+# Options that only a judge has a use for.
+JUDGES = (
+    "judge_model", "judge_url", "judge_key", "judge_repeats", "judge_max_tokens", "judge_max_side", "judge_timeout",
+    "judge_swap", "input_price", "output_price", "max_cost",
+)  # fmt: skip
 # Beside them whatever its place is: what published tables give in place of the official metric, and how far the replies
 # of a judge differ.
 ALWAYS = ("containment", "sd overall", "sd model", "sd judge", "F1, mean of splits")
 
 
 def evaluate(
+    context: typer.Context,
     model: Annotated[
         str,
         typer.Argument(
@@ -53,7 +61,7 @@ def evaluate(
     benchmarks: Annotated[
         str, typer.Option(help="Names, separated by commas; a folder may follow each, e.g. wub,wcgb=pages.")
     ],
-    data: Annotated[Path, typer.Option(help="Folder that holds a folder for each benchmark.")] = Path("benchmarks"),
+    data: Annotated[Path, typer.Option(help="Folder that holds a folder for each benchmark.")] = BENCHMARKS_FOLDER,
     engine: Annotated[
         Literal["auto", "vllm", "transformers", "openai"],
         typer.Option(help="What answers; auto is vLLM on GPUs, transformers without, and openai with --url."),
@@ -62,8 +70,10 @@ def evaluate(
     key_variable: Annotated[
         str, typer.Option(help="Environment variable that holds the key of --url; without one, none is sent.")
     ] = "",
-    out: Annotated[Path | None, typer.Option(help="Folder of the results; by default results/MODEL.")] = None,
-    name: Annotated[str, typer.Option(help="How tables call the model; by default its last name.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder of one model's results; by default results/NAME.")] = None,
+    name: Annotated[
+        str, typer.Option(help="How tables call the model; by default its last name, of RUN/model it is RUN.")
+    ] = "",
     dtype: Annotated[
         WeightsType, typer.Option(help="Of the weights; auto is as they were saved, and float32 on CPUs.")
     ] = "auto",
@@ -84,7 +94,14 @@ def evaluate(
     judge_max_tokens: Annotated[
         int, typer.Option(min=1, help="Limit of a judge's reply; one that thinks before it answers needs more.")
     ] = 1024,
-    judge_swap: Annotated[bool, typer.Option(help="Ask it about two answers in both orders.")] = False,
+    judge_max_side: Annotated[
+        int,
+        typer.Option(min=64, help="Longest side in pixels of a picture that it is shown; larger ones are scaled down."),
+    ] = 2048,
+    judge_timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds that a judge's reply may take; one that thinks needs more.")
+    ] = 120,
+    judge_swap: Annotated[bool, typer.Option(help="Ask it about two answers (LLaVA-Bench) in both orders.")] = False,
     input_price: Annotated[float, typer.Option(help="The judge's, of a million tokens, for the cost meter.")] = 0.0,
     output_price: Annotated[float, typer.Option(help="The judge's, of a million tokens, for the cost meter.")] = 0.0,
     max_cost: Annotated[
@@ -98,10 +115,17 @@ def evaluate(
     try:
         folders = find_folders(parse_benchmarks(benchmarks), data)
         kind = engine if engine != "auto" else "openai" if url else "vllm" if gpus else "transformers"
-        check_engine(kind, url, dtype, max_length, gpus)
+        check_engine(kind, url, dtype, max_length, gpus, engines)
         check_key(key_variable, url)
-        if (judged := needs_judge(folders)) and not (judge_model and judge_url):
-            raise ValueError(f"{judged}: give --judge-model and --judge-url")
+        if not url:
+            require_unused(context, ["timeout"], "it is for answers of --url: leave it out")
+        if judged := needs_judge(folders):
+            if not (judge_model and judge_url):
+                raise ValueError(f"{judged}: give --judge-model and --judge-url")
+        else:
+            require_unused(context, JUDGES, "no model judges these benchmarks: leave it out, or add wcgb_judge")
+            if not url:
+                require_unused(context, ["concurrency"], "no endpoint is asked: leave it out")
         found = find_model(model, url)
         short = name or found.called
         out = out or Path("results") / short
@@ -113,12 +137,13 @@ def evaluate(
                     url=url, key_variable=key_variable, concurrency=concurrency, timeout_seconds=timeout
                 ),
                 judge=Endpoint(
-                    url=judge_url, key_variable=judge_key, concurrency=concurrency, input_price=input_price,
-                    output_price=output_price, max_cost=max_cost,
+                    url=judge_url, key_variable=judge_key, concurrency=concurrency, timeout_seconds=judge_timeout,
+                    input_price=input_price, output_price=output_price, max_cost=max_cost,
                 ),
             ),
             judge=JudgeConfig(
-                models=judge_model, max_tokens=judge_max_tokens, repeats=judge_repeats, swap=judge_swap
+                models=judge_model, max_tokens=judge_max_tokens, repeats=judge_repeats, max_side=judge_max_side,
+                swap=judge_swap,
             ) if judge_model else None,
             name=short, checkpoint=found.checkpoint,
             engine=EngineConfig(
@@ -132,12 +157,14 @@ def evaluate(
     show(out)
 
 
-def check_engine(kind: EngineKind, url: str, dtype: WeightsType, max_length: int, gpus: int) -> None:
+def check_engine(kind: EngineKind, url: str, dtype: WeightsType, max_length: int, gpus: int, engines: int) -> None:
     """Raise ValueError where an option does not go with what answers: none is passed over."""
     if (kind == "openai") != bool(url):
         raise ValueError("--url and --engine openai belong together: give both or neither")
     if url and (dtype != "auto" or max_length or gpus):
         raise ValueError("--dtype, --max-length and --gpus do not reach a model behind --url: give them to its server")
+    if url and engines > 1:
+        raise ValueError("--engines does not copy a model behind --url: raise --concurrency")
     if kind == "transformers" and gpus > 1:
         raise ValueError(f"--gpus {gpus}: transformers runs each copy on one GPU: give --engines, or --engine vllm")
 
@@ -154,10 +181,9 @@ def parse_benchmarks(text: str) -> dict[str, str]:
     """`"wub,wcgb=pages"` as `{"wub": "", "wcgb": "pages"}`.
 
     Raises:
-        ValueError: no benchmark is named.
+        ValueError: no benchmark is named, or one twice.
     """
-    pairs = (one.partition("=") for one in filter(None, map(str.strip, text.split(","))))
-    given = {key: folder for key, _, folder in pairs}
+    given = parse_folders(filter(None, map(str.strip, text.split(","))))
     if not given:
         raise ValueError("no benchmark is named: give --benchmarks, e.g. wub,wcgb")
     return given
@@ -186,15 +212,20 @@ def find_model(model: str, url: str = "") -> Found:
     Raises:
         ValueError: it is neither a folder nor what the hub, or its cache on this machine, has.
     """
-    last = model.rstrip("/").rsplit("/", 1)[-1]
     if url:
-        return Found(model, last, f"{model} at {url}")
+        return Found(model, last_name(model), f"{model} at {url}")
     if Path(model).is_dir():
-        return Found(str(Path(model).resolve()), last, digest_tree(Path(model)))
+        return Found(str(Path(model).resolve()), last_name(os.path.abspath(model)), digest_tree(Path(model)))
     if model.startswith("models:/") or ("@" in model and "/" not in model):
         return find_registered(model)
     commit, public = fetch(model, ["config.json"]).name, model.partition("@")[0]
-    return Found(public, last, f"{public}@{commit}", commit)
+    return Found(public, last_name(model), f"{public}@{commit}", commit)
+
+
+def last_name(model: str) -> str:
+    """The last name of a path, or the one before where that is `model`, as of all checkpoints of training."""
+    before, last = ["", *model.rstrip("/").split("/")][-2:]
+    return before if last == "model" and before else last
 
 
 def find_registered(model: str) -> Found:
@@ -224,6 +255,7 @@ def show(folder: Path) -> None:
     for key, benchmark in scores.benchmarks.items():
         told = ": ".join(filter(None, (key, benchmark.title, benchmark.notice)))
         console.print(told, soft_wrap=True, highlight=False)
+    show_errors(folder, scores)
     for judge, spent in scores.judges.items():
         console.print(f"judge {judge}: {spent}", soft_wrap=True, highlight=False)
     show_agreement(folder, scores)
@@ -235,18 +267,31 @@ def shown_figures(benchmark: BenchmarkScores) -> list[Figure]:
     return [one for place, one in enumerate(benchmark.figures) if place < SHOWN or one.name.startswith(ALWAYS)]
 
 
+def show_errors(folder: Path, scores: Scores) -> None:
+    """The errors that scorers raised, the commonest first: pages that failed for one may not be at fault."""
+    from web2code.evaluation.benchmarks.benchmark import SCORER_RAISED
+    from web2code.evaluation.results import read_rows
+
+    for key, benchmark in scores.benchmarks.items():
+        rows = read_rows(folder, key) if benchmark.outcomes.get("failed") else []
+        raised = Counter(row.reason for row in rows if row.reason.startswith(SCORER_RAISED))
+        for reason, num in raised.most_common(SHOWN):
+            told = f"{key}: {num} of {benchmark.num} failed: {reason}"
+            console.print(told, soft_wrap=True, highlight=False, markup=False)
+
+
 def show_agreement(folder: Path, scores: Scores) -> None:
     """How far judges agree with the computed scores of the same pages, and several of them with each other."""
     if "wcgb_judge" not in scores.benchmarks:
         return
-    from web2code.evaluation.judges.agreement import agreement, scores_of
+    from web2code.evaluation.judges.agreement import agreement_with_computed, scores_of
     from web2code.evaluation.judges.ensemble import panel_agreement, panel_of
     from web2code.evaluation.results import read_rows
 
     judged = scores_of(read_rows(folder, "wcgb_judge"))
     if "wcgb" in scores.benchmarks:
         computed = scores_of(read_rows(folder, "wcgb"))
-        found = agreement(judged, computed, GROUPS, scores.bootstrap_samples, scores.seed)
+        found = agreement_with_computed(judged, computed, scores.bootstrap_samples, scores.seed)
         table = Table(title="judge and computed scores, correlation over pages (95 % interval)", title_justify="left")
         for column in ("score", "pages", "Pearson", "Spearman", "Kendall"):
             table.add_column(column, justify="left" if column == "score" else "right")

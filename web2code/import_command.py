@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,7 @@ def import_(
 ) -> None:
     """Rewrite a published checkpoint of LLaVA's own code, pickled or not, as safetensors that this project reads.
 
-    CrystalChat-7B-Web2Code, LLaVA-1.5 and what was trained like them; then `web2code evaluate OUT`.
+    CrystalChat-7B-Web2Code, LLaVA-1.5 and what was trained like them; it is then a MODEL of `web2code evaluate`.
     """
     try:
         folder = Path(source) if Path(source).is_dir() else fetch(source, FILES)
@@ -38,4 +39,5 @@ def import_(
         import_checkpoint(folder, out, TEMPLATES[template], tokenizer, vision_tower)
     except ValueError as error:
         fail(error)
-    console.print(f"evaluate it with: web2code evaluate {out}", soft_wrap=True, highlight=False)
+    command = shlex.join(["web2code", "evaluate", str(out), "--benchmarks", "wcgb,wub"])
+    console.print(f"evaluate it with: {command}", markup=False, soft_wrap=True, highlight=False)

@@ -49,6 +49,8 @@ def import_results(
             raise ValueError(f"{file} is not there: name a file of results")
         if file.suffix != ".json" and not (model and benchmark):
             raise ValueError(f"{file.name} does not say what it holds: give --model and --benchmark")
+        if file.suffix == ".json" and (model or benchmark):
+            raise ValueError(f"{file.name} says what it holds: leave --model and --benchmark out")
         scores = read_lmms_eval(file, out) if file.suffix == ".json" else read_vlmevalkit(file, out, model, benchmark)
     except ValueError as error:
         fail(error)

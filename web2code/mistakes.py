@@ -18,5 +18,8 @@ def fail(mistake: Exception | str) -> NoReturn:
 def _sentence(mistake: Exception | str) -> str:
     if isinstance(mistake, pydantic.ValidationError):
         first = mistake.errors()[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']} (got {first['input']!r})"
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "value_error":
+            return f"{where}: {first['ctx']['error']}".removeprefix(": ")
+        return f"{where}: {first['msg']} (got {first['input']!r})"
     return str(mistake)

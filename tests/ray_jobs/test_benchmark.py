@@ -16,7 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from ray_jobs.benchmark import main
+from ray_jobs.benchmark import folders_of, is_final, main
 from tests.web2code.chat import HANG, ChatServer
 from tests.web2code.evaluation.benchmarks.public_files import FILES, png, write_llava_bench
 from web2code.config import ASPECTS, BenchmarkJob, Endpoint, EngineConfig, JudgeConfig, Viewport, Where, digest_tree
@@ -108,7 +108,7 @@ def test_pages_are_answered_rendered_judged_and_scored_once(local_ray, pages, tm
     published = {row.id: row for row in read_rows(tmp_path / "results", "wcgb_judge_published")}
     assert [published[name].outcome for name in PAGES] == ["scored", "unparsed", "scored"]
     assert published["page0"].values["overall"] == pytest.approx(7)
-    with Image.open(tmp_path / "results" / "renderings" / "wcgb_judge_published" / "page0.png") as image:
+    with Image.open(folders_of(job, "wcgb_judge_published").pictures / "page0.png") as image:
         assert image.size == (1920, 1080)
     elements = {row.id: row for row in read_rows(tmp_path / "results", "wcgb_design2code")}
     for name in ("elements", "tree_bleu", "ssim"):
@@ -143,6 +143,78 @@ def test_another_model_under_the_same_name_is_asked_anew(local_ray, pages, tmp_p
     assert len(server.seen) == 6
 
 
+def of(job, **fields):
+    """The same job with other fields."""
+    return BenchmarkJob.model_validate(job.model_dump() | fields)
+
+
+def test_a_folder_of_results_is_of_one_model_and_engine_wherever_its_weights_lie(local_ray, public, tmp_path, server):
+    server.reply = "Yes"
+    job = job_at({"wub": public["wub"]}, tmp_path, server)
+    before, asked = main(job), len(server.seen)
+    other = of(job, checkpoint="other", name="another")
+    precise = of(job, engine=dict(job.engine) | {"dtype": "float32"})
+    with pytest.raises(
+        ValueError, match=r"/results holds the results of model \(m\) by m at .* another \(other\) by openai"
+    ):
+        main(other)
+    with pytest.raises(
+        ValueError, match=r"dtype auto, and not of model \(m\) by openai, dtype float32: name another folder"
+    ):
+        main(precise)
+    assert read_scores(tmp_path / "results") == before
+    (tmp_path / "results" / "scores.json").unlink()  # as a kill leaves it
+    for job_elsewhere in (other, precise, of(job, engine=dict(job.engine) | {"max_length": 9})):
+        with pytest.raises(ValueError, match=r"/answers-wub-.* has answers of another model, or by other settings"):
+            main(job_elsewhere)
+    moved = of(job, engine=dict(job.engine) | {"model": "moved"}, name="renamed")
+    assert main(moved).model == "renamed"
+    assert len(server.seen) == asked
+
+
+def test_what_is_in_a_folder_stays_beside_what_comes_later_or_is_not_lost_unsaid(local_ray, public, tmp_path, server):
+    server.reply = "Yes"
+    main(job_at({"wub": public["wub"]}, tmp_path, server))
+    server.reply = lambda body: (400, "Unsupported value: 'temperature'") if "temperature" in body else "Yes"
+    further = job_at({"mme": public["mme"]}, tmp_path, server)
+    scores = main(further)
+    assert list(scores.benchmarks) == ["wub", "mme"]
+    answered = f"m at 127.0.0.1:{server.server_port}"
+    assert scores.engine == f"{answered}; {answered}, without temperature"
+    with pytest.raises(
+        ValueError, match=r"holds wub, scored with another seed: ask for the same benchmarks again as well"
+    ):
+        main(of(further, seed=1))
+    assert read_scores(tmp_path / "results") == scores
+    both = job_at({name: public[name] for name in ("wub", "mme")}, tmp_path, server)
+    asked = len(server.seen)
+    assert main(of(both, seed=1)).benchmarks.keys() == scores.benchmarks.keys()
+    assert len(server.seen) == asked
+
+
+def test_a_judge_is_shown_the_pictures_of_the_answers_that_have_its_verdicts(local_ray, pages, tmp_path, server):
+    seen = []
+
+    def reply(body):
+        if not is_judge(body):
+            return PAGES[f"page{shown(body)}"]
+        seen.append(judged_picture(body))
+        return json.dumps(dict.fromkeys(ASPECTS, 7))
+
+    server.reply = reply
+    job = job_of(pages, tmp_path, server, "wcgb")
+    main(job)
+    elsewhere = tmp_path / "results" / "renderings" / "wcgb"  # of the same pages by an older version
+    elsewhere.mkdir(exist_ok=True)
+    for name in PAGES:
+        Image.new("RGB", (64, 64)).save(elsewhere / f"{name}.png")
+    (folders_of(job, "wcgb").pictures / "page1.png").unlink()
+    scores = main(job_of(pages, tmp_path, server, "wcgb", "wcgb_judge"))
+    assert seen == [(320, 240)] * 3
+    assert scores.benchmarks["wcgb_judge"].outcomes == {"scored": 3}
+    assert len(server.seen) == 3 + 3
+
+
 def test_what_an_endpoint_did_not_answer_it_is_asked_again(local_ray, pages, tmp_path, server):
     server.reply = lambda body: PAGES["page0"] if shown(body) != 1 else (503, "overloaded")
     first = main(job_of(pages, tmp_path, server, "wcgb")).benchmarks["wcgb"]
@@ -154,6 +226,14 @@ def test_what_an_endpoint_did_not_answer_it_is_asked_again(local_ray, pages, tmp
     assert [shown(body) for body in server.seen[asked:]] == [1]
     main(job_of(pages, tmp_path, server, "wcgb"))
     assert len(server.seen) == asked + 1
+
+
+def test_what_found_a_full_gpu_is_asked_again_another_time():
+    engine = EngineConfig(kind="transformers", model="m")
+    job = BenchmarkJob(where=Where(home="", data_dir=""), name="m", checkpoint="m", benchmarks={}, engine=engine)
+    assert not is_final(job, {"error": "OutOfMemoryError: CUDA out of memory"})
+    assert is_final(job, {"error": "ValueError: the prompt takes 9 tokens"})
+    assert is_final(job, {"error": ""})
 
 
 def test_what_is_asked_in_other_words_is_asked_again_and_nothing_else(local_ray, public, tmp_path, server, monkeypatch):
@@ -215,8 +295,7 @@ def test_an_engine_gets_the_key_that_its_endpoint_names_and_judges_cost_no_more_
 def test_an_evaluation_of_the_first_samples_says_so(local_ray, pages, tmp_path, server):
     server.reply = PAGES["page0"]
     job = job_of(pages, tmp_path, server, "wcgb")
-    limited = BenchmarkJob.model_validate(job.model_dump() | {"limit": 2})
-    found = main(limited).benchmarks["wcgb"]
+    found = main(of(job, limit=2)).benchmarks["wcgb"]
     assert (found.num, found.limit) == (2, 2)
     whole = main(job).benchmarks["wcgb"]
     assert (whole.num, whole.limit) == (3, 0)
@@ -224,7 +303,8 @@ def test_an_evaluation_of_the_first_samples_says_so(local_ray, pages, tmp_path, 
 
 
 def test_pages_are_scored_while_others_are_written(local_ray, pages, tmp_path, server):
-    picture, seen = tmp_path / "results" / "renderings" / "wcgb" / "page0.png", []
+    job = job_of(pages, tmp_path, server, "wcgb")
+    picture, seen = folders_of(job, "wcgb").pictures / "page0.png", []
 
     def reply(body):
         if shown(body) == 2:
@@ -232,7 +312,7 @@ def test_pages_are_scored_while_others_are_written(local_ray, pages, tmp_path, s
         return PAGES[f"page{shown(body)}"]
 
     server.reply = reply
-    main(job_of(pages, tmp_path, server, "wcgb"))
+    main(job)
     assert seen == [True], "nothing was scored before the last answer was written"
 
 
@@ -346,26 +426,26 @@ def test_no_answer_waits_for_a_scorer(local_ray, pages, tmp_path, server, monkey
 
 def test_killed_while_it_scores_it_renders_nothing_again_that_has_a_verdict(local_ray, pages, tmp_path, server):
     folder = many(pages, tmp_path / "many", 8)
-    results = tmp_path / "results"
+    job, results = job_of(folder, tmp_path, server, "wcgb"), tmp_path / "results"
+    rendered = folders_of(job, "wcgb").pictures
 
     def reply(body):
         number = len(server.seen)
         if number == 8:
             return HANG
         if number >= 4:
-            assert all(appears(results / "renderings" / "wcgb" / f"n{done}.png") for done in range(2))
+            assert all(appears(rendered / f"n{done}.png") for done in range(2))
             time.sleep(0.2)
         return PAGES["page1"]
 
     server.reply = reply
-    job = job_of(folder, tmp_path, server, "wcgb")
     process = start(job, tmp_path, local_ray)
     wait_until(process, lambda: len(verdicts(results)) >= 2)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     known = verdicts(results)
     assert len(known) < 8
-    pictures = {name: results / "renderings" / "wcgb" / f"{name}.png" for name in known}
+    pictures = {name: rendered / f"{name}.png" for name in known}
     before = {name: path.stat().st_mtime_ns for name, path in pictures.items()}
     server.released.set()
     server.reply = PAGES["page1"]

@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.web2code.data import layouts
 from tests.web2code.data.small import sample, write_dataset
-from web2code.config import digest_tree
+from tests.web2code.small_hub import NEW, OLD, fetched_before
+from web2code import data_commands
+from web2code.config import SelectionJob, digest_tree
 
 NOWHERE = "http://127.0.0.1:9/v1"
 
@@ -61,18 +64,50 @@ def test_two_versions_are_compared(tmp_path):
         assert line in compared.stdout
 
 
+def test_scores_are_of_the_weights_and_not_of_a_name(tmp_path, monkeypatch):
+    fetched_before(monkeypatch, tmp_path / "hub")
+    jobs = []
+    keep = lambda module, job: jobs.append(SelectionJob.model_validate_json(job))  # noqa: E731
+    monkeypatch.setattr(data_commands, "run_program", keep)
+
+    def asked(model):
+        done = CliRunner().invoke(data_commands.app, ["select", str(tmp_path), "--model", str(model)])
+        assert done.exit_code == 0, done.output
+        return jobs[-1]
+
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"weights")
+    first = asked(tmp_path / "model").fingerprint("data")
+    (tmp_path / "model").rename(tmp_path / "moved")
+    assert asked(tmp_path / "moved").fingerprint("data") == first
+    (tmp_path / "moved" / "model.safetensors").write_bytes(b"others")
+    assert asked(tmp_path / "moved").fingerprint("data") != first
+    public = {asked(f"owner/toy{revision}").fingerprint("data") for revision in ("", f"@{OLD}", f"@{NEW}")}
+    assert len(public) == 2
+    assert (jobs[-1].selection.model, jobs[-1].selection.revision) == ("owner/toy", NEW)
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["build", "--source", "nothing"], "unknown source 'nothing': choose one of"),
     (["build", "--source", "websight"], "source 'websight' is read from a folder: write --source websight=FOLDER"),
     (["build", "--source", "websight=gone"], "gone is no folder"),
     (["build", "--source", "written", "--mixture", "most"], "unknown mixture 'most'"),
     (["build", "--source", "written", "--part", "WUB"], "no source given here has part 'WUB'"),
-    (["build", "--source", "written", "--viewport", "wide"], "invalid literal"),
+    (["build", "--source", "generated"], "unknown source 'generated': choose one of llava-instruct-150k"),
+    (["build", "--source", "web2code=a", "--source", "web2code=b"], "web2code is named twice: name it once"),
+    (["build", "--source", "written", "--viewport", "wide"], "--viewport wide: write it as WIDTHxHEIGHT, e.g."),
+    (["build", "--source", "written", "--writer-url", NOWHERE], "--writer-url: without --writer-model no model writes"),
+    (["build", "--source", "written", "--writer-model", "m"], "--writer-model is asked at --writer-url: give both"),
+    (["build", "--source", "written", "--writer-model", "m", "--writer-url", NOWHERE, "--max-cost", "1"],
+     "max_cost needs input_price or output_price"),
+    (["validate", "gone", "--block", "no_near_duplicates"], "--block no_near_duplicates: choose one of id_unique, "),
     (["validate", "gone"], "is missing"),
     (["stats", "gone"], "is missing"),
     (["preview", "gone"], "is missing"),
     (["diff", "gone", "gone"], "holds no dataset.json"),
-    (["select", "gone", "--model", "m", "--percentiles", "ten"], "could not convert"),
+    (["select", "gone", "--model", "m", "--percentiles", "20"], "--percentiles 20: write it as LOW-HIGH, e.g. 10-90"),
+    (["select", "gone", "--model", "m", "--ratios", "0.2-x"], "--ratios 0.2-x: write it as LOW-HIGH"),
+    (["select", "gone", "--model", "m", "--percentiles", "20-80", "--ratios", "0.2-1"], "give one of them"),
 ])  # fmt: skip
 def test_a_mistake_is_one_sentence(tmp_path, arguments, sentence):
     done = web2code(tmp_path, *arguments)

@@ -12,7 +12,7 @@ from web2code.benchmark_folders import find_folders
 from web2code.config import ASPECTS, BenchmarkJob
 from web2code.evaluate_command import Found, evaluate, find_model, parse_benchmarks, show
 from web2code.evaluation.benchmarks import BENCHMARKS
-from web2code.evaluation.benchmarks.benchmark import Sample, Verdict
+from web2code.evaluation.benchmarks.benchmark import SCORER_RAISED, Sample, Verdict
 from web2code.evaluation.benchmarks.llava_bench import IN_THE_WILD
 from web2code.evaluation.engines.serving import vllm_arguments
 from web2code.evaluation.judges.ensemble import joined
@@ -41,10 +41,35 @@ def test_folders_are_found_by_name_or_as_given(tmp_path):
     ("pope", r"pope is not there: make it, and fetch the Parquet files of the dataset lmms-lab/POPE"),
     ("wcgb_judge", r"wcgb is not there: make it, and name a dataset"),
     (" , ", "no benchmark is named"),
+    ("wub=a,wub=b", "wub is named twice"),
 ])  # fmt: skip
 def test_what_is_missing_is_named_before_anything_starts(tmp_path, benchmarks, words):
     with pytest.raises(ValueError, match=words):
         find_folders(parse_benchmarks(benchmarks), tmp_path)
+
+
+@pytest.mark.parametrize("benchmarks", [
+    "wcgb={0},wcgb_judge", "wcgb_judge,wcgb={0}", "wcgb_judge={0},wcgb", "wcgb_judge={0}", "wcgb_judge={0},wcgb={0}/",
+    "wcgb_widths,wcgb_judge={0}",
+])  # fmt: skip
+def test_what_looks_at_the_same_answers_has_one_folder_in_whatever_order(tmp_path, benchmarks):
+    for name in ("wcgb", "pages"):
+        (tmp_path / name).mkdir()
+    found = find_folders(parse_benchmarks(benchmarks.format(tmp_path / "pages")), tmp_path)
+    assert set(found.values()) == {tmp_path / "pages"}
+    assert found.keys() >= {"wcgb", "wcgb_judge"}
+
+
+def test_two_folders_for_the_same_answers_are_refused(tmp_path):
+    for given in (
+        "wcgb={0}/a,wcgb_judge={0}/b",
+        "wcgb_page_down={0}/a,wcgb_judge={0}/b",
+        "wcgb_widths={0}/a,wcgb={0}/b",
+    ):
+        with pytest.raises(
+            ValueError, match=r"/a and wcgb.*/b are about the same answers, those to wcgb: give one folder"
+        ):
+            find_folders(parse_benchmarks(given.format(tmp_path)), tmp_path)
 
 
 @pytest.mark.parametrize(("options", "words"), [
@@ -54,6 +79,13 @@ def test_what_is_missing_is_named_before_anything_starts(tmp_path, benchmarks, w
     (["--benchmarks", "wcgb", "--engine", "transformers", "--gpus", "2"], "transformers runs each copy on one GPU"),
     (["--benchmarks", "wcgb", "--key-variable", "KEY"], "--key-variable names the key of --url: give both or neither"),
     (["--benchmarks", "wcgb", "--url", "http://x/v1", "--key-variable", "KEY"], "the environment has no such variable"),
+    (["--benchmarks", "wcgb", "--judge-url", "http://x/v1"], "--judge-url: no model judges these benchmarks"),
+    (["--benchmarks", "wcgb", "--judge-repeats", "3", "--max-cost", "1"], "--judge-repeats, --max-cost: no model"),
+    (["--benchmarks", "wcgb", "--timeout", "9"], "--timeout: it is for answers of --url: leave it out"),
+    (["--benchmarks", "wcgb", "--concurrency", "4"], "--concurrency: no endpoint is asked: leave it out"),
+    (["--benchmarks", "wcgb", "--url", "http://x/v1", "--engines", "2"], "--engines does not copy a model behind"),
+    (["--benchmarks", "wcgb_judge", "--url", "http://x/v1", "--judge-model", "j", "--judge-url", "http://x/v1",
+      "--max-cost", "1"], "max_cost needs input_price or output_price"),
 ])  # fmt: skip
 def test_options_that_do_not_fit_are_a_sentence(tmp_path, options, words):
     (tmp_path / "wcgb").mkdir()
@@ -69,6 +101,17 @@ def test_a_public_model_is_named_with_its_commit(tmp_path, monkeypatch):
     assert find_model("owner/toy@v2", "http://x/v1") == Found("owner/toy@v2", "toy@v2", "owner/toy@v2 at http://x/v1")
     with pytest.raises(ValueError, match="owner/other cannot be fetched"):
         find_model("owner/other")
+
+
+def test_a_checkpoint_of_training_is_called_by_the_name_before_its_last(tmp_path, monkeypatch):
+    for name in ("c0ffee/model", "mine"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "config.json").write_text("{}")
+    assert find_model(f"{tmp_path}/c0ffee/model/").called == "c0ffee"
+    assert find_model(f"{tmp_path}/mine").called == "mine"
+    monkeypatch.chdir(tmp_path / "c0ffee" / "model")
+    assert [find_model(name).called for name in (".", "../model", "../../mine")] == ["c0ffee", "c0ffee", "mine"]
+    assert [find_model(name, "http://x/v1").called for name in ("runs/c0ffee/model", "model")] == ["c0ffee", "model"]
 
 
 def test_a_public_model_is_asked_and_recorded_at_its_commit(tmp_path, monkeypatch):
@@ -94,11 +137,15 @@ def test_judges_are_asked_as_the_options_say_and_each_server_gets_its_own_key(tm
     done = CliRunner().invoke(app, [
         "m", "--url", chat.url, "--key-variable", "MODEL_KEY", "--judge-model", "j", "--judge-url", chat.url,
         "--judge-key", "JUDGE_KEY", "--judge-max-tokens", "8192", "--judge-repeats", "2", "--output-price", "10000",
+        "--judge-timeout", "900", "--judge-max-side", "4096",
         "--benchmarks", f"{IN_THE_WILD.name}={tmp_path}", "--limit", "1", "--out", str(tmp_path / "results"),
     ])  # fmt: skip
     assert done.exit_code == 0, done.output
     assert chat.keys == {"m": {"of the model"}, "j": {"other"}}
     assert [body["max_tokens"] for body in chat.seen if body["model"] == "j"] == [8192] * 2
+    (path,) = (tmp_path / "home" / "jobs").glob("benchmark-*.json")
+    job = BenchmarkJob.model_validate_json(path.read_text())
+    assert (job.where.judge.timeout_seconds, job.judge.max_side) == (900, 4096)
     scores = read_scores(tmp_path / "results")
     assert scores.judges == {"j": Spent(requests=2, input_tokens=200, output_tokens=100, cost=1.0)}
     assert scores.benchmarks[IN_THE_WILD.name].title.endswith("(j, 2 replies each)")
@@ -126,6 +173,37 @@ def test_judges_are_compared_with_the_computed_scores_and_with_each_other(tmp_pa
     assert "judge and computed scores, correlation over pages" in told
     assert "overall │ 30 │ 0.99 (" in told
     assert "agreement of one, two" in told
+
+
+def test_of_screenshots_alone_the_similarity_of_pixels_is_compared_with_the_judge(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    write_results(tmp_path, "model", 0.9)
+    scores, random = read_scores(tmp_path), np.random.default_rng(0)
+    rows = {"wcgb": [], "wcgb_judge": []}
+    for number, truth in enumerate(random.uniform(2, 8, 30)):
+        sample = Sample(str(number), (), "", 1, {"reference": "screenshot"})
+        said = Verdict(sample.id, "scored", merged([dict.fromkeys(ASPECTS, truth + random.normal(0, 0.3))]))
+        rows["wcgb"].append(make_row(tmp_path, sample, "", Verdict(sample.id, "scored", {"similarity": truth})))
+        rows["wcgb_judge"].append(make_row(tmp_path, sample, "", said))
+    for name in rows:
+        scores = write_benchmark(tmp_path, BENCHMARKS[name], rows[name], scores, "d")
+    show(tmp_path)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "overall, with similarity of pixels │ 30 │ 0.99 (" in told
+    assert "too few pages" not in told
+
+
+def test_errors_of_scorers_are_printed_and_pages_that_failed_by_themselves_are_not(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    write_results(tmp_path, "model", 0.9)
+    raised = f"{SCORER_RAISED} IndexError: [0] is out of range"
+    verdicts = [Verdict("a", "failed", reason=raised), Verdict("b", "failed", reason=raised), Verdict("c", "failed")]
+    rows = [make_row(tmp_path, Sample(verdict.id, (), "", 1), "", verdict) for verdict in verdicts]
+    write_benchmark(tmp_path, BENCHMARKS["wcgb"], rows, read_scores(tmp_path), "d")
+    show(tmp_path)
+    told = capsys.readouterr().out
+    assert "wcgb: 2 of 3 failed: its scorer raised IndexError: [0] is out of range\n" in told
+    assert told.count("failed:") == 1
 
 
 def test_the_official_metric_and_containment_are_both_printed_and_samples_that_are_missing_are_told(

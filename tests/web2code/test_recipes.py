@@ -1,9 +1,12 @@
+from typing import get_args
+
 import pytest
 
-from web2code.config import PretrainedModelConfig, Recipe
+from web2code.config import CheckName, PretrainedModelConfig, Recipe
 from web2code.data.sources import SOURCES
 from web2code.mixtures import MIXTURES, resolve_mixture
 from web2code.recipes import RECIPES, parse_overrides, resolve
+from web2code.validation.checks import CHECKS
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -116,6 +119,12 @@ def test_an_override_is_validated_like_the_recipe():
 def test_an_unknown_key_is_named_with_the_known_ones(key):
     with pytest.raises(ValueError, match=r"unknown override .*known keys here are "):
         resolve("tiny", {key: 1})
+
+
+def test_a_check_that_is_none_is_named_with_those_that_are():
+    assert set(get_args(CheckName)) == set(CHECKS)
+    with pytest.raises(ValueError, match=r"validation\.warn\.0: .*'id_unique', .* \(got 'no_near_duplicates'\)"):
+        resolve("tiny", {"validation.warn": ["no_near_duplicates"]})
 
 
 def test_an_unknown_recipe_is_named_with_the_known_ones():

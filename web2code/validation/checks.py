@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from web2code.config import ValidationConfig
+from web2code.config import CheckName, ValidationConfig
 from web2code.data import shards
 from web2code.validation.near_duplicates import (
     image_clusters,
@@ -25,7 +25,7 @@ from web2code.validation.near_duplicates import (
 TEMPLATE_TOKENS = 8
 SIDES = (16, 65_536)
 
-CHECKS = {
+CHECKS: dict[CheckName, str] = {
     "id_unique": "No two rows have one id.",
     "licence_present": "Every row says under which licence it stands.",
     "roles_alternate": "Question and answer take turns, and an answer comes last.",

@@ -244,6 +244,10 @@ def test_the_commands_write_and_read(folder, tmp_path):
         done = runner.invoke(app, ["import", str(path), str(tmp_path / f"{name}-back"), *options])
         assert done.exit_code == 0, done.output
         assert len(read_rows(tmp_path / f"{name}-back", "parity")) == 60
+    (whole,) = (tmp_path / "lmms-eval").rglob("*_results.json")
+    named = runner.invoke(app, ["import", str(whole), str(tmp_path / "x"), "--model", "m"])
+    assert named.exit_code == 2
+    assert "says what it holds: leave --model and --benchmark out" in named.stderr
     assert runner.invoke(app, ["import", str(tmp_path / "none.json"), str(tmp_path / "x")]).exit_code == 2
     assert runner.invoke(app, ["import", str(path), str(tmp_path / "x")]).exit_code == 2
 

@@ -22,7 +22,7 @@ from web2code.modelling.dual_tower import DualTowerConfig
 from web2code.modelling.export import export_checkpoint
 from web2code.modelling.images import normalise, pixel_statistics, square_pixels
 from web2code.modelling.llava import assemble, llava_config, load_model, shrunken
-from web2code.modelling.prompts import prompt_tokens, stop_ids
+from web2code.modelling.prompts import about_image, conversation_prompt, stop_ids
 from web2code.modelling.templates import TEMPLATES
 
 # Some of the names in llava-hf/llava-1.5-7b-hf.
@@ -86,7 +86,9 @@ def test_transformers_gets_the_same_logits(tmp_path, language, tower, changes):
         chat(picture), add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
     )
     original, tokenizer = (each.from_pretrained(checkpoint) for each in (LlavaForConditionalGeneration, AutoTokenizer))
-    tokens = prompt_tokens(tokenizer, load_template(checkpoint), QUESTION, original.config.image_seq_length)
+    tokens = conversation_prompt(
+        tokenizer, load_template(checkpoint), about_image((QUESTION, None)), original.config.image_seq_length
+    )
     assert given["input_ids"].tolist() == [tokens]
     mean, std = pixel_statistics(original.config.vision_config)
     pixels = normalise(np.stack([square_pixels(picture, 28, mean)]), mean, std)
@@ -120,7 +122,9 @@ def test_the_processor_prompts_as_the_model_was_trained(tmp_path, name):
     given = processor.apply_chat_template(
         chat(screenshot(64, 48)), add_generation_prompt=True, tokenize=True, return_dict=True
     )
-    assert list(given["input_ids"][0]) == prompt_tokens(processor.tokenizer, template, QUESTION, image_tokens=4)
+    assert list(given["input_ids"][0]) == conversation_prompt(
+        processor.tokenizer, template, about_image((QUESTION, None)), image_tokens=4
+    )
     stops = json.loads((tmp_path / "out" / "generation_config.json").read_text())["eos_token_id"]
     assert stops == stop_ids(processor.tokenizer, template)
 
@@ -211,11 +215,17 @@ def test_a_dual_tower_is_refused_by_a_process_that_has_not_met_one(tmp_path):
     assert f"vLLM has no vision tower '{DualTowerConfig.model_type}'" in refused.stderr
 
 
-def test_the_command_says_how_to_serve(tmp_path):
+def test_the_command_says_how_to_serve(tmp_path, monkeypatch):
+    monkeypatch.setenv("WEB2CODE_VLLM_PYTHON", sys.executable)
     checkpoint, out = save_llava(tmp_path / "model", TEMPLATES["mpt"]), tmp_path / "out"
     done = CliRunner().invoke(app, ["export", str(checkpoint), str(out), "--dtype", "bfloat16"])
     assert done.exit_code == 0, done.stderr
-    assert f"vllm.entrypoints.openai.api_server --model {out}" in done.stdout
+    assert f"{sys.executable} -m vllm.entrypoints.openai.api_server --model {out}" in done.stdout
+    monkeypatch.setenv("WEB2CODE_VLLM_PYTHON", str(tmp_path / "none"))
+    again = CliRunner().invoke(app, ["export", str(checkpoint), str(out), "--dtype", "bfloat16"])
+    assert again.exit_code == 0, again.stderr
+    assert "nothing here serves it yet" in again.stdout
+    assert "run `make vllm`" in again.stdout
     missing = CliRunner().invoke(app, ["export", str(tmp_path / "nothing"), str(tmp_path / "other")])
     assert missing.exit_code == 2
     assert "is not a checkpoint: it has no config.json" in missing.stderr

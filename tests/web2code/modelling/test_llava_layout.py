@@ -98,6 +98,7 @@ def test_the_command_makes_what_answers(tmp_path):
     source, _ = publish(tmp_path, "crystalcoder")
     result = CliRunner().invoke(app, ["import", str(source), str(tmp_path / "imported"), "--template", "plain"])
     assert result.exit_code == 0, result.output
+    assert f"web2code evaluate {tmp_path / 'imported'} --benchmarks wcgb,wub" in result.stdout
     stream = io.BytesIO()
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(stream, "PNG")
     [answer] = Generator(tmp_path / "imported").generate([stream.getvalue()], ["Write this page."], 3)

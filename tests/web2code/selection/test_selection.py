@@ -29,7 +29,7 @@ from ray_jobs.build_dataset import main as build
 from ray_jobs.select_data import main as select
 from tests.web2code.data import layouts
 from tests.web2code.test_data_commands import web2code
-from web2code.config import BuildJob, DataConfig, SelectionConfig, SelectionJob, SourceConfig, Where
+from web2code.config import BuildJob, DataConfig, SelectionConfig, SelectionJob, SourceConfig, Where, digest_tree
 from web2code.selection.scorer import Scorer
 from web2code.selection.scores import Request, ratios, terms
 from web2code.selection.window import keep, kept_curve
@@ -156,11 +156,18 @@ def test_windows():
     assert keep(values, config(by="ratio", window=(0.2, 1.0))).tolist() == [False, True, False, True, False]
     assert keep(values, config(window=(0.0, 50.0))).tolist() == [True, True, False, False, False]
     assert keep(values, config()).tolist() == [True, True, False, True, True]
-    with pytest.raises(ValueError, match="no window"):
-        keep(values, config(window=(60.0, 40.0)))
     thresholds, shares = kept_curve(values)
     assert (thresholds[0], thresholds[-1], shares[-1]) == (0.1, 1.5, 0.8)  # the sample without a score is never kept
     assert (np.diff(shares) >= 0).all()
+
+
+@pytest.mark.parametrize(("window", "by"), [
+    ((60.0, 40.0), "percentile"), ((60.0, 40.0), "ratio"), ((-5.0, 50.0), "percentile"), ((0.0, 101.0), "percentile"),
+    ((0.2, math.inf), "ratio"), ((math.nan, 1.0), "ratio"),
+])  # fmt: skip
+def test_a_window_that_is_none_is_refused_before_anything_is_scored(window, by):
+    with pytest.raises(ValueError, match=r"lower end comes first|finite number"):
+        config(by=by, window=window)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +184,8 @@ def dataset(local_ray, tmp_path_factory) -> Path:
 
 def job(home: Path, model: str, **options) -> SelectionJob:
     selection = SelectionConfig(model=model, max_tokens=512, **options)
-    return SelectionJob(home=str(home), folder=str(home / "data"), selection=selection)
+    checkpoint = digest_tree(Path(model))
+    return SelectionJob(home=str(home), folder=str(home / "data"), selection=selection, checkpoint=checkpoint)
 
 
 def test_a_dataset_is_scored_once_and_windows_are_applied(dataset, vision_model):
