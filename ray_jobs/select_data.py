@@ -89,7 +89,7 @@ class ShardScorer:
             from web2code.selection.scorer import Scorer  # torch, which the driver can do without
 
         self.selection, self.folder, self.out = selection, Path(folder), Path(out)
-        self.scorer = Scorer(selection.model, selection.max_tokens, selection.batch_size)
+        self.scorer = Scorer(selection.model, selection.max_tokens, selection.batch_size, selection.revision)
 
     def score(self, shard: Shard) -> int:
         """Write the scores of a shard; returns its number of samples."""

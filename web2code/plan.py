@@ -53,7 +53,7 @@ CHOOSABLE = (
     "cpus_per_worker", "gpu", "kept_checkpoints", "max_failures", "max_preemptions", "stall_seconds", "start_seconds",
 )  # fmt: skip
 # Where a benchmark's folder is looked for that was not given, as `web2code evaluate` does.
-BENCHMARKS_FOLDER = Path("benchmarks")
+BENCHMARKS_FOLDER = Path("benchmark_files")
 
 
 class BenchmarkFiles(NamedTuple):
@@ -169,8 +169,15 @@ class Plan:
 
 
 def home_folder() -> Path:
-    """`$WEB2CODE_HOME`, or `.web2code` in the current folder."""
-    return Path(os.environ.get("WEB2CODE_HOME") or ".web2code").resolve()
+    """`$WEB2CODE_HOME`, or `.web2code` in the current folder.
+
+    Raises:
+        ValueError: it is an address and no folder.
+    """
+    home = os.environ.get("WEB2CODE_HOME") or ".web2code"
+    if "://" in home:
+        raise ValueError(f"WEB2CODE_HOME is {home}, and must be a folder: name one, on a disk that all machines share")
+    return Path(home).resolve()
 
 
 def full_precision(recipe: Recipe, overrides: Mapping[str, Any]) -> dict[str, Any]:
@@ -340,10 +347,11 @@ def source_folder(name: str, folder: str, known: Mapping[str, Source]) -> str:
     """The folder of a source, where it reads one.
 
     Raises:
-        ValueError: there is no such source, or no such folder.
+        ValueError: there is no such source, or only recipes draw it, or there is no such folder.
     """
-    if name not in known:
-        raise ValueError(f"unknown source {name!r}: choose one of {', '.join(known)}")
+    offered = [one for one in known if one not in DRAWN_SOURCES]
+    if name not in offered:
+        raise ValueError(f"unknown source {name!r}: choose one of {', '.join(offered)}")
     if known[name].reads_folder and not folder:
         raise ValueError(f"source {name!r} is read from a folder: write --source {name}=FOLDER")
     if folder and not Path(folder).is_dir():

@@ -149,13 +149,8 @@ def port_is_free(port: int) -> bool:
             return False
 
 
-def free_port() -> int:
-    """A loopback port that nothing listens on now."""
-    return free_ports(1)[0]
-
-
 def free_ports(num: int) -> list[int]:
-    """So many of them, no two the same: each is held until all are found."""
+    """Loopback ports that nothing listens on now, no two the same: each is held until all are found."""
     with contextlib.ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(num)]
         for probe in probes:

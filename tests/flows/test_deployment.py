@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.flows.small import SMALL, environment, start_lifecycle, summary
 from tests.web2code.evaluation.benchmarks.public_files import mme
-from web2code.services import HOST, find_service, free_port
+from web2code.services import HOST, find_service, free_ports
 from web2code.stack import NAMES
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +45,7 @@ class Place:
         for name in ("prefect.yaml", "prefect.toml"):
             shutil.copy(ROOT / name, folder / name)
         roles = ("PREFECT_SERVER", "MLFLOW_SERVER", "RAY_GCS", "RAY_DASHBOARD")
-        self.ports = {f"WEB2CODE_{role}_PORT": str(free_port()) for role in roles}
+        self.ports = {f"WEB2CODE_{role}_PORT": str(free_ports(1)[0]) for role in roles}
 
     def start(self, *command):
         return subprocess.Popen(

@@ -12,7 +12,7 @@ import pytest
 import ray
 
 from ray_jobs.metrics import StepGauges
-from web2code.services import free_port
+from web2code.services import free_ports
 
 METRICS = {"loss": 1.25, "tokens_per_second": 4096.0, "source_loss/code": 0.75, "source_loss/question": 2.5}
 
@@ -62,7 +62,7 @@ def test_rays_agent_exports_the_newest_step_with_stage_and_job(exported):
 def test_a_prometheus_server_answers_a_query_for_them(exported, tmp_path):
     if not shutil.which("prometheus"):
         pytest.skip("prometheus is not installed")
-    port = free_port()
+    port = free_ports(1)[0]
     targets = [{"job_name": "ray", "static_configs": [{"targets": [exported[0]]}]}]
     (tmp_path / "prometheus.yml").write_text(
         json.dumps({"global": {"scrape_interval": "1s"}, "scrape_configs": targets})

@@ -23,7 +23,7 @@ from web2code.config import (
     Where,
     digest_tree,
 )
-from web2code.services import find_service, free_port, start_ray, stop_service, wait_until_up
+from web2code.services import find_service, free_ports, start_ray, stop_service, wait_until_up
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_jobs_go_to_the_cluster_that_the_environment_names_and_no_ray_is_started
         with pytest.raises(RuntimeError, match=r"failed: the cluster does not see /nowhere/python: home and "):
             one_job("other")
     assert (home / "artifacts" / "dataset" / record.fingerprint / "COMMITTED").exists()
-    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{free_ports(1)[0]}")
     with pytest.raises(RuntimeError, match=r"build_dataset: Ray at .* does not answer .*RAY_API_SERVER_ADDRESS"):
         one_job("other")
     assert not (home / "services").exists()
@@ -133,7 +133,7 @@ def test_a_champion_that_was_asked_as_a_candidate_is_not_asked_again(server, clu
 
     ask(one)
     ask(two, one)
-    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", f"http://127.0.0.1:{free_ports(1)[0]}")
     ask(two, one)  # which needs no cluster
     (alone, first), (beside, second), (again, third) = done
     assert (first, second, third) == ("", "", beside.fingerprint)

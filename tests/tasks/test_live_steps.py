@@ -13,7 +13,7 @@ from tasks.registry.live import LiveSteps, fail_run
 from tests.tasks.test_register import RECIPE, YES, arguments, evaluation, register_model, stage
 from tests.web2code.training.conftest import make_prepared
 from web2code.artifacts import publish
-from web2code.services import free_port
+from web2code.services import free_ports
 
 LOSSES = {1: 3.0, 2: 2.0, 3: 1.0, 4: 0.5, 5: 0.25}
 
@@ -134,7 +134,7 @@ def test_registration_goes_on_with_the_run_and_adds_the_steps_that_it_lacks(home
 
 
 def test_a_server_that_is_down_is_told_once_and_holds_up_nothing(home, monkeypatch, capsys):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_ports(1)[0]}")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with live(home) as steps:
         began = time.monotonic()

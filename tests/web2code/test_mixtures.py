@@ -6,7 +6,7 @@ import pytest
 
 from web2code.config import PartShare
 from web2code.data.licences import restriction
-from web2code.mixtures import MIXTURES, capped, mixture_restriction, resolve_mixture
+from web2code.mixtures import MIXTURES, capped, resolve_mixture
 
 IDS = [f"sample-{i}" for i in range(2000)]
 
@@ -42,10 +42,3 @@ def test_a_larger_cap_keeps_what_a_smaller_kept():
 ])  # fmt: skip
 def test_one_non_commercial_source_marks_all(licences, expected):
     assert restriction(licences) == expected
-
-
-def test_a_mixture_is_marked_by_the_parts_it_takes():
-    licences = {"mix665k": ("CC-BY-NC-4.0",), "DWCG": ("MIT",), "LCS-558K": ("other",)}
-    assert mixture_restriction(resolve_mixture("dwcg").instruct, licences) == "non-commercial"
-    assert mixture_restriction([PartShare(part="DWCG")], licences) == "commercial"
-    assert mixture_restriction([PartShare(part="DWU")], licences) == "unclear"

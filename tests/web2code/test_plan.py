@@ -4,11 +4,13 @@ from collections import namedtuple
 
 import pytest
 from transformers import CONFIG_MAPPING
+from typer.testing import CliRunner
 
 from tests.web2code.data.layouts import write_llava_pretrain, write_scienceqa
 from tests.web2code.evaluation.benchmarks.public_files import mme, wub
 from web2code import plan
 from web2code.artifacts import publish
+from web2code.cli import app
 from web2code.config import PreparedRecord, StageRecord
 from web2code.estimate import plan as estimate
 from web2code.estimate import processors
@@ -34,6 +36,16 @@ def has_free(monkeypatch, num_bytes):
     """What the disk is said to have; what else is written to a real one while tests run does not matter then."""
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**13, 10**13 - num_bytes, int(num_bytes)))
+
+
+def test_a_home_that_is_no_folder_is_refused_by_every_command(place, monkeypatch):
+    monkeypatch.setenv("WEB2CODE_HOME", "s3://bucket/home")
+    with pytest.raises(ValueError, match="WEB2CODE_HOME is s3://bucket/home, and must be a folder"):
+        make_plan("tiny", {}, None, None)
+    for command in (["down"], ["data", "validate", "gone"]):
+        done = CliRunner().invoke(app, command)
+        assert (done.exit_code, done.output.count("must be a folder")) == (2, 1)
+    assert not (place / "s3:").exists()
 
 
 def test_too_little_disk_space_is_told_before_anything_starts(place, monkeypatch):
@@ -180,7 +192,7 @@ def test_a_benchmark_that_cannot_be_asked_is_told_before_anything_starts(place):
         (place / name).mkdir()
     for given, message in (
         ({"popee": ""}, "no benchmark is called 'popee': there are ai2d, "),
-        ({"pope": ""}, r"pope: benchmarks/pope is not there: make it, and fetch the Parquet files"),
+        ({"pope": ""}, r"pope: benchmark_files/pope is not there: make it, and fetch the Parquet files"),
         ({"pope": str(place / "empty")}, "fetch the Parquet files of the dataset lmms-lab/POPE"),
         ({"wcgb_judge": str(place / "wcgb")}, "wcgb_judge is judged by a model, and a run has none: leave it out"),
     ):
@@ -191,15 +203,15 @@ def test_a_benchmark_that_cannot_be_asked_is_told_before_anything_starts(place):
 
 def test_benchmarks_are_asked_of_both_models_alike_and_change_nothing_else(place):
     for name, write in (("mme", mme), ("wub", wub)):
-        (place / "benchmarks" / name).mkdir(parents=True)
-        write(place / "benchmarks" / name)
+        (place / "benchmark_files" / name).mkdir(parents=True)
+        write(place / "benchmark_files" / name)
     plain, made = (make_plan("tiny", {}, None, None, benchmarks=given) for given in (None, {"mme": "", "wub": ""}))
     assert plain.benchmark_jobs(judging(plain, "other")) == []
     assert made.candidate(PREPARED) == plain.candidate(PREPARED)
     assert judging(made).fingerprint() == judging(plain).fingerprint()
     candidate, champion = made.benchmark_jobs(judging(made, "other"))
     assert (candidate.checkpoint, champion.checkpoint) == ("one", "other")
-    assert candidate.where.folders == {name: str(place / "benchmarks" / name) for name in ("mme", "wub")}
+    assert candidate.where.folders == {name: str(place / "benchmark_files" / name) for name in ("mme", "wub")}
     assert made.benchmark_jobs(judging(made)) == [candidate]
     assert [job.checkpoint for job in made.benchmark_jobs(judging(made, "one"))] == ["one"]
 

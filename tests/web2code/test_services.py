@@ -11,7 +11,6 @@ import pytest
 from web2code.services import (
     HOST,
     find_service,
-    free_port,
     free_ports,
     ray_environment,
     ray_folder,
@@ -38,7 +37,7 @@ def start(home, port):
 def test_a_service_is_found_again_and_stopped_with_its_children_and_nothing_else(tmp_path):
     stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     try:
-        service = start(tmp_path, free_port())
+        service = start(tmp_path, free_ports(1)[0])
         wait_until_up(tmp_path, service)
         assert find_service(tmp_path, "files") == service
         children = psutil.Process(service.pid).children()
@@ -73,7 +72,7 @@ def test_a_service_that_ends_at_once_is_told_from_one_that_is_slow(tmp_path):
 
 
 def test_a_process_that_took_over_the_id_is_not_the_service(tmp_path):
-    service = start(tmp_path, free_port())
+    service = start(tmp_path, free_ports(1)[0])
     path = tmp_path / "services" / "files.json"
     text = path.read_text()
     path.write_text(text.replace(str(service.created), str(service.created - 100)))

@@ -29,9 +29,9 @@ def extract_html(text: str) -> str | None:
     """The document that an answer gives, without thoughts, markdown and words around it; None where there is none.
 
     It is that of the first fenced block called html that holds one, else of any block, else of the text around them:
-    from `<html` or the doctype to `</html>`, or as far as an answer that was cut off goes. Where there is none, the first
-    block called html that starts with an element is taken, or a text that starts with the head or the body of a page:
-    browsers show them as they do a document.
+    from `<html` or the doctype to `</html>`, or as far as an answer that was cut off goes. Where there is none, it is the
+    first block called html that starts with an element, or a text that starts with the head or the body of a page:
+    browsers show these as they do a document.
     """
     text = without_thoughts(text)
     blocks = [] if PAGE.match(text.lstrip()) else list(fenced_blocks(text))

@@ -54,9 +54,6 @@ def score_groups(aspects: dict[str, float]) -> dict[str, float]:
     return {"overall": sum(groups.values()) / len(groups), **groups}
 
 
-FAILED = dict.fromkeys(ASPECTS, 0.0)
-
-
 def layout_overlap(reference: PageFeatures, candidate: PageFeatures) -> float:
     """Aspect 1: overlap of where blocks, texts and controls lie (soft IoU over the grid, classes weighted by area)."""
     first, second = _pad(reference.coverage, candidate.coverage, axis=1)

@@ -104,7 +104,6 @@ def save_checkpoint(
     model: PreTrainedModel,
     reader: Reader,
     template: Template,
-    state_dict: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Write weights (safetensors), tokenizer, image processor and the template that the model was trained with.
 
@@ -112,12 +111,12 @@ def save_checkpoint(
     model that is published whole both stay as they are.
     """
     if isinstance(reader, ImageTextProcessor):
-        model.save_pretrained(directory, state_dict=state_dict, safe_serialization=True)
+        model.save_pretrained(directory, safe_serialization=True)
         reader.save(directory)
         prompting = Prompting(template=template, pictures="processor")
     else:
         model.generation_config.eos_token_id = stop_ids(reader, template)
-        model.save_pretrained(directory, state_dict=state_dict, safe_serialization=True)
+        model.save_pretrained(directory, safe_serialization=True)
         reader.save_pretrained(directory)
         image_processor(model.config.vision_config).save_pretrained(directory)
         (directory / CHAT_TEMPLATE).write_text(write_chat_template(template))

@@ -106,18 +106,6 @@ def conversation_prompt(
     return _join(text_encoder(tokenizer), template, conversation, image_tokens).tokens
 
 
-def build_sample(
-    tokenizer: PreTrainedTokenizerFast, template: Template, prompt: str, answer: str, image_tokens: int
-) -> Sample:
-    """One question about an image and its answer; only the answer and what ends it are learned."""
-    return conversation_sample(tokenizer, template, about_image((prompt, answer)), image_tokens)
-
-
-def prompt_tokens(tokenizer: PreTrainedTokenizerFast, template: Template, prompt: str, image_tokens: int) -> list[int]:
-    """Token ids of one question about an image, up to where the answer starts."""
-    return conversation_prompt(tokenizer, template, about_image((prompt, None)), image_tokens)
-
-
 def template_text(template: Template, conversation: Conversation) -> str:
     """What a tokenizer meets of a conversation besides control tokens and images."""
     return "".join(part.text for part in chain(*_pieces(template, conversation)) if isinstance(part, Text))

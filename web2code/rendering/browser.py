@@ -119,7 +119,7 @@ class Browser:
         """Whether the last page cost so much that the next one should meet another browser."""
         return self.watchdog.strained
 
-    def render(self, html: str, viewport: Viewport | None = None) -> Snapshot:
+    def render(self, html: str) -> Snapshot:
         """The picture and elements of a document.
 
         Raises:
@@ -131,7 +131,7 @@ class Browser:
         try:
             with self.watchdog:
                 document = with_local_pictures(with_local_stylesheets(html), self.pictures)
-                snapshot = self._render(document, viewport or self.viewport)
+                snapshot = self._render(document)
         except Error as error:
             raise BrowserDiedError(self.watchdog.reason or what_happened(error)) from error
         if self.watchdog.reason:
@@ -149,7 +149,7 @@ class Browser:
             offline=True,
             accept_downloads=False,
         )
-        self.page, self.shown = context.new_page(), self.viewport
+        self.page = context.new_page()
         self.page.on("crash", lambda page: self.watchdog.end(CRASHED))
         self.session = context.new_cdp_session(self.page)
         self.session.send("Page.enable")
@@ -168,11 +168,11 @@ class Browser:
         with contextlib.suppress(Error):
             self.browser.close()
 
-    def _render(self, html: str, viewport: Viewport) -> Snapshot:
+    def _render(self, html: str) -> Snapshot:
         self.navigated = False
         snapshot = Snapshot("failed", "the page navigated away")
         try:
-            drawn = self._draw(html, viewport)
+            drawn = self._draw(html)
             snapshot = snapshot if self.navigated else drawn
         except Error:
             # A page on its way to another address refuses most commands.
@@ -182,10 +182,7 @@ class Browser:
             self._reset()
         return snapshot
 
-    def _draw(self, html: str, viewport: Viewport) -> Snapshot:
-        if viewport != self.shown:
-            self.page.set_viewport_size({"width": viewport.width, "height": viewport.height})
-            self.shown = viewport
+    def _draw(self, html: str) -> Snapshot:
         self.session.send("Page.setDocumentContent", {"frameId": self.frame, "html": html})
         too_many = Snapshot("failed", f"the page has more than {self.limits.elements} elements")
         if self._settle() > self.limits.elements and self.layout:
@@ -212,22 +209,22 @@ class Browser:
     def _part(self) -> tuple[float, int, int]:
         """Where in the page the picture begins, its width and its height."""
         if self.capture == "page_down":
-            return self._evaluate(PAGE_DOWN), self.shown.width, self.shown.height
+            return self._evaluate(PAGE_DOWN), self.viewport.width, self.viewport.height
         if self.capture == "screen":
-            return 0, self.shown.width, self.shown.height
+            return 0, self.viewport.width, self.viewport.height
         if self.capture == "whole":
             width, height = self._evaluate(FULL_SIZE)
-            width = min(max(self.shown.width, int(width)), MAX_LENGTH)
-            return 0, width, min(max(self.shown.height, int(height)), MAX_LENGTH, MAX_PIXELS // width)
+            width = min(max(self.viewport.width, int(width)), MAX_LENGTH)
+            return 0, width, min(max(self.viewport.height, int(height)), MAX_LENGTH, MAX_PIXELS // width)
         size = self.session.send("Page.getLayoutMetrics")["cssContentSize"]
-        tallest = self.shown.height * MAX_VIEWPORT_HEIGHTS
-        return 0, self.shown.width, min(max(self.shown.height, int(size["height"])), tallest)
+        tallest = self.viewport.height * MAX_VIEWPORT_HEIGHTS
+        return 0, self.viewport.width, min(max(self.viewport.height, int(size["height"])), tallest)
 
     def _capture(self, top: float, width: int, height: int) -> bytes:
         options = {
             "format": "png",
             "optimizeForSpeed": True,
-            "captureBeyondViewport": (width, height) != (self.shown.width, self.shown.height),
+            "captureBeyondViewport": (width, height) != (self.viewport.width, self.viewport.height),
             "clip": {"x": 0, "y": top, "width": width, "height": height, "scale": 1},
         }
         return base64.b64decode(self._send("Page.captureScreenshot", options)["data"])

@@ -6,9 +6,8 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from itertools import islice
 from types import TracebackType
 
 from web2code.config import Viewport
@@ -30,7 +29,7 @@ class Browsers:
     """`num` browsers, each in its own thread. A page that ends its browser fails, and the browser is started again.
 
     Args:
-        viewport: the window, where a document is not given another.
+        viewport: the window.
         layout: whether snapshots have elements.
         capture: which part of a page is captured.
         limits: what a page may cost.
@@ -53,7 +52,7 @@ class Browsers:
         self.capture, self.limits = capture, limits or Limits()
         self.pictures = data_urls(pictures or {})
         self._turns = (TURNS.together, TURNS.alone) if retry else (TURNS.together,)
-        self._work: queue.Queue[tuple[str, Viewport | None, Future[Snapshot]] | None] = queue.Queue()
+        self._work: queue.Queue[tuple[str, Future[Snapshot]] | None] = queue.Queue()
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Browsers:
@@ -72,43 +71,34 @@ class Browsers:
     ) -> None:
         self.close()
 
-    def submit(self, html: str, viewport: Viewport | None = None) -> Future[Snapshot]:
+    def submit(self, html: str) -> Future[Snapshot]:
         """Render one document as soon as a browser is free.
 
         The future raises what keeps a browser from being started again; what a document does to one is an outcome.
         """
         answer: Future[Snapshot] = Future()
-        self._work.put((html, viewport, answer))
+        self._work.put((html, answer))
         return answer
 
     def render(self, htmls: Iterable[str]) -> Iterator[Snapshot]:
         """A snapshot for each document, in order, with a few documents rendered ahead."""
-        return self._rendered((html, None) for html in htmls)
-
-    def render_at(self, viewports: Sequence[Viewport], htmls: Iterable[str]) -> Iterator[tuple[Snapshot, ...]]:
-        """For each document, in order, a snapshot in each of the viewports."""
-        snapshots = self._rendered((html, viewport) for html in htmls for viewport in viewports)
-        while views := tuple(islice(snapshots, len(viewports))):
-            yield views
+        pending: deque[Future[Snapshot]] = deque()
+        for html in htmls:
+            pending.append(self.submit(html))
+            if len(pending) >= AHEAD * self.num:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
     def close(self) -> None:
         """End the browsers; documents that none has begun are dropped."""
         with contextlib.suppress(queue.Empty):
             while (task := self._work.get_nowait()) is not None:
-                task[-1].cancel()
+                task[1].cancel()
         for _ in self._threads:
             self._work.put(None)
         for thread in self._threads:
             thread.join(timeout=30)
-
-    def _rendered(self, documents: Iterable[tuple[str, Viewport | None]]) -> Iterator[Snapshot]:
-        pending: deque[Future[Snapshot]] = deque()
-        for html, viewport in documents:
-            pending.append(self.submit(html, viewport))
-            if len(pending) >= AHEAD * self.num:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
 
     def _serve(self, started: queue.Queue[Exception | None]) -> None:
         try:
@@ -118,15 +108,13 @@ class Browsers:
             return
         started.put(None)
         while (task := self._work.get()) is not None:
-            html, viewport, answer = task
+            html, answer = task
             if answer.set_running_or_notify_cancel():
-                browser = self._answer(browser, html, viewport, answer)
+                browser = self._answer(browser, html, answer)
         if browser:
             browser.close()
 
-    def _answer(
-        self, browser: Browser | None, html: str, viewport: Viewport | None, answer: Future[Snapshot]
-    ) -> Browser | None:
+    def _answer(self, browser: Browser | None, html: str, answer: Future[Snapshot]) -> Browser | None:
         """Answer with a document's snapshot; returns the browser that goes on, if one does."""
         snapshot = Snapshot("failed")
         try:
@@ -134,7 +122,7 @@ class Browsers:
                 with turn():
                     browser = browser or self._start()
                     try:
-                        snapshot = browser.render(html, viewport)
+                        snapshot = browser.render(html)
                         break
                     except BrowserDiedError as error:
                         snapshot = Snapshot("failed", str(error))

@@ -37,22 +37,25 @@ class Scorer:
     holds. The chat template is the model's own; a model without one gets plain text between line breaks.
     """
 
-    def __init__(self, name: str, max_tokens: int, batch_size: int) -> None:
+    def __init__(self, name: str, max_tokens: int, batch_size: int, revision: str = "") -> None:
         self.max_tokens, self.batch_size = max_tokens, batch_size
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.processor = None
+        revision = revision or "main"
         try:
-            config = AutoConfig.from_pretrained(name)
+            config = AutoConfig.from_pretrained(name, revision=revision)
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise ValueError(f"no model {name!r} ({reason}): name a folder or a public name") from None
         if type(config) in AutoModelForImageTextToText._model_mapping:
-            self.processor = AutoProcessor.from_pretrained(name)
-            self.model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(name, dtype="auto")
+            self.processor = AutoProcessor.from_pretrained(name, revision=revision)
+            self.model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(
+                name, revision=revision, dtype="auto"
+            )
             self.tokenizer = self.processor.tokenizer
         else:
-            self.model = AutoModelForCausalLM.from_pretrained(name, dtype="auto")
-            self.tokenizer = AutoTokenizer.from_pretrained(name)
+            self.model = AutoModelForCausalLM.from_pretrained(name, revision=revision, dtype="auto")
+            self.tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
         self.model.to(self.device).eval()
 
     @property

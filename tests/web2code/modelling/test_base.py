@@ -4,7 +4,7 @@ import pytest
 from transformers import AutoTokenizer, GenerationConfig
 
 from web2code.modelling.base import PROMPTING, build_model, load_template, save_checkpoint
-from web2code.modelling.prompts import prompt_tokens, stop_ids
+from web2code.modelling.prompts import about_image, conversation_prompt, stop_ids
 from web2code.modelling.templates import TEMPLATES
 from web2code.modelling.tokenizer import train_tokenizer
 
@@ -28,7 +28,7 @@ def test_a_checkpoint_tells_everyone_how_it_is_prompted(tmp_path, name):
     chat = tokenizer.apply_chat_template(
         [{"role": "user", "content": "<image>\nIs it a page?"}], add_generation_prompt=True, return_dict=False
     )
-    assert chat == prompt_tokens(made, template, "Is it a page?", image_tokens=1)
+    assert chat == conversation_prompt(made, template, about_image(("Is it a page?", None)), image_tokens=1)
 
 
 def test_a_checkpoint_keeps_its_template_when_ours_change(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import torch
 
 from web2code.modelling.generation import Generator
 from web2code.modelling.ordinary_text import encode
-from web2code.modelling.prompts import prompt_tokens
+from web2code.modelling.prompts import about_image, conversation_prompt
 from web2code.modelling.templates import CODE_PROMPT, Template
 
 from ..training.conftest import make_prepared
@@ -48,7 +48,7 @@ def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(tmp_path, limit)
 def test_an_answer_ends_where_the_checkpoint_says(tmp_path, stops, answer):
     generator = Generator(make_prepared(tmp_path) / "base")
     generator.template = Template(**(generator.template.model_dump() | stops))
-    prompt = prompt_tokens(generator.tokenizer, generator.template, CODE_PROMPT, 4)
+    prompt = conversation_prompt(generator.tokenizer, generator.template, about_image((CODE_PROMPT, None)), 4)
     a, b, c, d, e = (encode(generator.tokenizer, letter)[0] for letter in "abcde")
     writes(generator, [prompt[-1], a, b, c, generator.tokenizer.bos_token_id, d, e])
     assert generator.generate([png(64, 64, (0, 0, 0))], [CODE_PROMPT], 6) == [answer]
@@ -68,7 +68,7 @@ def test_questions_about_any_number_of_pictures_are_answered_together(tmp_path):
 def test_a_prompt_that_nearly_fills_the_context_cuts_nobody_elses_answer(tmp_path):
     generator = Generator(make_prepared(tmp_path) / "base")
     long, picture = f"{CODE_PROMPT} {CODE_PROMPT}", png(64, 64, (0, 0, 0))
-    prompt = prompt_tokens(generator.tokenizer, generator.template, long, 4)
+    prompt = conversation_prompt(generator.tokenizer, generator.template, about_image((long, None)), 4)
     letters = [encode(generator.tokenizer, letter)[0] for letter in "abcde"]
     writes(generator, [prompt[-1], *letters])
     generator.model.config.get_text_config().max_position_embeddings = len(prompt) + 2

@@ -15,7 +15,7 @@ from web2code.modelling.backbones import LANGUAGE_MODELS, VISION_TOWERS, Backbon
 from web2code.modelling.base import save_checkpoint
 from web2code.modelling.convnext_weights import from_timm
 from web2code.modelling.llava import IMAGE_TOKEN, assemble, empty_model, llava_config, load_model, shrunken
-from web2code.modelling.prompts import build_sample
+from web2code.modelling.prompts import about_image, conversation_sample
 from web2code.modelling.templates import TEMPLATES
 from web2code.recipes import RECIPES
 
@@ -74,7 +74,9 @@ def test_what_is_saved_is_what_is_loaded(parts, tmp_path, language, projector):
     assembled = assemble(recipe_model(parts, language, projector=projector), torch.float32, seed=0)
     save_checkpoint(tmp_path, assembled.model, assembled.tokenizer, TEMPLATES["vicuna_v1"])
     loaded, tokenizer = load_model(tmp_path, torch.float32), AutoTokenizer.from_pretrained(tmp_path)
-    sample = build_sample(tokenizer, TEMPLATES["user_assistant"], "What?", "A page.", loaded.config.image_seq_length)
+    sample = conversation_sample(
+        tokenizer, TEMPLATES["user_assistant"], about_image(("What?", "A page.")), loaded.config.image_seq_length
+    )
     inputs = {"input_ids": torch.tensor([sample.tokens]), "pixel_values": torch.randn(1, 3, 28, 28)}
     assert torch.equal(loaded(**inputs).logits, assembled.model(**inputs).logits)
     assert tokenizer.pad_token == "<pad>"
@@ -83,7 +85,7 @@ def test_what_is_saved_is_what_is_loaded(parts, tmp_path, language, projector):
 
 def test_the_picture_changes_what_is_said(parts):
     assembled = assemble(recipe_model(parts), torch.float32, seed=0)
-    sample = build_sample(assembled.tokenizer, TEMPLATES["user_assistant"], "What?", "A page.", 4)
+    sample = conversation_sample(assembled.tokenizer, TEMPLATES["user_assistant"], about_image(("What?", "A page.")), 4)
     ids = torch.tensor([sample.tokens])
     first, second = (
         assembled.model(input_ids=ids, pixel_values=torch.randn(1, 3, 28, 28)).logits for _ in range(2)

@@ -14,10 +14,8 @@ from web2code.modelling.prompts import (
     Turn,
     about_image,
     answer_text,
-    build_sample,
     conversation_prompt,
     conversation_sample,
-    prompt_tokens,
     stop_ids,
 )
 from web2code.modelling.templates import TEMPLATES, Text, Token
@@ -182,7 +180,7 @@ def test_crystal_chat_is_what_its_training_data_was_made_of():
 @pytest.mark.parametrize("name", TEMPLATES)
 @pytest.mark.parametrize("answer", HOSTILE)
 def test_an_answer_is_learned_whatever_it_spells(name, answer):
-    sample = build_sample(ours(), TEMPLATES[name], "Write the HTML.", answer, image_tokens=4)
+    sample = conversation_sample(ours(), TEMPLATES[name], about_image(("Write the HTML.", answer)), image_tokens=4)
     (start, end), *others = learned_spans(sample)
     assert not others
     assert end == len(sample.tokens)
@@ -194,16 +192,16 @@ def test_an_answer_is_learned_whatever_it_spells(name, answer):
 
 @pytest.mark.parametrize("template", ["plain", "user_assistant", "vicuna_v1"])
 def test_one_question_and_its_answer_are_learned_from_as_a_conversation_is(template):
-    sample = build_sample(ours(), TEMPLATES[template], "Write the HTML.", "<p>", image_tokens=4)
+    sample = conversation_sample(ours(), TEMPLATES[template], about_image(("Write the HTML.", "<p>")), image_tokens=4)
     said = Conversation((Turn((IMAGE, "\nWrite the HTML."), "<p>"),))
     assert sample == conversation_sample(ours(), TEMPLATES[template], said, image_tokens=4)
-    prompt = prompt_tokens(ours(), TEMPLATES[template], "Write the HTML.", image_tokens=4)
+    prompt = conversation_prompt(ours(), TEMPLATES[template], about_image(("Write the HTML.", None)), image_tokens=4)
     assert sample.tokens[: len(prompt)] == prompt
 
 
 def test_a_caption_is_learned_as_published():
     """LLaVA's preprocess_plain: image, caption and line break, and no end of sequence."""
-    sample = build_sample(ours(), TEMPLATES["plain"], "Describe it.", "a page", image_tokens=4)
+    sample = conversation_sample(ours(), TEMPLATES["plain"], about_image(("Describe it.", "a page")), image_tokens=4)
     assert ours().decode(sample.tokens) == "<s>" + "<image>" * 4 + "a page\n"
     assert sample.labels == [IGNORED] * 5 + sample.tokens[5:]
 
@@ -215,7 +213,7 @@ def test_an_image_stands_before_the_first_question_only():
 
 
 def test_a_tokenizer_without_a_beginning_of_sequence_adds_none():
-    sample = build_sample(gpt(), TEMPLATES["user_assistant"], "Is it red?", "Yes", image_tokens=1)
+    sample = conversation_sample(gpt(), TEMPLATES["user_assistant"], about_image(("Is it red?", "Yes")), image_tokens=1)
     assert gpt().decode(sample.tokens) == "USER: <image>\nIs it red? ASSISTANT: Yes</s>"
 
 
@@ -265,5 +263,5 @@ def test_only_the_last_question_may_await_its_answer():
 def test_a_tokenizer_that_lacks_a_control_token_is_refused():
     tokenizer = train_tokenizer(["a page"] * 4, 300, 512)
     with pytest.raises(ValueError, match=r"no control token <\|im_start\|>"):
-        build_sample(tokenizer, TEMPLATES["mpt"], "Write the HTML.", "<p>", image_tokens=1)
+        conversation_sample(tokenizer, TEMPLATES["mpt"], about_image(("Write the HTML.", "<p>")), image_tokens=1)
     assert encode(tokenizer, "<|im_start|>")

@@ -25,7 +25,7 @@ RESPONSIVE = (
     "<style>body{margin:0}div{height:50px;background:#00f}@media (max-width:500px){div{background:#f00}}</style>"
     "<div></div><p>some words that need several lines in a window as narrow as that of a phone in somebody's hand</p>"
 )
-DESKTOP, PHONE = Viewport(width=1280, height=720), Viewport(width=390, height=844)
+DESKTOP = Viewport(width=1280, height=720)
 
 
 def pixel(snapshot, x, y):
@@ -112,19 +112,12 @@ def test_a_scrolled_page_does_not_scroll_the_next(published):
     assert first == next(published.render([LONG.replace("<body style='", "<body style='scroll-behavior:smooth;")]))
 
 
-def test_several_viewports_of_one_document(whole):
-    ((desktop, phone, own),) = whole.render_at([DESKTOP, PHONE, WINDOW], [RESPONSIVE])
-    assert [(view.width, view.height) for view in (desktop, phone, own)] == [(1280, 720), (390, 844), (400, 320)]
-    assert [pixel(view, 5, 5) for view in (desktop, phone)] == [(0, 0, 255), (255, 0, 0)]
-    assert boxes(phone)["p"][3] > boxes(desktop)["p"][3]
-
-
-def test_a_viewport_of_a_document_is_as_good_as_the_pools_own(whole):
-    pages = [RESPONSIVE, LONG, SHORT]
-    with Browsers(1, PHONE) as phones:
-        expected = list(phones.render(pages))
-    assert [phone for _, phone in whole.render_at([DESKTOP, PHONE], pages)] == expected
-    assert [phone for (phone,) in whole.render_at([PHONE], pages)] == expected
+def test_a_page_sees_the_window_that_it_is_in(whole):
+    with Browsers(1, DESKTOP) as desktops:
+        (wide,), (narrow,) = desktops.render([RESPONSIVE]), whole.render([RESPONSIVE])
+    assert [(view.width, view.height) for view in (wide, narrow)] == [(1280, 720), (400, 320)]
+    assert [pixel(view, 5, 5) for view in (wide, narrow)] == [(0, 0, 255), (255, 0, 0)]
+    assert boxes(narrow)["p"][3] > boxes(wide)["p"][3]
 
 
 @pytest.mark.parametrize("mode", ["screens", "published"])

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from web2code.config import LanguageConfig, ModelConfig, PreparedLayout, PreparedPart, VisionConfig
 from web2code.modelling.base import build_model, num_image_tokens, save_checkpoint
 from web2code.modelling.images import CLIP_MEAN, CLIP_STD
-from web2code.modelling.prompts import build_sample
+from web2code.modelling.prompts import about_image, conversation_sample
 from web2code.modelling.templates import TEMPLATES
 from web2code.modelling.tokenizer import train_tokenizer
 from web2code.training.arrays import KEYS, columns_of, join_shards, load_arrays, write_columns
@@ -50,7 +50,9 @@ def make_prepared(directory, num_pages=48):
             (CODE, "user_assistant", "Write the HTML of this page.", html),
             (QUESTIONS, "user_assistant", f"Is the page {name}?", "Yes"),
         ):
-            sample = build_sample(tokenizer, TEMPLATES[template], ask, answer, num_image_tokens(MODEL))
+            sample = conversation_sample(
+                tokenizer, TEMPLATES[template], about_image((ask, answer)), num_image_tokens(MODEL)
+            )
             samples.append((sample, page, part))
     shard = directory / "shards" / "pages"
     shard.mkdir(parents=True)

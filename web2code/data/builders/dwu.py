@@ -12,11 +12,11 @@ PART = "DWU"
 NUM_QUESTIONS = 10
 
 
-def questions_about(page: Sample, writer: Writer, num_questions: int = NUM_QUESTIONS) -> Sample | Rejected:
-    """One conversation of `num_questions` about a page that has HTML; the picture is the page's own."""
+def questions_about(page: Sample, writer: Writer) -> Sample | Rejected:
+    """One conversation of `NUM_QUESTIONS` about a page that has HTML; the picture is the page's own."""
     name = f"{PART.lower()}/{page.id}"
     try:
-        pairs = writer.questions(page.id, page.html, num_questions)
+        pairs = writer.questions(page.id, page.html, NUM_QUESTIONS)
     except WriterError as error:
         return Rejected(name, page.source, str(error))
     clean = [(scrub(question), scrub(answer)) for question, answer in pairs]
