@@ -29,8 +29,8 @@ def extract_html(text: str) -> str | None:
     """The document that an answer gives, without thoughts, markdown and words around it; None where there is none.
 
     It is that of the first fenced block called html that holds one, else of any block, else of the text around them:
-    from `<html` or the doctype to `</html>`, or as far as an answer that was cut off goes. Where there is none, it is the
-    first block called html that starts with an element, or a text that starts with the head or the body of a page:
+    from `<html` or the doctype to `</html>`, or as far as an answer that was cut off goes. Where there is none, it is
+    the first block called html that starts with an element, or a text that starts with the head or the body of a page:
     browsers show these as they do a document.
     """
     text = without_thoughts(text)
