@@ -6,14 +6,18 @@ import base64
 import contextlib
 import os
 import re
+import shutil
+import tempfile
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import psutil
 from playwright.sync_api import Error, sync_playwright
 
 from web2code.config import Viewport
-from web2code.rendering.chromium import FLAGS, alone, find_chromium
+from web2code.rendering.chromium import FLAGS, alone, find_chromium, folders_of
 from web2code.rendering.limits import Limits
 from web2code.rendering.modes import FULL_SIZE, PAGE_DOWN, TO_THE_TOP, Capture
 from web2code.rendering.pictures import with_local_pictures
@@ -25,20 +29,26 @@ MAX_VIEWPORT_HEIGHTS = 8
 # Of a whole page, in pixels.
 MAX_LENGTH = 16_384
 MAX_PIXELS = 32_000_000
+# Of different names of more than a thousand characters each.
+MAX_FONT_NAMES = 10_000_000
 # Errors that pass, by the seconds that they are borne: a busy machine takes long to exchange a page for another.
 PASSING_ERRORS = {"Unable to capture screenshot": 0.1, "Not attached to an active page": 5.0}
 CRASHED = "the page crashed Chromium"
 GONE = ("has been closed", "Connection closed")
+# A frame that takes longer to load is drawn as it is: it may load for ever.
+FRAMES_SECONDS = 1.0
 NAVIGATION_EVENTS = ("Page.frameRequestedNavigation", "Page.frameScheduledNavigation", "Page.frameStartedNavigating")
 
-# Runs in a page whose own scripts are off. What moves is put at its end, and pictures and fonts in data URLs are waited
-# for: without it the same page gives different pixels each time. Elements named after what a document or a form has
-# hide it, so that all is taken from the prototypes. At the end it holds the number of elements.
-SETTLE = """globalThis.settled = 0;
+# Runs in a page whose own scripts are off. What moves is put at its end, in frames and shadow trees too, and pictures
+# and fonts in data URLs are waited for: without it the same page gives different pixels each time. Elements named after
+# what a document or a form has hide it, so that all is taken from the prototypes. At the end it holds the number of
+# elements, and that of characters in long font names, of which variables make many from one.
+SETTLE = """globalThis.settled = null;
+globalThis.characters = 0;
 globalThis.loaded = () => {};
 (async () => {
-  const own = name => Reflect.get(Document.prototype, name, document);
-  const all = selector => own('querySelectorAll').call(document, selector);
+  const own = (name, root = document) => Reflect.get(Object.getPrototypeOf(root), name, root);
+  const within = (root, selector) => own('querySelectorAll', root).call(root, selector);
   if (own('readyState') !== 'complete') await new Promise(done => {
     globalThis.loaded = done;
     addEventListener('load', done, {once: true});
@@ -47,24 +57,51 @@ globalThis.loaded = () => {};
   if (own('fonts').status !== 'loaded') await own('fonts').ready;
   const images = [...own('images')];
   if (images.length) await Promise.all(images.map(image => image.decode().catch(() => {})));
-  for (const animation of own('getAnimations').call(document)) {
-    try { animation.finish(); } catch { animation.cancel(); }
+  const shadow = Object.getOwnPropertyDescriptor(Element.prototype, 'shadowRoot').get;
+  const roots = [document];
+  for (const root of roots) {
+    const inner = [...within(root, 'iframe, frame')].map(frame => frame.contentDocument);
+    const walker = own('createTreeWalker').call(document, root, NodeFilter.SHOW_ELEMENT);
+    while (walker.nextNode()) inner.push(shadow.call(walker.currentNode));
+    roots.push(...inner.filter(root => root).slice(0, 1000 - roots.length));  // a page may have any number of them
   }
-  for (const marquee of all('marquee')) marquee.replaceWith(...marquee.childNodes);
+  const all = selector => roots.flatMap(root => [...within(root, selector)]);
+  for (const marquee of all('marquee')) {
+    while (marquee.firstChild) marquee.before(marquee.firstChild);
+    marquee.remove();
+  }
   for (const focused of all('[autofocus]')) {
     const copy = Element.prototype.cloneNode.call(focused, true);
     Element.prototype.removeAttribute.call(copy, 'autofocus');
     Element.prototype.replaceWith.call(focused, copy);
   }
   for (const bar of all('progress:indeterminate')) bar.value = 0;
-  for (const svg of all('svg')) if (svg instanceof SVGSVGElement) { svg.pauseAnimations(); svg.setCurrentTime(0); }
+  for (const svg of all('svg')) { svg.pauseAnimations?.(); svg.setCurrentTime?.(0); }
+  const timelines = new Set(roots.map(root => own('timeline', root)));
+  const met = new Set();
+  for (let round = 0; round < 10; round++) {  // the end of one may be the start of another
+    const animations = roots.flatMap(root => own('getAnimations', root).call(root)).filter(moving => !met.has(moving));
+    if (!animations.length) break;
+    for (const animation of animations) {
+      met.add(animation);
+      // What scrolling drives would move again after its end.
+      if (!timelines.has(animation.timeline)) { animation.cancel(); continue; }
+      try { animation.finish(); } catch { animation.cancel(); }
+    }
+  }
+  const names = new Set();
+  for (const element of all('*')) for (const part of ['', '::before', '::after']) {
+    const name = getComputedStyle(element, part).fontFamily;
+    if (name.length > 1000) names.add(name);
+  }
+  for (const name of names) globalThis.characters += name.length;
 })().finally(() => {
-  globalThis.settled = Document.prototype.getElementsByTagName.call(document, '*').length || 1;
+  globalThis.settled = [Document.prototype.getElementsByTagName.call(document, '*').length, characters];
 });
 """
 # Some documents are complete without a load event: a stylesheet whose address is a script, in one of ten times.
 SETTLED = """if (Reflect.get(Document.prototype, 'readyState', document) === 'complete') globalThis.loaded?.();
-globalThis.settled || 0"""
+globalThis.settled"""
 
 # What real pages have in their heads: values are of no consequence where the names are none. A quote that another kind
 # of quote seems to end would hide what follows.
@@ -98,20 +135,26 @@ class Browser:
         executable = find_chromium()
         root = hasattr(os, "geteuid") and os.geteuid() == 0
         with contextlib.ExitStack() as opened:
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="web2code-")))
             # The driver's process ends with the browser: what a page does to one may have hurt the other.
             playwright = opened.enter_context(sync_playwright())
             self.browser = playwright.chromium.launch(
                 executable_path=executable,
                 args=list(FLAGS),
                 chromium_sandbox=not root,
-                env=opened.enter_context(alone()),
+                env=alone(folder),
+                artifacts_dir=folder,
             )
             opened.callback(self._end)
             processes = self.browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
             self.pid = next(process["id"] for process in processes if process["type"] == "browser")
+            self.folders = folders_of(self.pid)
             self._open_page()
-            self.idle_megabytes = resident_megabytes(self.pid)
-            self.watchdog = Watchdog(self.pid, self.idle_megabytes, limits)
+            # What a page sends goes through the driver, above the browser.
+            ancestors = psutil.Process(self.pid).parents()
+            self.driver = next((above.pid for above in ancestors if above.ppid() == os.getpid()), self.pid)
+            self.idle_megabytes = resident_megabytes(self.driver)
+            self.watchdog = self._watchdog()
             self._opened = opened.pop_all()
 
     @property
@@ -127,7 +170,7 @@ class Browser:
         """
         if len(html.encode("utf-8", "replace")) > self.limits.html_bytes:
             return Snapshot("failed", f"the document is larger than {self.limits.html_bytes} bytes")
-        self.watchdog = Watchdog(self.pid, self.idle_megabytes, self.limits)
+        self.watchdog = self._watchdog()
         try:
             with self.watchdog:
                 document = with_local_pictures(with_local_stylesheets(html), self.pictures)
@@ -139,8 +182,10 @@ class Browser:
         return snapshot
 
     def close(self) -> None:
-        """End the browser."""
+        """End the browser, and leave nothing of it: one that was killed has not removed its folders."""
         self._opened.close()
+        for folder in self.folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _open_page(self) -> None:
         context = self.browser.new_context(
@@ -159,10 +204,16 @@ class Browser:
         )
         if self.layout:
             self.session.send("DOMSnapshot.enable")
-        self.frame = self.session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
-        self.navigated = False
+        self._meet_document()
+        self.navigated, self.loading = False, set[str]()
         for event in NAVIGATION_EVENTS:
             self.session.on(event, self._on_navigation)
+        self.session.on("Page.frameStartedLoading", lambda event: self.loading.add(event["frameId"]))
+        for event in ("Page.frameStoppedLoading", "Page.frameDetached"):
+            self.session.on(event, lambda event: self.loading.discard(event["frameId"]))
+
+    def _watchdog(self) -> Watchdog:
+        return Watchdog(self.pid, self.driver, self.idle_megabytes, self.limits)
 
     def _end(self) -> None:
         with contextlib.suppress(Error):
@@ -183,10 +234,14 @@ class Browser:
         return snapshot
 
     def _draw(self, html: str) -> Snapshot:
+        self.loading.clear()
         self.session.send("Page.setDocumentContent", {"frameId": self.frame, "html": html})
         too_many = Snapshot("failed", f"the page has more than {self.limits.elements} elements")
-        if self._settle() > self.limits.elements and self.layout:
+        num_elements, num_characters = self._settle()
+        if self.layout and num_elements > self.limits.elements:
             return too_many
+        if self.layout and num_characters > MAX_FONT_NAMES:
+            return Snapshot("failed", f"the page's font names have more than {MAX_FONT_NAMES} characters")
         top, width, height = self._part()
         picture = self._capture(top, width, height)
         boxes = self._boxes() if self.layout else None
@@ -197,14 +252,22 @@ class Browser:
         elements = parse_elements(boxes, width, height, top) if boxes else ()
         return Snapshot("rendered", "", picture, width, height, elements)
 
-    def _settle(self) -> int:
-        """Wait until the page stands still; the number of its elements."""
+    def _settle(self) -> tuple[int, int]:
+        """Wait until the page stands still; the numbers of its elements and of characters in its long font names."""
+        self._await_frames()
         # Asked for again and again, not awaited: a promise of a document that is navigated away never ends.
-        num_elements = self._evaluate(SETTLE + SETTLED)
-        while not (self.navigated or num_elements):
+        numbers = self._evaluate(SETTLE + SETTLED)
+        while not (self.navigated or numbers):
             time.sleep(0.002)
-            num_elements = self._evaluate(SETTLED)
-        return num_elements
+            numbers = self._evaluate(SETTLED)
+        self._await_frames()  # an object's is loaded after a layout
+        return numbers or (0, 0)
+
+    def _await_frames(self) -> None:
+        deadline = time.monotonic() + FRAMES_SECONDS
+        while self.loading and not self.navigated and time.monotonic() < deadline:
+            time.sleep(0.002)
+            self._evaluate("0")  # events come with answers
 
     def _part(self) -> tuple[float, int, int]:
         """Where in the page the picture begins, its width and its height."""
@@ -255,7 +318,12 @@ class Browser:
     def _reset(self) -> None:
         self._send("Page.stopLoading")
         self._send("Page.navigate", {"url": "about:blank"})
+        self._meet_document()
+
+    def _meet_document(self) -> None:
         self.frame = self.session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+        # What `SETTLE` does not find stays at its start: in closed shadow trees, or begun by the capture itself.
+        self._send("Animation.setPlaybackRate", {"playbackRate": 0})
 
 
 def what_happened(error: Error) -> str:

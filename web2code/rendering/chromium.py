@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+import psutil
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chromium-headless-shell")
 
@@ -55,12 +54,21 @@ def find_chromium() -> str:
     )
 
 
-@contextlib.contextmanager
-def alone() -> Iterator[dict[str, str | float | bool]]:
-    """An environment in which Chromium finds no program to hand addresses to: a page may lead to `mailto:`."""
-    with tempfile.TemporaryDirectory(prefix="web2code-") as folder:
-        os.symlink(shutil.which("false") or "/bin/false", Path(folder) / "xdg-open")
-        yield {**os.environ, "PATH": os.pathsep.join([folder, os.environ.get("PATH", os.defpath)])}
+def alone(folder: Path) -> dict[str, str | float | bool]:
+    """An environment in which Chromium finds no program to hand addresses to: a page may lead to `mailto:`.
+
+    What stands for them is in `folder`.
+    """
+    os.symlink(shutil.which("false") or "/bin/false", folder / "xdg-open")
+    return {**os.environ, "PATH": os.pathsep.join([str(folder), os.environ.get("PATH", os.defpath)])}
+
+
+def folders_of(pid: int) -> list[Path]:
+    """The temporary folders of a running Chromium: its profile, and where it listens for others with that profile."""
+    option = "--user-data-dir="
+    profile = next(Path(part.removeprefix(option)) for part in psutil.Process(pid).cmdline() if part.startswith(option))
+    listening = (profile / "SingletonSocket").resolve().parent
+    return [profile, listening] if listening.parent == profile.parent.resolve() else [profile]
 
 
 @cache

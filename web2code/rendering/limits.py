@@ -11,8 +11,8 @@ class Limits:
 
     Args:
         seconds: to draw the page and look at it.
-        megabytes: resident in all processes of the browser, beyond what they hold before the first page; memory that
-            several of them map counts for each.
+        megabytes: resident in all processes of the browser and in its driver, beyond what they hold before the first
+            page; memory that several of them map counts for each.
         html_bytes: of the document in UTF-8.
         elements: of the document, and boxes of its layout, where they are asked for.
     """

@@ -21,11 +21,12 @@ class Watchdog:
     """Kills a browser's processes when what is done meanwhile takes too long or too much memory, and says why.
 
     `reason` is empty where the browser was left alive; `strained` says whether more than half of a limit was used.
-    `idle_megabytes` are those of the browser before its first page.
+    The memory is that of `driver`, the process above the browser, and of all below it; `idle_megabytes` are those
+    before the first page.
     """
 
-    def __init__(self, pid: int, idle_megabytes: float, limits: Limits) -> None:
-        self.pid, self.idle_megabytes, self.limits = pid, idle_megabytes, limits
+    def __init__(self, pid: int, driver: int, idle_megabytes: float, limits: Limits) -> None:
+        self.pid, self.driver, self.idle_megabytes, self.limits = pid, driver, idle_megabytes, limits
         self.reason = ""
         self.strained = False
         self._done = threading.Event()
@@ -56,7 +57,7 @@ class Watchdog:
         while not self._done.wait(min(PERIOD_SECONDS, max(0.0, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
                 return self.end(f"the page took more than {self.limits.seconds:g} s")
-            used = resident_megabytes(self.pid) - self.idle_megabytes
+            used = resident_megabytes(self.driver) - self.idle_megabytes
             self.strained |= used > self.limits.megabytes / 2
             if used > self.limits.megabytes:
                 return self.end(f"the page used more than {self.limits.megabytes} MB")

@@ -367,6 +367,16 @@ COSTLY = {
     "gif bomb": lambda: f"<img src='{packed('image/gif', GIF_BOMB)}'>",
     "font bomb": lambda: f"<style>@font-face{{font-family:f;src:url({woff(2**31 - 1)})}}p{{font:9px f}}</style><p>a",
     "many fonts": lambda: f"<style>{FONTS}</style>" + "".join(f"<p class=f{n}>a</p>" for n in range(500)),
+    "font names": lambda: (
+        f"<style>:root{{--f:'{'z' * 50_000}'}}i{{font-family:var(--u),var(--f)}}</style>"
+        + "".join(f"<i style='--u:x{n}'>a</i>" for n in range(3_000))
+    ),
+    "frames that reload": lambda: "<iframe srcdoc='<meta http-equiv=refresh content=0><marquee>a'></iframe>" * 20,
+    "shadow trees": lambda: "<b><template shadowrootmode=open><i>a</template></b>" * 20_000,
+    "animations in shadow trees": lambda: (
+        "<style>@keyframes k{to{rotate:1turn}}b{animation:k 1s infinite}</style>"
+        + "<b><template shadowrootmode=open>a</template></b>" * 5_000
+    ),
     "huge canvas": lambda: "<canvas width=65535 height=65535></canvas>" * 50,
     "animations": lambda: (
         "<style>@keyframes k{to{rotate:1turn}}b{animation:k 1s infinite;display:block}</style>" + "<b>a</b>" * 1_000

@@ -22,6 +22,7 @@ from tests.web2code.rendering.canary import MARK, Canary
 from tests.web2code.rendering.hostile_pages import COSTLY, LARGEST, LEAVING, ODD, REACHING, SCRIPTED, TOO_LARGE
 from web2code.config import Viewport
 from web2code.rendering import Browsers, Limits, Snapshot, find_chromium
+from web2code.rendering.browser import Browser
 from web2code.rendering.stylesheets import with_local_stylesheets
 from web2code.rendering.watchdog import Watchdog, resident_megabytes
 
@@ -32,7 +33,8 @@ HASTE = Limits(seconds=2.0)
 LATE_SECONDS = 10.0
 NAMED = re.compile(
     r"the page (took more than (2|10) s|used more than 1500 MB|has more than 50000 elements|crashed Chromium"
-    r"|navigated away)|the document is larger than 2000000 bytes"
+    r"|navigated away)|the page's font names have more than 10000000 characters"
+    r"|the document is larger than 2000000 bytes"
 )
 GROUPS = {
     "reaching": REACHING,
@@ -236,6 +238,38 @@ def test_memory_is_that_of_all_processes():
     assert resident_megabytes(child.pid) == 0
 
 
+def test_memory_of_the_driver_counts_and_the_browser_is_ended():
+    hoard = "import sys; hoard = b'x' * 200_000_000; print('ready', flush=True); sys.stdin.read()"
+    with (
+        subprocess.Popen(["sleep", "60"]) as browser,
+        subprocess.Popen([sys.executable, "-c", hoard], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as driver,
+    ):
+        driver.stdout.readline()
+        with Watchdog(browser.pid, driver.pid, 0.0, Limits(megabytes=100)) as watchdog:
+            browser.wait(timeout=20)
+        assert watchdog.reason == "the page used more than 100 MB"
+        assert driver.poll() is None
+
+
+def test_the_driver_is_the_process_above_the_browser():
+    browser = Browser(VIEWPORT, True, "page", Limits(), {})
+    assert psutil.Process(browser.driver).ppid() == os.getpid()
+    assert browser.pid in {below.pid for below in psutil.Process(browser.driver).children(recursive=True)}
+    browser.close()
+
+
+def test_long_font_names_that_variables_make_of_one_are_refused():
+    def page(num):
+        styles = f"<style>:root{{--f:'{'z' * 50_000}'}}i{{font-family:var(--u),var(--f)}}</style>"
+        return styles + "".join(f"<i style='--u:x{n}'>a</i>" for n in range(num))
+
+    with Browsers(1, VIEWPORT, limits=Limits(seconds=60.0)) as pool:
+        refused = Snapshot("failed", "the page's font names have more than 10000000 characters")
+        assert pool.submit(page(300)).result(timeout=60) == refused
+        assert pool.submit(page(300).replace("i{", "i::before{content:'x';")).result(timeout=60) == refused
+        assert pool.submit(page(20)).result(timeout=60).outcome == "rendered"
+
+
 def test_a_page_with_too_many_elements_fails_only_where_elements_are_asked_for():
     many = "<i>a</i>" * 100
     limits = Limits(elements=100)
@@ -275,12 +309,12 @@ def test_more_than_half_of_a_limit_is_a_strain():
             (Limits(seconds=60.0, megabytes=300), 0.6),
             (Limits(seconds=4.0), 2.1),
         ):
-            with Watchdog(child.pid, 0.0, limits) as watchdog:
+            with Watchdog(child.pid, child.pid, 0.0, limits) as watchdog:
                 time.sleep(seconds)
             assert watchdog.reason == ""
             strained.append(watchdog.strained)
         assert strained == [False, True, True]
-        with Watchdog(child.pid, 0.0, Limits(megabytes=100)) as watchdog:
+        with Watchdog(child.pid, child.pid, 0.0, Limits(megabytes=100)) as watchdog:
             child.wait(timeout=20)
         assert watchdog.reason == "the page used more than 100 MB"
 
@@ -289,10 +323,11 @@ def test_a_browser_that_was_strained_is_replaced():
     lasting = "<b>a</b>" * 100_000
     with Browsers(1, VIEWPORT, layout=False, limits=Limits(seconds=60.0)) as pool:
         browser = main_process()
-        idle = peak = resident_megabytes(browser.pid)
+        driver = browser.ppid()
+        idle = peak = resident_megabytes(driver)
         answer = pool.submit(lasting)
         while not answer.done():
-            peak = max(peak, resident_megabytes(browser.pid))
+            peak = max(peak, resident_megabytes(driver))
             time.sleep(0.02)
         assert pool.submit(INNOCENT).result(timeout=60).outcome == "rendered"
         assert browser.is_running()

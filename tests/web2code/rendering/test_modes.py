@@ -1,13 +1,15 @@
 import io
 import os
 import time
+from typing import get_args
 
 import pytest
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
+from tests.web2code.rendering.documents import DRIVEN_BY_SCROLLING
 from web2code.config import Viewport
-from web2code.rendering import PUBLISHED_VIEWPORT, Browsers, find_chromium
+from web2code.rendering import PUBLISHED_VIEWPORT, Browsers, Capture, find_chromium
 
 WINDOW = Viewport(width=400, height=320)
 STEP = 280  # seven eighths of its height
@@ -125,3 +127,10 @@ def test_repeated_renderings_have_the_same_bytes(mode, request):
     pages = [LONG, SHORT, RESPONSIVE, ROUND] * 3
     pool = request.getfixturevalue(mode)
     assert list(pool.render(pages)) == list(pool.render(pages))
+
+
+@pytest.mark.parametrize("capture", get_args(Capture))
+def test_what_scrolling_would_move_is_the_same_each_time(capture):
+    pages = [*DRIVEN_BY_SCROLLING.values()]
+    with Browsers(1, WINDOW, capture=capture) as pool:
+        assert len(set(pool.render(pages * 6))) == len(pages)

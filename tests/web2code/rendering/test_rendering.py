@@ -3,6 +3,7 @@ import os
 import random
 import signal
 import socket
+import tempfile
 import threading
 import time
 
@@ -10,7 +11,15 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.web2code.rendering.documents import FADE_IN, LEAVING_TRACES, MOVING, PICTURE, PLAIN
+from tests.web2code.rendering.documents import (
+    DRIVEN_BY_SCROLLING,
+    FADE_IN,
+    LEAVING_TRACES,
+    MOVING,
+    PICTURE,
+    PLAIN,
+    framed,
+)
 from web2code.config import Viewport
 from web2code.rendering import Browsers, Limits, chromium
 from web2code.rendering import browser as browser_module
@@ -75,9 +84,13 @@ def test_what_moves_or_loads_late_gives_the_same_bytes_each_time(browsers, name)
 
 
 def test_a_page_is_seen_as_it_is_after_its_animations_and_with_its_pictures(browsers):
-    faded, picture = render(browsers, FADE_IN, PICTURE)
+    faded, picture, revealed, frame = render(
+        browsers, FADE_IN, PICTURE, DRIVEN_BY_SCROLLING["revealed"], framed(FADE_IN)
+    )
     assert pixel(faded, 5, 5) == (255, 0, 0)
     assert pixel(picture, 5, 5) == (0, 255, 0)
+    assert pixel(revealed, 200, 5) == (0xFF, 0xCC, 0)
+    assert pixel(frame, 20, 20) == (255, 0, 0)
 
 
 @pytest.mark.parametrize("name", sorted(LEAVING_TRACES))
@@ -210,6 +223,16 @@ def test_no_process_is_left_behind():
     while any(map(psutil.pid_exists, processes)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert [pid for pid in processes if psutil.pid_exists(pid)] == []
+
+
+def test_a_browser_that_was_killed_leaves_nothing_in_the_temporary_folder(monkeypatch):
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", None)
+        with Browsers(1, Viewport(width=256, height=128), limits=Limits(seconds=0.0)) as pool:
+            assert len(os.listdir(folder)) > 1
+            assert {snapshot.outcome for snapshot in render(pool, PAGE, PAGE, PAGE)} == {"failed"}
+        assert os.listdir(folder) == []
 
 
 def test_when_a_browser_cannot_be_started_again_whoever_waits_hears_of_it(monkeypatch, tmp_path):
