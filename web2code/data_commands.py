@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
-import pydantic
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -112,7 +111,7 @@ def build(
                 concurrency=concurrency, input_price=input_price, output_price=output_price, max_cost=max_cost,
             ),
         )  # fmt: skip
-    except (ValueError, pydantic.ValidationError) as error:
+    except ValueError as error:
         fail(error)
     run_program("ray_jobs.build_dataset", BuildJob(where=where, data=data).model_dump_json())
     if not dry_run:
@@ -143,7 +142,7 @@ def validate(
             context=context, image_tokens=image_tokens, max_quarantined=max_quarantined, contamination=contamination,
             warn=tuple(name for name in defaults.warn if name not in (block or [])),
         )  # fmt: skip
-    except (ValueError, pydantic.ValidationError) as error:
+    except ValueError as error:
         fail(error)
     job = {
         "folder": str(folder.resolve()), "home": str(home_folder()), "gate": gate.model_dump(),
@@ -182,7 +181,7 @@ def select(
             by="ratio" if ratios else "percentile", window=window, parts=tuple(part or []), max_tokens=max_tokens,
             batch_size=batch_size,
         )  # type: ignore[arg-type]  # fmt: skip
-    except (ValueError, pydantic.ValidationError) as error:
+    except ValueError as error:
         fail(error)
     job = SelectionJob(
         home=str(home_folder()), folder=str(folder.resolve()), selection=selection, checkpoint=found.checkpoint,

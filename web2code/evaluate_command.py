@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import pydantic
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -151,7 +150,7 @@ def evaluate(
             ),
             benchmarks={key: digest_tree(folder) for key, folder in folders.items()}, limit=limit, seed=seed,
         )  # fmt: skip
-    except (ValueError, pydantic.ValidationError) as error:
+    except ValueError as error:
         fail(error)
     run_program("ray_jobs.benchmark", job.model_dump_json())
     show(out)
